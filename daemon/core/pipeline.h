@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The pipeline: frames and events in, intents out.  It holds the policies (order, gaps, lateness,
+ * trials, limits, pause) and the counters; the estimator does the numbers.  Time is always an
+ * argument.  The daemon, `trajctl decode`, cross-validation, tests and fuzzers run this same code.
+ *
+ * At every instant  received = decoded + late + duplicate + invalid.
+ */
+#ifndef TRAJ_CORE_PIPELINE_H
+#define TRAJ_CORE_PIPELINE_H
+
+#include "proto/event.h"
+#include "proto/frame.h"
+#include "proto/intent.h"
+#include "traj/decoder.h"
+
+struct traj_pipeline_settings {
+    double gap_reset_s;  /* a gap longer than this starts the posterior anew; default 1.0 */
+    uint16_t count_max;  /* a count above this is absurd; default 1000 */
+    double speed_limit;  /* length unit / s, 0 = none: published velocity is held at this norm */
+    bool workspace;      /* hold the published position inside [low, high] */
+    double low[TRAJ_DIM_MAX];
+    double high[TRAJ_DIM_MAX];
+};
+void traj_pipeline_settings_default(struct traj_pipeline_settings *settings);
+
+/* Names the field that is out of range, or NULL if all is well; dim = D of the model. */
+const char *traj_pipeline_settings_check(const struct traj_pipeline_settings *settings, size_t dim);
+
+struct traj_counters {
+    /* frames; the first is the sum of the next four */
+    uint64_t received, decoded, late, duplicate, invalid;
+    uint64_t refused[TRAJ_REFUSALS];       /* invalid frames by cause; sums to invalid */
+    uint64_t gaps;                         /* gaps predicted over or reset at */
+    uint64_t missing;                      /* frames that never came, by seq: a running balance */
+    uint64_t resets;                       /* posterior started anew (gap, session, command) */
+    uint64_t recovered, limited, paused;   /* intents that carried the flag */
+    /* events */
+    uint64_t events;                       /* received; = accepted + refused */
+    uint64_t event[TRAJ_EVENT_KINDS];      /* accepted, by kind */
+    uint64_t events_late;                  /* accepted, but a later frame had been decoded */
+    uint64_t events_refused[TRAJ_REFUSALS];
+};
+
+struct traj_pipeline;
+
+size_t traj_pipeline_size(void);
+
+/* Lays the pipeline out in memory; the decoder is borrowed and driven from now on. NULL if too small. */
+struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
+                                         const struct traj_pipeline_settings *settings);
+
+enum traj_disposition { TRAJ_DECODED, TRAJ_LATE, TRAJ_DUPLICATE, TRAJ_INVALID };
+
+/*
+ * Takes one frame.  TRAJ_DECODED: *intent holds the answer, all of it but intent->stamps.done and
+ * .behind (stamps.device and .recv are filled in; recv is the caller's, s); pointers hold until the
+ * next call.  Any other disposition has been counted and *refusal (may be NULL) says why; the
+ * estimator is as if the frame had never come.
+ */
+enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
+                                          const struct traj_frame *frame, double recv,
+                                          struct traj_intent *intent, enum traj_refusal *refusal);
+
+/* Counts a frame or event that the parser refused. */
+void traj_pipeline_refuse_frame(struct traj_pipeline *pipeline, enum traj_refusal refusal);
+void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusal refusal);
+
+/*
+ * Takes one event (copied).  It takes effect before the first frame whose t is later than the
+ * event's; if such a frame has been decoded, at once, counted late and flagged in the next intent.
+ * Kinds that only recordings use are counted and otherwise ignored, and are never late.
+ * Returns TRAJ_ACCEPTED, TRAJ_REFUSED_UNITS/FIELD (prob not M long, gaze not D long, ...) or
+ * TRAJ_REFUSED_SIZE (too many events wait for a frame that does not come).
+ */
+enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
+                                      const struct traj_event *event);
+
+/* Commands; they take effect before the next frame. */
+void traj_pipeline_reset(struct traj_pipeline *pipeline);
+void traj_pipeline_pause(struct traj_pipeline *pipeline, bool paused);
+bool traj_pipeline_paused(const struct traj_pipeline *pipeline);
+
+/*
+ * Puts another decoder (another model, freshly initialised) in the former's place between two frames;
+ * trial phase and marks carry over, the posterior starts at the new model's prior.  Returns the former.
+ */
+struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
+                                        struct traj_decoder *decoder);
+
+const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline);
+
+/* t of the last decoded frame, NaN before the first. */
+double traj_pipeline_time(const struct traj_pipeline *pipeline);
+
+#endif

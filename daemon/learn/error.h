@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One sentence that names the file or message, the field and the reason. The first error wins. */
+#ifndef TRAJ_LEARN_ERROR_H
+#define TRAJ_LEARN_ERROR_H
+
+struct traj_error {
+    char text[512];
+};
+
+/* Writes the sentence if none stands there yet; returns -1, so that `return traj_error_set(...)` reads well. */
+int traj_error_set(struct traj_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

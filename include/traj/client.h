@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libtrajclient: talk to trajd from C.  One object a thread; blocking calls with timeouts in ms
+ * (-1 = for ever).  Functions return 0 or a negative errno value; ETIMEDOUT and EAGAIN mean what they say.
+ */
+#ifndef TRAJ_CLIENT_H
+#define TRAJ_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRAJ_DEFAULT_FRAMES "tcp://127.0.0.1:5601"
+#define TRAJ_DEFAULT_INTENTS "tcp://127.0.0.1:5602"
+#define TRAJ_DEFAULT_CONTROL "tcp://127.0.0.1:5603"
+
+/* A source of frames and events (XPUB with XPUB_NODROP). endpoint: "@..." binds, ">..." or bare connects. */
+struct traj_source;
+int traj_source_open(const char *endpoint, struct traj_source **source);
+/* Waits until a daemon has subscribed to frames and events. */
+int traj_source_wait(struct traj_source *source, int timeout_ms);
+/* Publish one body under topic "frame" or "event"; blocks at the high-water mark, loses nothing. */
+int traj_source_frame(struct traj_source *source, const void *body, size_t size);
+int traj_source_event(struct traj_source *source, const void *body, size_t size);
+/* Sends what is queued (waits up to linger_ms) and closes; *source becomes NULL. */
+int traj_source_close(struct traj_source **source, int linger_ms);
+
+/* A subscriber to intents. topics: a comma-separated list such as "intent,stale". */
+struct traj_sink;
+int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **sink);
+/* One message; body and topic lead into the sink until the next call; *size excludes any terminator. */
+int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic, const char **body,
+                      size_t *size);
+void traj_sink_close(struct traj_sink **sink);
+
+/* A control connection: one JSON request, one JSON reply. */
+struct traj_control;
+int traj_control_open(const char *endpoint, struct traj_control **control);
+/* reply leads into the object until the next call, NUL-terminated. */
+int traj_control_request(struct traj_control *control, const char *request, int timeout_ms,
+                         const char **reply);
+void traj_control_close(struct traj_control **control);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libtraj: the recursive decoder.  Pure: no allocation, file, socket, clock or lock.
+ *
+ * Memory belongs to the caller: ask traj_decoder_size, hand one block of it to traj_decoder_init,
+ * then call traj_decoder_step once a frame.  A step does a bounded amount of work.  The same model
+ * and the same calls give the same bits on any x86-64 machine at any optimisation level.
+ *
+ * Sizes (traj_dims), settings and state (the block) are three types: settings can change without
+ * touching memory, and memory depends on sizes alone.
+ */
+#ifndef TRAJ_DECODER_H
+#define TRAJ_DECODER_H
+
+#include "traj/model.h"
+
+enum traj_status {
+    TRAJ_OK = 0,
+    TRAJ_E_DIMS,        /* a size is 0, too large, or disagrees with another */
+    TRAJ_E_MEMORY,      /* the block is too small */
+    TRAJ_E_NONFINITE,   /* NaN or infinity in a parameter or argument */
+    TRAJ_E_NOT_PD,      /* a covariance is not symmetric positive definite */
+    TRAJ_E_RANGE,       /* a parameter or argument lies outside its documented range */
+};
+
+/* The sentence that belongs to a status; static storage. */
+const char *traj_status_text(enum traj_status status);
+
+/* Bounds of the iteration; traj_settings_default fills in what the tests use. */
+struct traj_settings {
+    size_t newton_steps;    /* at most so many Newton steps an update; default 8 */
+    size_t halvings;        /* at most so many halvings of one step; default 10 */
+    double newton_tolerance; /* stop when the Newton decrement g'H^-1 g / 2 falls below; default 1e-10 */
+};
+void traj_settings_default(struct traj_settings *settings);
+
+struct traj_decoder;
+
+/*
+ * Checks a model's numbers: sizes, ranges, finiteness, positive definiteness, priors that sum to 1.
+ * On failure *what (if not NULL) names the field ("dynamics.noise"), static storage, and *index its
+ * component, unit or target.
+ */
+enum traj_status traj_model_check(const struct traj_model *model, const char **what, size_t *index);
+
+/* Bytes that a decoder for these sizes needs, alignment slack included; 0 if the sizes are absurd. */
+size_t traj_decoder_size(const struct traj_dims *dims);
+
+/*
+ * Lays a decoder out in memory[0..size) and puts it at its prior (as traj_decoder_reset does).
+ * The model is borrowed for the decoder's whole life; settings are copied (NULL = default).
+ * There is nothing to free.  On success *decoder points into memory.
+ */
+enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_model *model,
+                                   const struct traj_settings *settings,
+                                   struct traj_decoder **decoder);
+
+/* The model that the decoder was made with; borrowed. */
+const struct traj_model *traj_decoder_model(const struct traj_decoder *decoder);
+
+/* Back to the prior; history of counts forgotten; no trial; target prior and gaze forgotten. */
+void traj_decoder_reset(struct traj_decoder *decoder);
+
+/*
+ * Whether trial marks will come.  false: every component runs all the time and the component may
+ * change at model->switch_rate.  true (the default after init): outside trials only components
+ * without trial_reset run (all, if every one has it).
+ */
+void traj_decoder_marks(struct traj_decoder *decoder, bool marks);
+
+/*
+ * Trial marks.  start: the plan window opens if the model has one, else movement begins; go: the
+ * plan window closes and movement begins with the next step; stop: components with trial_reset end
+ * and what the free component is to follow is the mixture's mean and covariance at that moment;
+ * the target prior and gaze are forgotten.  A start without a stop before it implies the stop.
+ */
+void traj_decoder_trial_start(struct traj_decoder *decoder);
+void traj_decoder_go(struct traj_decoder *decoder);
+void traj_decoder_trial_stop(struct traj_decoder *decoder);
+
+/*
+ * Prior over targets, prob[M] >= 0 with a positive sum (normalised here, then floored by mixing
+ * with the uniform prior at weight TRAJ_PRIOR_FLOOR so that a wrong prior can be overcome).  It
+ * replaces the previous one, also in mid-trial; it lasts until the trial stops.
+ */
+#define TRAJ_PRIOR_FLOOR 1e-3
+enum traj_status traj_decoder_target_prior(struct traj_decoder *decoder, const double *prob);
+
+/*
+ * Where the eyes are: position[D], cov[D][D].  Targets get the prior N(position; target, cov)
+ * (Corbett et al. 2010), mixed with TRAJ_PRIOR_FLOOR likewise; the newest replaces the last.
+ */
+enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *position,
+                                   const double *cov);
+
+/* One frame as the decoder sees it. */
+struct traj_observation {
+    const uint16_t *counts; /* [N], TRAJ_COUNT_MISSING = not observed; NULL = no unit observed */
+    const float *features;  /* [F], NaN = not observed; NULL = none observed */
+    double dt;              /* s, width of the bin: scales exposure alone */
+    size_t steps;           /* training bins since the last frame, >= 1; more than 1 = gap */
+};
+
+enum traj_phase { TRAJ_PHASE_NONE, TRAJ_PHASE_PLAN, TRAJ_PHASE_MOVE };
+
+#define TRAJ_FLAG_RECOVERED 1u /* a component turned non-finite and was rebuilt from its prior */
+
+/*
+ * The posterior after a frame.  Pointers lead into the decoder and hold until its next call.
+ * NULL pointer or NaN = not defined by this model.
+ */
+struct traj_estimate {
+    const double *position;     /* [D] posterior mean */
+    const double *position_cov; /* [D][D] mixture covariance */
+    const double *velocity;     /* [D], length/s */
+    const double *velocity_cov; /* [D][D] */
+    const double *target_prob;  /* [M], NULL when M = 0; sums with free_prob to 1 */
+    double free_prob;           /* weight of components that belong to no target */
+    double log_evidence;        /* log p(frame | frames before), natural, of observed units */
+    double progress;            /* 0..1 along the course, or NaN */
+    double eta;                 /* s until the target, or NaN */
+    enum traj_phase phase;
+    unsigned flags;
+};
+
+/*
+ * Predicts over observation->steps training bins and conditions on the frame.  Fills *estimate
+ * with the raw posterior.  Errors: TRAJ_E_RANGE (dt not positive and finite, steps 0), then nothing
+ * has changed.
+ */
+enum traj_status traj_decoder_step(struct traj_decoder *decoder,
+                                   const struct traj_observation *observation,
+                                   struct traj_estimate *estimate);
+
+/*
+ * Applies model->calibration to the estimate's covariances and probabilities in place (they lead
+ * into the decoder's output buffers, never into its state).
+ */
+void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *estimate);
+
+/* Log weight of component k and its raw mean[S] and cov[S][S], for tests and analysis; copies. */
+enum traj_status traj_decoder_component(const struct traj_decoder *decoder, size_t k,
+                                        double *log_weight, double *mean, double *cov);
+
+#endif

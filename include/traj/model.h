@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The parameters of a decoder: plain arrays and numbers, no behaviour.
+ *
+ * A model is written by daemon/learn, carried by a model file (learn/model_file.h) and read by the
+ * decoder (traj/decoder.h).  The decoder never changes it, so one model may serve many decoders.
+ * All arrays are row-major and belong to whoever made the model; they must outlive every decoder.
+ *
+ * Units: seconds, the session's own length unit, spikes per second.
+ *
+ * State of a linear-Gaussian component, S = order * D numbers, stacked by derivative:
+ *     x = (p_1..p_D, v_1..v_D [, a_1..a_D])        length, length/s, length/s^2
+ */
+#ifndef TRAJ_MODEL_H
+#define TRAJ_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRAJ_DIM_MAX 16        /* position dimensions (joint angles included) */
+#define TRAJ_STATE_MAX 48      /* position, velocity, acceleration of each */
+#define TRAJ_UNITS_MAX 8192    /* units, and likewise features */
+#define TRAJ_TARGETS_MAX 256   /* targets of one set */
+#define TRAJ_COMPONENTS_MAX 320
+#define TRAJ_LAG_MAX 63        /* longest lag in bins */
+#define TRAJ_ID_SIZE 32        /* bytes of an id or name, terminating NUL included */
+#define TRAJ_COUNT_MISSING 65535u /* a count that says: this unit was not observed in this bin */
+
+/* Sizes; everything that the decoder's memory depends on. */
+struct traj_dims {
+    size_t position;   /* D, 1..TRAJ_DIM_MAX */
+    size_t state;      /* S, a multiple of D that is 2 D or 3 D */
+    size_t units;      /* N, units that give counts; 0 where features alone are decoded */
+    size_t features;   /* F, continuous features; 0 where counts alone are decoded */
+    size_t targets;    /* M, 0 where no targets are known */
+    size_t components; /* K, at least 1 */
+    size_t lag;        /* the largest lag of any unit, bins */
+};
+
+/*
+ * Poisson tuning, shared by all components (Yu et al. 2007):
+ *     y_n(t - lag_n) | x_t ~ Poisson(dt exp(c_n' x_t + d_n))
+ */
+struct traj_tuning {
+    const double *weight; /* c [N][S], log rate per unit of state */
+    const double *offset; /* d [N], log spikes/s at x = 0 */
+    const int32_t *lag;   /* [N], bins by which activity leads movement, 0..TRAJ_LAG_MAX */
+};
+
+/* Gaussian observation of continuous features: f = C x + d + N(0, R). */
+struct traj_feature_map {
+    const double *weight; /* C [F][S] */
+    const double *offset; /* d [F] */
+    const double *noise;  /* R [F][F], positive definite */
+};
+
+/*
+ * Linear-Gaussian trajectory models, one a component, in steps of one training bin:
+ *     x_1 | k ~ N(start_k, start_cov_k),  x_t | x_{t-1}, k ~ N(A_k x_{t-1} + b_k, Q_k)
+ */
+struct traj_dynamics {
+    const double *transition; /* A [K][S][S] */
+    const double *drift;      /* b [K][S] */
+    const double *noise;      /* Q [K][S][S], positive definite */
+    const double *start;      /* pi [K][S] */
+    const double *start_cov;  /* V [K][S][S], positive definite */
+};
+
+/*
+ * Plan activity: firing rates in the delay before movement, by target.
+ * Bins that end between trial start + begin and the go cue (or trial start + end, whichever comes
+ * first) belong to the plan; the movement model starts after them.  With rate NULL the window
+ * still delays the movement model, but its counts say nothing about the target.
+ */
+struct traj_plan {
+    double begin;       /* s after trial start, >= 0: earlier bins are passed over */
+    double end;         /* s after trial start; 0 = no plan window, movement begins at trial start */
+    const double *rate; /* r [M][N], spikes/s, or NULL */
+    double temper;      /* in (0, 1]: power to which the plan's likelihood is raised, chosen by CV */
+};
+
+/* What is done to the raw posterior before it is published; fitted on held-out folds by learn. */
+struct traj_calibration {
+    double position_scale; /* factor on the position covariance */
+    double velocity_scale; /* factor on the velocity covariance */
+    double target_power;   /* exponent on the probabilities of targets and free, then normalised */
+};
+
+/* For people and for programs that must name things; the decoder's mathematics never reads it. */
+struct traj_description {
+    char family[TRAJ_ID_SIZE];       /* "mixture", "stm", "rwm" */
+    char length_unit[TRAJ_ID_SIZE];  /* "mm" ... */
+    char subject[64];
+    char target_set[TRAJ_ID_SIZE];   /* name of the target set the model was trained on */
+    char digest[65];                 /* SHA-256 of the model file with its digest field zeroed, lower-case hex; "" = never saved */
+    const char (*target_id)[TRAJ_ID_SIZE]; /* [M] */
+    const char (*unit_name)[TRAJ_ID_SIZE]; /* [N], or NULL where the sessions named none */
+    const char *training;            /* JSON object text: sessions, trials, what CV chose; or NULL */
+};
+
+struct traj_model {
+    struct traj_dims dims;
+    double bin_width; /* D, s: the training bin that one transition stands for */
+    struct traj_tuning tuning;
+    struct traj_feature_map feature;
+    struct traj_dynamics dynamics;
+    const int32_t *component_target; /* [K] target of a component, -1 = free (belongs to no target) */
+    const double *component_prior;   /* [K] positive, sums to 1 */
+    const uint8_t *trial_reset;      /* [K] 1 = starts from start_k at each trial's movement; 0 = goes on */
+    const double *target_position;   /* [M][D] */
+    struct traj_plan plan;
+    double switch_rate; /* 1/s: rate at which the component changes where no trial marks come; >= 0 */
+    double evidence_temper; /* in (0, 1]: power on each bin's evidence in the weights; 1 = exact Bayes */
+    struct traj_calibration calibration;
+    struct traj_description about;
+};
+
+#endif
