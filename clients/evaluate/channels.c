@@ -82,7 +82,8 @@ void traj_movement(const struct traj_session *s, size_t order, double *x, bool *
         if (!known[i] || order < 3) {
             continue;
         }
-        double before[TRAJ_DIM_MAX], after[TRAJ_DIM_MAX], from = s->t_end[i] - half, to = s->t_end[i] + half;
+        double before[TRAJ_DIM_MAX], after[TRAJ_DIM_MAX], from = s->t_end[i] - half,
+                                                          to = s->t_end[i] + half;
         /* At the edge of a stretch the difference is one-sided. */
         if (traj_session_kinematics(s, from, half, NULL, before)) {
             from = s->t_end[i];

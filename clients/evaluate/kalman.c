@@ -11,9 +11,10 @@
 #include "clients/evaluate/regression.h"
 
 #define ORDER 3
-#define LAG_S 0.16       /* longest lag that is tried */
-#define LAGS 5           /* lags tried, evenly spaced from 0 */
-#define NOISE_SHRINK 0.02 /* share of the diagonal in the noise covariance, so that it can be inverted */
+#define LAG_S 0.16 /* longest lag that is tried */
+#define LAGS 5     /* lags tried, evenly spaced from 0 */
+#define NOISE_SHRINK                                                                               \
+    0.02 /* share of the diagonal in the noise covariance, so that it can be inverted */
 
 struct kalman {
     size_t channels, dim, state, lag;
@@ -133,7 +134,8 @@ static int fit_transition(struct kalman *k, const struct traj_channels *c, const
         for (size_t e = 0; e < count; e++) {
             for (size_t p = 0; p < s; p++) {
                 for (size_t q = 0; q < s; q++) {
-                    *gsl_matrix_ptr(k->start_cov, p, q) += x[e * s + p] * x[e * s + q] / (double)count;
+                    *gsl_matrix_ptr(k->start_cov, p, q) +=
+                        x[e * s + p] * x[e * s + q] / (double)count;
                 }
             }
         }
@@ -145,8 +147,8 @@ static int fit_transition(struct kalman *k, const struct traj_channels *c, const
 }
 
 /* C' Q^-1 and C' Q^-1 C from the regression of counts on movement. */
-static int fit_observation(struct kalman *k, const struct traj_channels *c, const struct movement *v,
-                           size_t to)
+static int fit_observation(struct kalman *k, const struct traj_channels *c,
+                           const struct movement *v, size_t to)
 {
     size_t s = k->state, n = k->channels, count = 0;
     double *x = malloc(to * s * sizeof *x), *y = malloc(to * n * sizeof *y);
@@ -174,16 +176,18 @@ static int fit_observation(struct kalman *k, const struct traj_channels *c, cons
             diagonal += gsl_matrix_get(q, j, j) / (double)n;
         }
         for (size_t j = 0; j < n; j++) {
-            *gsl_matrix_ptr(q, j, j) += NOISE_SHRINK * gsl_matrix_get(q, j, j) + 1e-3 * diagonal + 1e-12;
+            *gsl_matrix_ptr(q, j, j) +=
+                NOISE_SHRINK * gsl_matrix_get(q, j, j) + 1e-3 * diagonal + 1e-12;
             for (size_t p = 0; p < s; p++) {
                 gsl_matrix_set(k->c, j, p, b[p * n + j]);
             }
         }
-        result = gsl_linalg_cholesky_decomp1(q) || gsl_linalg_cholesky_invert(q) ||
-                         gsl_blas_dgemm(CblasTrans, CblasNoTrans, 1.0, k->c, q, 0.0, k->gain_in) ||
-                         gsl_blas_dgemm(CblasNoTrans, CblasNoTrans, 1.0, k->gain_in, k->c, 0.0, k->info)
-                     ? -1
-                     : 0;
+        result =
+            gsl_linalg_cholesky_decomp1(q) || gsl_linalg_cholesky_invert(q) ||
+                    gsl_blas_dgemm(CblasTrans, CblasNoTrans, 1.0, k->c, q, 0.0, k->gain_in) ||
+                    gsl_blas_dgemm(CblasNoTrans, CblasNoTrans, 1.0, k->gain_in, k->c, 0.0, k->info)
+                ? -1
+                : 0;
     }
     free(x);
     free(y);
@@ -270,7 +274,8 @@ static int condition(const struct kalman *k, struct run *r, const double *y)
         gsl_linalg_cholesky_invert(r->p)) {
         return -1;
     }
-    return gsl_vector_memcpy(r->x, r->prior) || gsl_blas_dgemv(CblasNoTrans, 1.0, r->p, r->rhs, 1.0, r->x);
+    return gsl_vector_memcpy(r->x, r->prior) ||
+           gsl_blas_dgemv(CblasNoTrans, 1.0, r->p, r->rhs, 1.0, r->x);
 }
 
 /* Decodes bins [from, to) of c into decoded (position, velocity). */
@@ -288,7 +293,8 @@ static int filter(const struct kalman *k, const struct traj_channels *c, size_t 
         }
         for (size_t d = 0; result == 0 && d < k->dim; d++) {
             decoded->position[i * k->dim + d] = gsl_vector_get(r.x, d) + k->centre[d];
-            decoded->velocity[i * k->dim + d] = gsl_vector_get(r.x, k->dim + d) + k->centre[k->dim + d];
+            decoded->velocity[i * k->dim + d] =
+                gsl_vector_get(r.x, k->dim + d) + k->centre[k->dim + d];
         }
     }
     run_free(&r);
@@ -340,7 +346,8 @@ static int choose(struct kalman *k, const struct traj_session *train, const stru
     struct traj_channels c = {0};
     k->lag = best_lag;
     k->root = best_root;
-    int result = isinf(best) || traj_channels_init(&c, train, k->root) || fit(k, &c, v, c.bins) ? -1 : 0;
+    int result =
+        isinf(best) || traj_channels_init(&c, train, k->root) || fit(k, &c, v, c.bins) ? -1 : 0;
     traj_channels_free(&c);
     return result;
 }
@@ -360,13 +367,16 @@ struct traj_decoded *traj_kalman(const struct traj_session *train, const struct 
     }
     if (result == 0 && v.x && v.known) {
         decoded = traj_decoded_new(test->bins, test->dim, 0);
-        if (!decoded || traj_channels_init(&c, test, k.root) || filter(&k, &c, 0, c.bins, decoded)) {
+        if (!decoded || traj_channels_init(&c, test, k.root) ||
+            filter(&k, &c, 0, c.bins, decoded)) {
             traj_decoded_free(decoded);
             decoded = NULL;
         }
     }
     if (!decoded) {
-        traj_error_set(error, "%s: the Kalman filter could not be fitted (too few bins with kinematics?)", train->path);
+        traj_error_set(error,
+                       "%s: the Kalman filter could not be fitted (too few bins with kinematics?)",
+                       train->path);
     }
     traj_channels_free(&c);
     kalman_free(&k);

@@ -312,7 +312,8 @@ static void score_trials(const struct scoring *c, struct traj_score *score)
     score->rmse_trial = score->trials ? sum / (double)score->trials : NAN;
 }
 
-/* Sum over kept bins of the squared distance between decoded velocity (0 where none) and the truth `lag` s ago. */
+/* Sum over kept bins of the squared distance between decoded velocity (0 where none) and the truth
+ * `lag` s ago. */
 static double velocity_misfit(const struct scoring *c, const struct stretch *all, size_t stretches,
                               double lag)
 {
@@ -521,8 +522,9 @@ int traj_score(const struct traj_session *session, const struct traj_decoded *de
 {
     score_empty(score);
     if (decoded->bins != session->bins || decoded->dim != session->dim) {
-        return traj_error_set(error, "%s: %zu bins of %zu dimensions were decoded where the session has %zu of %zu",
-                              session->path, decoded->bins, decoded->dim, session->bins, session->dim);
+        return traj_error_set(
+            error, "%s: %zu bins of %zu dimensions were decoded where the session has %zu of %zu",
+            session->path, decoded->bins, decoded->dim, session->bins, session->dim);
     }
     struct traj_truth *truth = traj_truth_new(session, error);
     if (!truth) {

@@ -30,7 +30,8 @@ void traj_moments_free(struct traj_moments *m)
     m->xy = NULL;
 }
 
-/* One tile of columns of X'X for four samples at a time, so that each sum is loaded once for four products. */
+/* One tile of columns of X'X for four samples at a time, so that each sum is loaded once for four
+ * products. */
 static void add_tile(struct traj_moments *m, const double *x, size_t count, size_t from, size_t to)
 {
     size_t d = m->inputs;
@@ -39,7 +40,7 @@ static void add_tile(struct traj_moments *m, const double *x, size_t count, size
         size_t first = i > from ? i : from, s = 0;
         for (; s + 4 <= count; s += 4) {
             const double *restrict a = x + s * d, *restrict b = a + d, *restrict e = b + d,
-                         *restrict f = e + d;
+                                   *restrict f = e + d;
             double ai = a[i], bi = b[i], ei = e[i], fi = f[i];
             for (size_t j = first; j < to; j++) {
                 row[j] += ai * a[j] + bi * b[j] + ei * e[j] + fi * f[j];

@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-/* Sums over samples of x x' [inputs][inputs] (upper triangle), x y' [inputs][outputs]; from zero. */
+/* Sums over samples of x x' [inputs][inputs] (upper triangle), x y' [inputs][outputs]; from zero.
+ */
 struct traj_moments {
     size_t inputs, outputs, samples;
     double *xx; /* [inputs][inputs]; only j >= i is kept */

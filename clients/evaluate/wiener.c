@@ -16,8 +16,8 @@ static const double ridges[RIDGES] = {1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0};
 
 struct wiener {
     size_t channels, window, windows, inputs, dim;
-    double *mean;     /* [channels] of the training data */
-    double *weight;   /* [inputs][2 dim] */
+    double *mean;                    /* [channels] of the training data */
+    double *weight;                  /* [inputs][2 dim] */
     double centre[2 * TRAJ_DIM_MAX]; /* mean position and velocity of the training data */
 };
 
@@ -98,7 +98,8 @@ static int fit(struct wiener *w, const struct traj_channels *c, const double *mo
                const bool *known)
 {
     struct traj_moments early = {0}, late = {0};
-    size_t split = c->first[c->bins * 4 / 5]; /* a stretch is never cut, if there is more than one */
+    size_t split =
+        c->first[c->bins * 4 / 5]; /* a stretch is never cut, if there is more than one */
     split = split > c->bins / 2 ? split : c->bins * 4 / 5;
     double *x = malloc(w->inputs * sizeof *x), best = INFINITY, chosen = ridges[RIDGES - 1];
     int result = x && !traj_moments_init(&early, w->inputs, 2 * w->dim) &&
@@ -127,7 +128,8 @@ static int fit(struct wiener *w, const struct traj_channels *c, const double *mo
     return result;
 }
 
-static int train_wiener(struct wiener *w, const struct traj_session *train, struct traj_error *error)
+static int train_wiener(struct wiener *w, const struct traj_session *train,
+                        struct traj_error *error)
 {
     struct traj_channels c = {0};
     double *movement = calloc(train->bins * 2 * train->dim, sizeof *movement);
@@ -158,7 +160,8 @@ static int train_wiener(struct wiener *w, const struct traj_session *train, stru
         result = fit(w, &c, movement, known);
     }
     if (result) {
-        traj_error_set(error, "%s: the Wiener filter could not be fitted (%zu regressors)", train->path, w->inputs);
+        traj_error_set(error, "%s: the Wiener filter could not be fitted (%zu regressors)",
+                       train->path, w->inputs);
     }
     traj_channels_free(&c);
     free(movement);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * libtrajclient: talk to trajd from C.  One object a thread; blocking calls with timeouts in ms
- * (-1 = for ever).  Functions return 0 or a negative errno value; ETIMEDOUT and EAGAIN mean what they say.
+ * (-1 = for ever).  Functions return 0 or a negative errno value; ETIMEDOUT and EAGAIN mean what
+ * they say.
  */
 #ifndef TRAJ_CLIENT_H
 #define TRAJ_CLIENT_H
@@ -14,7 +15,8 @@
 #define TRAJ_DEFAULT_INTENTS "tcp://127.0.0.1:5602"
 #define TRAJ_DEFAULT_CONTROL "tcp://127.0.0.1:5603"
 
-/* A source of frames and events (XPUB with XPUB_NODROP). endpoint: "@..." binds, ">..." or bare connects. */
+/* A source of frames and events (XPUB with XPUB_NODROP). endpoint: "@..." binds, ">..." or bare
+ * connects. */
 struct traj_source;
 int traj_source_open(const char *endpoint, struct traj_source **source);
 /* Waits until a daemon has subscribed to frames and events. */
@@ -28,7 +30,8 @@ int traj_source_close(struct traj_source **source, int linger_ms);
 /* A subscriber to intents. topics: a comma-separated list such as "intent,stale". */
 struct traj_sink;
 int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **sink);
-/* One message; body and topic lead into the sink until the next call; *size excludes any terminator. */
+/* One message; body and topic lead into the sink until the next call; *size excludes any
+ * terminator. */
 int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic, const char **body,
                       size_t *size);
 void traj_sink_close(struct traj_sink **sink);

@@ -16,11 +16,11 @@
 
 enum traj_status {
     TRAJ_OK = 0,
-    TRAJ_E_DIMS,        /* a size is 0, too large, or disagrees with another */
-    TRAJ_E_MEMORY,      /* the block is too small */
-    TRAJ_E_NONFINITE,   /* NaN or infinity in a parameter or argument */
-    TRAJ_E_NOT_PD,      /* a covariance is not symmetric positive definite */
-    TRAJ_E_RANGE,       /* a parameter or argument lies outside its documented range */
+    TRAJ_E_DIMS,      /* a size is 0, too large, or disagrees with another */
+    TRAJ_E_MEMORY,    /* the block is too small */
+    TRAJ_E_NONFINITE, /* NaN or infinity in a parameter or argument */
+    TRAJ_E_NOT_PD,    /* a covariance is not symmetric positive definite */
+    TRAJ_E_RANGE,     /* a parameter or argument lies outside its documented range */
 };
 
 /* The sentence that belongs to a status; static storage. */
@@ -28,9 +28,10 @@ const char *traj_status_text(enum traj_status status);
 
 /* Bounds of the iteration; traj_settings_default fills in what the tests use. */
 struct traj_settings {
-    size_t newton_steps;    /* at most so many Newton steps an update; default 8 */
-    size_t halvings;        /* at most so many halvings of one step; default 10 */
-    double newton_tolerance; /* stop when the Newton decrement g'H^-1 g / 2 falls below; default 1e-10 */
+    size_t newton_steps;     /* at most so many Newton steps an update; default 8 */
+    size_t halvings;         /* at most so many halvings of one step; default 10 */
+    double newton_tolerance; /* stop when the Newton decrement g'H^-1 g / 2 falls below; default
+                                1e-10 */
 };
 void traj_settings_default(struct traj_settings *settings);
 
@@ -43,7 +44,8 @@ struct traj_decoder;
  */
 enum traj_status traj_model_check(const struct traj_model *model, const char **what, size_t *index);
 
-/* Bytes that a decoder for these sizes needs, alignment slack included; 0 if the sizes are absurd. */
+/* Bytes that a decoder for these sizes needs, alignment slack included; 0 if the sizes are absurd.
+ */
 size_t traj_decoder_size(const struct traj_dims *dims);
 
 /*

@@ -18,13 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAJ_DIM_MAX 16        /* position dimensions (joint angles included) */
-#define TRAJ_STATE_MAX 48      /* position, velocity, acceleration of each */
-#define TRAJ_UNITS_MAX 8192    /* units, and likewise features */
-#define TRAJ_TARGETS_MAX 256   /* targets of one set */
+#define TRAJ_DIM_MAX 16      /* position dimensions (joint angles included) */
+#define TRAJ_STATE_MAX 48    /* position, velocity, acceleration of each */
+#define TRAJ_UNITS_MAX 8192  /* units, and likewise features */
+#define TRAJ_TARGETS_MAX 256 /* targets of one set */
 #define TRAJ_COMPONENTS_MAX 320
-#define TRAJ_LAG_MAX 63        /* longest lag in bins */
-#define TRAJ_ID_SIZE 32        /* bytes of an id or name, terminating NUL included */
+#define TRAJ_LAG_MAX 63           /* longest lag in bins */
+#define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
 #define TRAJ_COUNT_MISSING 65535u /* a count that says: this unit was not observed in this bin */
 
 /* Sizes; everything that the decoder's memory depends on. */
@@ -74,10 +74,10 @@ struct traj_dynamics {
  * still delays the movement model, but its counts say nothing about the target.
  */
 struct traj_plan {
-    double begin;       /* s after trial start, >= 0: earlier bins are passed over */
-    double end;         /* s after trial start; 0 = no plan window, movement begins at trial start */
+    double begin; /* s after trial start, >= 0: earlier bins are passed over */
+    double end;   /* s after trial start; 0 = no plan window, movement begins at trial start */
     const double *rate; /* r [M][N], spikes/s, or NULL */
-    double temper;      /* in (0, 1]: power to which the plan's likelihood is raised, chosen by CV */
+    double temper; /* in (0, 1]: power to which the plan's likelihood is raised, chosen by CV */
 };
 
 /* What is done to the raw posterior before it is published; fitted on held-out folds by learn. */
@@ -89,14 +89,15 @@ struct traj_calibration {
 
 /* For people and for programs that must name things; the decoder's mathematics never reads it. */
 struct traj_description {
-    char family[TRAJ_ID_SIZE];       /* "mixture", "stm", "rwm" */
-    char length_unit[TRAJ_ID_SIZE];  /* "mm" ... */
+    char family[TRAJ_ID_SIZE];      /* "mixture", "stm", "rwm" */
+    char length_unit[TRAJ_ID_SIZE]; /* "mm" ... */
     char subject[64];
-    char target_set[TRAJ_ID_SIZE];   /* name of the target set the model was trained on */
-    char digest[65];                 /* SHA-256 of the model file with its digest field zeroed, lower-case hex; "" = never saved */
+    char target_set[TRAJ_ID_SIZE]; /* name of the target set the model was trained on */
+    char digest[65]; /* SHA-256 of the model file with its digest field zeroed, lower-case hex; "" =
+                        never saved */
     const char (*target_id)[TRAJ_ID_SIZE]; /* [M] */
     const char (*unit_name)[TRAJ_ID_SIZE]; /* [N], or NULL where the sessions named none */
-    const char *training;            /* JSON object text: sessions, trials, what CV chose; or NULL */
+    const char *training; /* JSON object text: sessions, trials, what CV chose; or NULL */
 };
 
 struct traj_model {
@@ -105,13 +106,17 @@ struct traj_model {
     struct traj_tuning tuning;
     struct traj_feature_map feature;
     struct traj_dynamics dynamics;
-    const int32_t *component_target; /* [K] target of a component, -1 = free (belongs to no target) */
-    const double *component_prior;   /* [K] positive, sums to 1 */
-    const uint8_t *trial_reset;      /* [K] 1 = starts from start_k at each trial's movement; 0 = goes on */
-    const double *target_position;   /* [M][D] */
+    const int32_t
+        *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
+    const double *component_prior; /* [K] positive, sums to 1 */
+    const uint8_t
+        *trial_reset; /* [K] 1 = starts from start_k at each trial's movement; 0 = goes on */
+    const double *target_position; /* [M][D] */
     struct traj_plan plan;
-    double switch_rate; /* 1/s: rate at which the component changes where no trial marks come; >= 0 */
-    double evidence_temper; /* in (0, 1]: power on each bin's evidence in the weights; 1 = exact Bayes */
+    double
+        switch_rate; /* 1/s: rate at which the component changes where no trial marks come; >= 0 */
+    double evidence_temper; /* in (0, 1]: power on each bin's evidence in the weights; 1 = exact
+                               Bayes */
     struct traj_calibration calibration;
     struct traj_description about;
 };
