@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Installs the Debian packages that trajd needs and that are missing:
+#
+#     sh clients/install-packages.sh build    to build and run
+#     sh clients/install-packages.sh test     also to run every test
+#
+# Debian 12 is the reference; later releases of Debian and Ubuntu use the same names but for the
+# version in libclang-rt.
+set -eu
+
+build="build-essential cmake ninja-build pkg-config libzmq3-dev libgsl-dev libjansson-dev libhdf5-dev"
+test="git libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev valgrind python3
+    python3-numpy python3-h5py python3-jsonschema python3-zmq"
+
+case ${1:-} in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+*)
+    echo "usage: sh $0 build|test" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "This is not a Debian system. Install what corresponds to: $wanted" >&2
+    exit 1
+fi
+
+missing=
+for package in $wanted; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "These packages are missing, and installing them needs root or sudo:$missing" >&2
+        exit 1
+    fi
+    as_root=sudo
+fi
+
+echo "Installing$missing"
+# An index may be older than the archive (then a package is not found), so it is brought up to date.
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update
+# shellcheck disable=SC2086 (a list of names)
+if ! $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qy -o Dpkg::Use-Pty=0 install --no-install-recommends $missing; then
+    echo "apt-get could not install:$missing" >&2
+    exit 1
+fi

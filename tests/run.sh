@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Installs what the tests need, builds, and runs all of them:
+#
+#     sh tests/run.sh                   every stage below
+#     sh tests/run.sh CTEST-ARGUMENTS   the preset dev alone, with these (for example -L unit)
+#
+# Stages, each ending the run if it fails; jobs at once: TRAJ_JOBS (default: the processors)
+#     build    dev (gcc, sanitizers), release (gcc -O3), clang (-O2), tsan; a warning is an error
+#     tsan     the tests labelled `threads` under ThreadSanitizer
+#     dev      every test, among them lint, tidy, replay, and the bytes of all builds compared
+set -eu
+cd "$(dirname "$0")/.."
+jobs=${TRAJ_JOBS:-$(nproc)}
+
+sh clients/install-packages.sh test
+
+build()
+{
+    preset=$1
+    shift
+    echo "== build: $preset"
+    cmake --preset "$preset" "$@" >"build/$preset.log" 2>&1 || {
+        cat "build/$preset.log"
+        exit 1
+    }
+    cmake --build --preset "$preset" --parallel "$jobs" >"build/$preset.log" 2>&1 || {
+        cat "build/$preset.log"
+        exit 1
+    }
+}
+
+mkdir -p build
+build dev
+if [ $# -eq 0 ]; then
+    build release -DTRAJ_WERROR=ON -DTRAJ_TESTS=ON
+    build clang
+    build tsan
+    echo "== test: tsan"
+    ctest --preset tsan --parallel "$jobs" </dev/null
+fi
+echo "== test: dev"
+exec ctest --preset dev --parallel "$jobs" "$@" </dev/null
