@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajctl score: decoded intents against the movement, beside baselines on the same bins. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "clients/evaluate/baseline.h"
+#include "clients/evaluate/metrics.h"
+#include "clients/files/session_file.h"
+#include "clients/trajctl/commands.h"
+#include "clients/trajctl/intent_file.h"
+#include "clients/trajctl/options.h"
+#include "clients/trajctl/progress.h"
+
+static const struct command_help help = {
+    .name = "score",
+    .usage = "--session S.h5 --intents I.jsonl [options]",
+    .about =
+        "Measures decoded intents against the movement that the session recorded. rmse: root of "
+        "the "
+        "mean squared distance. mvaf: 1 - squared errors / squared deviations from the mean. "
+        "target: share of trials whose most probable target was the true one, so many seconds "
+        "after the trial's start. A bin without an intent costs the whole distance to the mean "
+        "position. With --train, a Kalman and a ridge Wiener filter trained on that session are "
+        "scored on the same bins.",
+    .example = "trajctl score --session b.h5 --intents i.jsonl --from 0.1\n"
+               "trajctl score --session b.h5 --intents i.jsonl --train a.h5\n",
+};
+
+enum { TRAJD, KALMAN, WIENER, METHODS };
+static const char *const method_name[METHODS] = {"trajd", "kalman", "wiener"};
+
+/* What is printed: scores of the methods that ran. */
+struct results {
+    struct traj_score score[METHODS];
+    bool ran[METHODS];
+    size_t unknown;
+};
+
+static int score_baseline(int method, const struct traj_session *train,
+                          const struct traj_session *test, const struct traj_score_options *options,
+                          struct results *results, struct traj_error *error)
+{
+    struct traj_decoded *decoded =
+        method == KALMAN ? traj_kalman(train, test, error) : traj_wiener(train, test, error);
+    int result = -1;
+    if (decoded) {
+        result = traj_score(test, decoded, options, &results->score[method], error);
+        results->ran[method] = result == 0;
+    }
+    traj_decoded_free(decoded);
+    return result;
+}
+
+static int score_all(const struct traj_session *session, const char *intents,
+                     const char *train_path, const struct traj_score_options *options,
+                     struct progress *progress, struct results *results, struct traj_error *error)
+{
+    struct intent_file file;
+    if (intent_file_read(intents, session, &file, error)) {
+        return -1;
+    }
+    int result = traj_score(session, file.decoded, options, &results->score[TRAJD], error);
+    results->ran[TRAJD] = result == 0;
+    results->unknown = file.unknown;
+    intent_file_free(&file);
+    if (result || !train_path) {
+        return result;
+    }
+    struct traj_session *train = traj_session_read(train_path, error);
+    result = train ? 0 : -1;
+    for (int method = KALMAN; result == 0 && method < METHODS; method++) {
+        progress_update(progress, method_name[method], (double)(method - KALMAN) / 2.0);
+        result = score_baseline(method, train, session, options, results, error);
+    }
+    traj_session_free(train);
+    return result;
+}
+
+/* --- people ----------------------------------------------------------------------------------- */
+
+static void column(int width, int decimals, double x)
+{
+    if (isfinite(x)) {
+        printf(" %*.*f", width, decimals, x);
+    } else {
+        printf(" %*s", width, "-");
+    }
+}
+
+static void print_table(const struct traj_session *session, const struct results *results)
+{
+    const struct traj_score *own = &results->score[TRAJD];
+    printf("%s: %zu bins scored, %zu trials; lengths in %s\n", session->path, own->frames,
+           own->trials, session->length_unit);
+    if (own->missing > 0) {
+        printf("%zu bins have no intent\n", own->missing);
+    }
+    if (results->unknown > 0) {
+        printf("%zu intents belong to no bin of this session\n", results->unknown);
+    }
+    printf("\n%-8s %9s %9s %7s %9s %6s  target right after\n", "", "rmse", "rmse by", "mvaf",
+           "velocity", "angle");
+    printf("%-8s %9s %9s %7s %9s %6s ", "", "", "trial", "", "mvaf", "deg");
+    for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
+        printf(" %3.2g s", traj_score_times[k]);
+    }
+    printf("\n");
+    for (int method = 0; method < METHODS; method++) {
+        const struct traj_score *s = &results->score[method];
+        if (!results->ran[method]) {
+            continue;
+        }
+        printf("%-8s", method_name[method]);
+        column(9, 3, s->rmse);
+        column(9, 3, s->rmse_trial);
+        column(7, 4, s->mvaf);
+        column(9, 4, s->velocity_mvaf);
+        column(6, 1, s->velocity_angle);
+        printf(" ");
+        for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
+            column(5, 2, s->target[k]);
+        }
+        printf("\n");
+    }
+}
+
+/* --- programs --------------------------------------------------------------------------------- */
+
+/* JSON has no NaN: what cannot be computed is null. */
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *score_json(const struct traj_score *s, size_t dim)
+{
+    json_t *r2 = json_array(), *target = json_object();
+    for (size_t d = 0; d < dim; d++) {
+        json_array_append_new(r2, number(s->r2[d]));
+    }
+    for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
+        char key[16];
+        snprintf(key, sizeof key, "%.2f", traj_score_times[k]);
+        json_object_set_new(target, key, number(s->target[k]));
+    }
+    return json_pack("{s:I,s:I,s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o},s:o,s:I,s:o,s:{s:o,s:o}}", "frames",
+                     (json_int_t)s->frames, "missing", (json_int_t)s->missing, "rmse",
+                     number(s->rmse), "mvaf", number(s->mvaf), "r2", r2, "velocity", "mvaf",
+                     number(s->velocity_mvaf), "angle", number(s->velocity_angle), "idle",
+                     number(s->idle_speed), "lag", number(s->velocity_lag), "rmse_trial",
+                     number(s->rmse_trial), "trials", (json_int_t)s->trials, "target", target,
+                     "coverage", "50", number(s->coverage50), "90", number(s->coverage90));
+}
+
+static int print_json(const struct traj_session *session, const struct results *results)
+{
+    json_t *all = json_object();
+    json_object_set_new(all, "session", json_string(session->path));
+    json_object_set_new(all, "length_unit", json_string(session->length_unit));
+    json_object_set_new(all, "unknown", json_integer((json_int_t)results->unknown));
+    for (int method = 0; method < METHODS; method++) {
+        if (results->ran[method]) {
+            json_object_set_new(all, method_name[method],
+                                score_json(&results->score[method], session->dim));
+        }
+    }
+    int result = json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    putchar('\n');
+    json_decref(all);
+    return result;
+}
+
+int cmd_score(int argc, char **argv)
+{
+    const char *path = NULL, *intents = NULL, *train = NULL;
+    struct traj_score_options scoring = {.from = NAN};
+    bool json = false;
+    const struct command_option options[] = {
+        {"session", "S.h5", OPTION_TEXT, &path, "session file with the movement", .required = true},
+        {"intents", "I.jsonl", OPTION_TEXT, &intents, "file of intents; - = standard input",
+         .required = true},
+        {"from", "SECONDS", OPTION_REAL, &scoring.from,
+         "score bins from so many seconds after their trial's start on; without it every bin "
+         "counts",
+         0.0, 1e6},
+        {"train", "A.h5", OPTION_TEXT, &train,
+         "also train a Kalman and a Wiener filter on this session and score them"},
+        {"json", NULL, OPTION_FLAG, &json, "print one JSON object"},
+    };
+    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    if (status != OPTIONS_RUN) {
+        return status;
+    }
+    struct traj_error error = {0};
+    struct results results = {0};
+    struct progress progress;
+    struct traj_session *session = traj_session_read(path, &error);
+    progress_init(&progress, "score", false);
+    int result =
+        session ? score_all(session, intents, train, &scoring, &progress, &results, &error) : -1;
+    progress_end(&progress);
+    if (result == 0 && json) {
+        result = print_json(session, &results);
+    } else if (result == 0) {
+        print_table(session, &results);
+    }
+    traj_session_free(session);
+    return result ? failure("score", "%s", error.text) : 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajctl train: recorded sessions in, a model file out. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clients/files/session_file.h"
+#include "clients/trajctl/commands.h"
+#include "clients/trajctl/options.h"
+#include "clients/trajctl/progress.h"
+#include "daemon/learn/fit.h"
+#include "daemon/learn/model_file.h"
+
+static const struct command_help help = {
+    .name = "train",
+    .usage = "--session S.h5 --out M.tjm [options]",
+    .about =
+        "Learns a model from recorded sessions (neural frames and kinematics). Lags, ridge, plan "
+        "window and calibration are chosen by cross-validation inside these sessions. The same "
+        "sessions, options and seed give the same model.",
+    .example =
+        "trajctl train --session a.h5 --out m.tjm\n"
+        "trajctl train --session mon.h5 --session tue.h5 --prior-session reaches.h5 --out m.tjm\n",
+};
+
+/* Reads every file of a list; NULL with a sentence.  free_sessions frees what was read. */
+static struct traj_session **read_sessions(const struct option_list *list, struct traj_error *error)
+{
+    struct traj_session **all = calloc(list->count + 1, sizeof(struct traj_session *));
+    if (!all) {
+        traj_error_set(error, "memory is short");
+        return NULL;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        all[i] = traj_session_read(list->item[i], error);
+        if (!all[i]) {
+            for (size_t k = 0; k < i; k++) {
+                traj_session_free(all[k]);
+            }
+            free(all);
+            return NULL;
+        }
+    }
+    return all;
+}
+
+static void free_sessions(struct traj_session **all)
+{
+    for (size_t i = 0; all && all[i]; i++) {
+        traj_session_free(all[i]);
+    }
+    free(all);
+}
+
+/* Fits on what the lists name and saves; 0, or -1 with a sentence. */
+static int fit_and_save(const struct option_list *files, const struct option_list *prior_files,
+                        const struct traj_fit_options *fit, const char *out,
+                        struct traj_error *error)
+{
+    int result = -1;
+    struct traj_model *model = NULL;
+    struct traj_session **sessions = read_sessions(files, error);
+    struct traj_session **priors = sessions ? read_sessions(prior_files, error) : NULL;
+    if (priors) {
+        model =
+            traj_fit((const struct traj_session *const *)sessions, files->count,
+                     (const struct traj_session *const *)priors, prior_files->count, fit, error);
+    }
+    if (model) {
+        result = traj_model_save(model, out, error);
+    }
+    traj_model_free(model);
+    free_sessions(priors);
+    free_sessions(sessions);
+    return result;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    struct traj_fit_options fit;
+    traj_fit_options_default(&fit);
+    struct option_list sessions = {0}, priors = {0};
+    const char *out = NULL, *family = traj_family_name(fit.family);
+    bool quiet = false;
+    const struct command_option options[] = {
+        {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
+         .required = true},
+        {"prior-session", "K.h5", OPTION_REPEATED, &priors,
+         "session that teaches movement alone; its frames are not used"},
+        {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true},
+        {"family", "NAME", OPTION_TEXT, &family,
+         "mixture (a trajectory model for each target and a free one), stm (one trajectory model "
+         "for "
+         "all) or rwm (random walk)"},
+        {"no-plan", NULL, OPTION_NO, &fit.plan,
+         "do not learn the prior over targets from delay activity"},
+        {"folds", "N", OPTION_SIZE, &fit.folds, "folds of the inner cross-validation", 2, 100},
+        {"seed", "N", OPTION_U64, &fit.seed, "seed of the assignment of trials to folds"},
+        {"order", "N", OPTION_SIZE, &fit.order,
+         "2 = position and velocity, 3 = acceleration too, 0 = by cross-validation", 0, 3},
+        {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
+    };
+    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    if (status == OPTIONS_RUN && traj_family_parse(family, &fit.family)) {
+        status = usage_error("train", "--family: \"%s\" is not mixture, stm or rwm", family);
+    } else if (status == OPTIONS_RUN && fit.order == 1) {
+        status = usage_error("train", "--order: 1 is not 0, 2 or 3");
+    }
+    if (status == OPTIONS_RUN) {
+        struct traj_error error = {0};
+        struct progress progress;
+        progress_init(&progress, "train", quiet);
+        fit.progress = progress_callback;
+        fit.progress_context = &progress;
+        int result = fit_and_save(&sessions, &priors, &fit, out, &error);
+        progress_end(&progress);
+        if (result) {
+            status = failure("train", "%s", error.text);
+        } else {
+            if (!quiet) {
+                fprintf(stderr, "train: %s written after %.1f s\n", out,
+                        progress_seconds(&progress));
+            }
+            status = 0;
+        }
+    }
+    option_list_free(&sessions);
+    option_list_free(&priors);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The commands, one file each (cmd_NAME.c).  argv[0] is the command's own name.  They return the
+ * exit status: 0, 1 where something failed at run time, EXIT_USAGE where the command line is wrong.
+ */
+#ifndef TRAJCTL_COMMANDS_H
+#define TRAJCTL_COMMANDS_H
+
+int cmd_convert(int argc, char **argv);
+int cmd_decode(int argc, char **argv);
+int cmd_evaluate(int argc, char **argv);
+int cmd_event(int argc, char **argv);
+int cmd_intents(int argc, char **argv);
+int cmd_model(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_prior(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
+int cmd_score(int argc, char **argv);
+int cmd_shutdown(int argc, char **argv);
+int cmd_simulate(int argc, char **argv);
+int cmd_split(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+int cmd_trial(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+#endif

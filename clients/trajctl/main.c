@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajctl: everything a person does with trajd.  This file only finds the command. */
+#include <gsl/gsl_errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clients/trajctl/commands.h"
+#include "clients/trajctl/options.h"
+
+struct command {
+    const char *name;
+    const char *line; /* what it does, in one line */
+    int (*run)(int argc, char **argv);
+};
+
+/* In the order in which a new user needs them; a row without a name is a heading. */
+static const struct command commands[] = {
+    {NULL, "sessions", NULL},
+    {"simulate", "make a synthetic session", cmd_simulate},
+    {"convert", "make a session file from CSV tables", cmd_convert},
+    {"split", "cut a session into a part to train on and a part to test on", cmd_split},
+    {NULL, "models", NULL},
+    {"train", "learn a model from sessions", cmd_train},
+    {"evaluate", "compare decoders on a session by cross-validation", cmd_evaluate},
+    {"model", "show a model; load one into the daemon, or go back", cmd_model},
+    {NULL, "decoding a file", NULL},
+    {"decode", "decode a session without a daemon", cmd_decode},
+    {"score", "measure decoded intents against the movement", cmd_score},
+    {NULL, "with a running trajd", NULL},
+    {"replay", "send a session to the daemon as a live source would", cmd_replay},
+    {"intents", "write what the daemon publishes to a file", cmd_intents},
+    {"monitor", "watch the decoding live", cmd_monitor},
+    {"status", "ask the daemon how it is", cmd_status},
+    {"trial", "mark the start, go cue or stop of a trial", cmd_trial},
+    {"prior", "say how probable each target is", cmd_prior},
+    {"event", "send any event", cmd_event},
+    {"pause", "hold the output, or let it go on", cmd_pause},
+    {"reset", "put the decoder back to its prior", cmd_reset},
+    {"shutdown", "end the daemon", cmd_shutdown},
+    {NULL, "about", NULL},
+    {"version", "print the version", cmd_version},
+};
+
+static void print_commands(FILE *out)
+{
+    fputs("usage: trajctl COMMAND [options]      trajctl COMMAND --help tells all about one\n",
+          out);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        if (commands[i].name) {
+            fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].line);
+        } else {
+            fprintf(out, "\n%s:\n", commands[i].line);
+        }
+    }
+    fputs("\nfirst steps:\n"
+          "  trajctl simulate --out s.h5\n"
+          "  trajctl split --session s.h5 --train a.h5 --test b.h5\n"
+          "  trajctl train --session a.h5 --out m.tjm\n"
+          "  trajctl decode --model m.tjm --session b.h5 --out i.jsonl\n"
+          "  trajctl score --session b.h5 --intents i.jsonl\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        if (commands[i].name && strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* "help" alone lists the commands; "help NAME" is "NAME --help". */
+static int help(int argc, char **argv)
+{
+    if (argc < 3) {
+        print_commands(stdout);
+        return 0;
+    }
+    const struct command *command = find_command(argv[2]);
+    if (!command) {
+        fprintf(stderr, "trajctl: no command is called \"%s\"; trajctl help lists them\n", argv[2]);
+        return EXIT_USAGE;
+    }
+    char option[] = "--help";
+    char *ask[] = {argv[2], option, NULL};
+    return command->run(2, ask);
+}
+
+int main(int argc, char **argv)
+{
+    gsl_set_error_handler_off();
+    if (argc < 2) {
+        print_commands(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
+        return help(argc, argv);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        return cmd_version(1, argv);
+    }
+    const struct command *command = find_command(argv[1]);
+    if (!command) {
+        fprintf(stderr, "trajctl: no command is called \"%s\"; trajctl help lists them\n", argv[1]);
+        return EXIT_USAGE;
+    }
+    return command->run(argc - 1, argv + 1);
+}

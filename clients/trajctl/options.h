@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Options of a command: one table serves both getopt_long and --help, so that the two cannot
+ * differ.
+ *
+ *     struct command_option options[] = {
+ *         {"model", "M.tjm", OPTION_TEXT, &model, "the model", .required = true},
+ *         {"seed", "N", OPTION_U64, &seed, "seed of everything random"},
+ *     };
+ *     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+ *     if (status != OPTIONS_RUN) {
+ *         return status;
+ *     }
+ *
+ * What `into` holds before parsing is the default; --help shows it.
+ */
+#ifndef TRAJCTL_OPTIONS_H
+#define TRAJCTL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXIT_USAGE 2     /* the command line is wrong */
+#define OPTIONS_RUN (-1) /* options_parse: go on; anything else is the exit status */
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+enum option_kind {
+    OPTION_FLAG,     /* bool: true when given */
+    OPTION_NO,       /* bool: false when given (--no-...) */
+    OPTION_TEXT,     /* const char *, borrowed from argv */
+    OPTION_REPEATED, /* struct option_list; the option may be given several times */
+    OPTION_SIZE,     /* size_t within [low, high] */
+    OPTION_U64,      /* uint64_t */
+    OPTION_REAL      /* double within [low, high] */
+};
+
+/* Values of an option that may be given several times; item is allocated, free it with
+ * option_list_free. */
+struct option_list {
+    const char **item;
+    size_t count;
+};
+void option_list_free(struct option_list *list);
+
+struct command_option {
+    const char *name;  /* without dashes */
+    const char *value; /* the word that stands for its value in --help; NULL for flags */
+    enum option_kind kind;
+    void *into;
+    const char *help; /* one sentence without full stop, with the unit */
+    double low, high; /* both 0 = any */
+    bool required;
+    bool plain; /* --help shows no default: the sentence says what happens without it */
+};
+
+/* What --help says besides the options. */
+struct command_help {
+    const char *name;    /* "model show" */
+    const char *usage;   /* what follows the name */
+    const char *about;   /* a paragraph; it is wrapped */
+    const char *example; /* lines that can be typed, each with its newline */
+    size_t operands;     /* so many words that are no options are allowed */
+};
+
+/*
+ * Reads argv[1..argc).  Operands are left in argv[optind..argc).  Returns OPTIONS_RUN, 0 after
+ * --help, or EXIT_USAGE after a sentence on stderr.
+ */
+int options_parse(const struct command_help *help, const struct command_option *options,
+                  size_t count, int argc, char **argv);
+
+/* A sentence on stderr, and where to read more; returns EXIT_USAGE. */
+int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A sentence on stderr; returns 1, the exit status of a command that failed. */
+int failure(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whole-string conversions; false when text is no such number.  Used for operands. */
+bool number_size(const char *text, size_t *out);
+bool number_u64(const char *text, uint64_t *out);
+bool number_real(const char *text, double *out);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Result files: written beside their place, synced, then renamed. */
+#include "clients/trajctl/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SUFFIX ".XXXXXX"
+
+/* Opens output->temporary with the permissions that a new file would get. */
+static FILE *open_temporary(struct output *output)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    int fd = mkstemp(output->temporary);
+    if (fd < 0) {
+        return NULL;
+    }
+    FILE *file = fchmod(fd, 0666 & ~mask) == 0 ? fdopen(fd, "w") : NULL;
+    if (!file) {
+        int reason = errno;
+        close(fd);
+        unlink(output->temporary);
+        errno = reason;
+    }
+    return file;
+}
+
+int output_open(struct output *output, const char *path, struct traj_error *error)
+{
+    struct stat at;
+    *output = (struct output){.path = path};
+    if (strcmp(path, "-") == 0) {
+        output->file = stdout;
+        return 0;
+    }
+    if (stat(path, &at) == 0 && !S_ISREG(at.st_mode)) {
+        output->file = fopen(path, "w");
+    } else {
+        output->temporary = malloc(strlen(path) + sizeof SUFFIX);
+        if (!output->temporary) {
+            return traj_error_set(error, "%s: memory is short", path);
+        }
+        strcpy(output->temporary, path);
+        strcat(output->temporary, SUFFIX);
+        output->file = open_temporary(output);
+    }
+    if (!output->file) {
+        int reason = errno;
+        free(output->temporary);
+        output->temporary = NULL;
+        return traj_error_set(error, "%s cannot be written: %s", path, strerror(reason));
+    }
+    return 0;
+}
+
+int output_commit(struct output *output, struct traj_error *error)
+{
+    FILE *file = output->file;
+    int bad = fflush(file) != 0 || ferror(file);
+    int reason = errno;
+    if (!bad && output->temporary && fsync(fileno(file)) != 0) {
+        bad = 1;
+        reason = errno;
+    }
+    if (file != stdout && fclose(file) != 0 && !bad) {
+        bad = 1;
+        reason = errno;
+    }
+    output->file = NULL;
+    if (!bad && output->temporary && rename(output->temporary, output->path) != 0) {
+        bad = 1;
+        reason = errno;
+    }
+    if (bad) {
+        traj_error_set(error, "%s cannot be written: %s", output->path, strerror(reason));
+    }
+    if (bad && output->temporary) {
+        unlink(output->temporary);
+    }
+    free(output->temporary);
+    output->temporary = NULL;
+    return bad ? -1 : 0;
+}
+
+void output_abandon(struct output *output)
+{
+    if (output->file && output->file != stdout) {
+        fclose(output->file);
+    }
+    if (output->temporary) {
+        unlink(output->temporary);
+        free(output->temporary);
+    }
+    output->file = NULL;
+    output->temporary = NULL;
+}
