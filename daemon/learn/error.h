@@ -8,8 +8,8 @@ struct traj_error {
 };
 
 /*
- * Writes the sentence if none stands there yet (so a struct starts as {0}; NULL is allowed and says that
- * nobody asks).  Returns -1, so that `return traj_error_set(...)` reads well.
+ * Writes the sentence if none stands there yet (so a struct starts as {0}; NULL is allowed and says
+ * that nobody asks).  Returns -1, so that `return traj_error_set(...)` reads well.
  */
 int traj_error_set(struct traj_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

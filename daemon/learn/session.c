@@ -12,8 +12,12 @@
 #define TIME_GRACE 1e-6
 /* Samples further apart than this belong to two runs that nothing may be interpolated between. */
 #define GAP_S 0.5
+/* A rig may end its kinematics a bin before its frames; so far a straight line is as good as a
+ * sample. */
+#define EDGE_INTERVALS 2.0
 
-/* ---- making ------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------------
+ */
 
 struct traj_session *traj_session_new(const char *path)
 {
@@ -52,7 +56,8 @@ void traj_session_free(struct traj_session *session)
     free(session);
 }
 
-/* rows * columns zeroed elements; NULL as well where that number overflows.  Never NULL for want of rows. */
+/* rows * columns zeroed elements; NULL as well where that number overflows.  Never NULL for want of
+ * rows. */
 static void *make_array(size_t rows, size_t columns, size_t size)
 {
     if (columns != 0 && size > SIZE_MAX / columns)
@@ -175,7 +180,8 @@ int traj_session_make_targets(struct traj_session *session, size_t targets, size
     return 0;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------- */
+/* ---- checking -----------------------------------------------------------------------------------
+ */
 
 static int check_finite(const char *path, const char *dataset, const double *value, size_t rows,
                         size_t columns, struct traj_error *error)
@@ -207,8 +213,8 @@ static int check_ascending(const char *path, const char *dataset, const double *
         return -1;
     for (size_t i = 1; i < count; i++)
         if (!(time[i] > time[i - 1]))
-            return traj_error_set(error, "%s: %s[%zu] = %.9g is not later than %s[%zu] = %.9g", path,
-                                  dataset, i, time[i], dataset, i - 1, time[i - 1]);
+            return traj_error_set(error, "%s: %s[%zu] = %.9g is not later than %s[%zu] = %.9g",
+                                  path, dataset, i, time[i], dataset, i - 1, time[i - 1]);
     return 0;
 }
 
@@ -260,7 +266,8 @@ static int check_names(const char *path, const char *dataset, const char (*name)
         if (!text_is_good(name[i], TRAJ_ID_SIZE, false))
             return traj_error_set(error,
                                   "%s: %s[%zu] is not UTF-8 of at most %d bytes without control "
-                                  "characters", path, dataset, i, TRAJ_ID_SIZE - 1);
+                                  "characters",
+                                  path, dataset, i, TRAJ_ID_SIZE - 1);
     }
     const char **sorted = malloc(count * sizeof *sorted);
     if (sorted == NULL)
@@ -282,8 +289,8 @@ static int check_frames(const struct traj_session *s, struct traj_error *error)
     if (s->units > TRAJ_UNITS_MAX || s->features > TRAJ_UNITS_MAX)
         return traj_error_set(error, "%s: /frames: %zu units and %zu features, at most %d of each",
                               s->path, s->units, s->features, TRAJ_UNITS_MAX);
-    if (check_names(s->path, "/frames/unit_name",
-                    (const char (*)[TRAJ_ID_SIZE])s->unit_name, s->units, error) != 0)
+    if (check_names(s->path, "/frames/unit_name", (const char(*)[TRAJ_ID_SIZE])s->unit_name,
+                    s->units, error) != 0)
         return -1;
     if (s->bins == 0)
         return 0;
@@ -291,14 +298,14 @@ static int check_frames(const struct traj_session *s, struct traj_error *error)
         return traj_error_set(error, "%s: /frames has neither counts nor features", s->path);
     if (s->t_end == NULL || s->dt == NULL || (s->units > 0 && s->counts == NULL) ||
         (s->features > 0 && s->feature == NULL))
-        return traj_error_set(error, "%s: /frames has %zu bins but not all of their arrays", s->path,
-                              s->bins);
+        return traj_error_set(error, "%s: /frames has %zu bins but not all of their arrays",
+                              s->path, s->bins);
     if (check_ascending(s->path, "/frames/t_end", s->t_end, s->bins, error) != 0)
         return -1;
     for (size_t i = 0; i < s->bins; i++)
         if (!isfinite(s->dt[i]) || s->dt[i] <= 0.0)
-            return traj_error_set(error, "%s: /frames/dt[%zu] = %g is not a positive width", s->path,
-                                  i, s->dt[i]);
+            return traj_error_set(error, "%s: /frames/dt[%zu] = %g is not a positive width",
+                                  s->path, i, s->dt[i]);
     for (size_t i = 0; i < s->bins; i++)
         for (size_t j = 0; j < s->features; j++)
             if (isinf(s->feature[i * s->features + j]))
@@ -340,15 +347,17 @@ static int check_trials(const struct traj_session *s, struct traj_error *error)
         return -1;
     for (size_t i = 0; i < s->trials; i++)
         if (!(s->stop[i] > s->start[i]))
-            return traj_error_set(error,
-                                  "%s: /trials/stop[%zu] = %.9g is not later than /trials/start[%zu] "
-                                  "= %.9g", s->path, i, s->stop[i], i, s->start[i]);
+            return traj_error_set(
+                error,
+                "%s: /trials/stop[%zu] = %.9g is not later than /trials/start[%zu] "
+                "= %.9g",
+                s->path, i, s->stop[i], i, s->start[i]);
     for (size_t i = 0; s->target != NULL && i < s->trials; i++)
         if (s->target[i] < -1 || (s->target[i] >= 0 && (size_t)s->target[i] >= s->targets))
             return traj_error_set(error,
                                   "%s: /trials/target[%zu] = %ld is neither -1 nor a row of "
-                                  "/targets/position, which has %zu", s->path, i,
-                                  (long)s->target[i], s->targets);
+                                  "/targets/position, which has %zu",
+                                  s->path, i, (long)s->target[i], s->targets);
     return 0;
 }
 
@@ -363,16 +372,16 @@ static int check_targets(const struct traj_session *s, struct traj_error *error)
         return traj_error_set(error, "%s: /targets/position: %zu columns, 1 to %d are possible",
                               s->path, s->target_dim, TRAJ_DIM_MAX);
     if (s->samples > 0 && s->target_dim != s->dim)
-        return traj_error_set(error,
-                              "%s: /targets/position has %zu columns but /kinematics/position has %zu",
-                              s->path, s->target_dim, s->dim);
+        return traj_error_set(
+            error, "%s: /targets/position has %zu columns but /kinematics/position has %zu",
+            s->path, s->target_dim, s->dim);
     if (s->target_position == NULL || s->target_id == NULL)
         return traj_error_set(error, "%s: /targets has %zu targets but not all of their arrays",
                               s->path, s->targets);
     if (check_finite(s->path, "/targets/position", s->target_position, s->targets, s->target_dim,
                      error) != 0)
         return -1;
-    return check_names(s->path, "/targets/id", (const char (*)[TRAJ_ID_SIZE])s->target_id,
+    return check_names(s->path, "/targets/id", (const char(*)[TRAJ_ID_SIZE])s->target_id,
                        s->targets, error);
 }
 
@@ -382,8 +391,8 @@ static int check_attributes(const struct traj_session *s, struct traj_error *err
         return traj_error_set(error, "%s: attribute length_unit is not UTF-8 of at most %d bytes",
                               s->path, TRAJ_ID_SIZE - 1);
     if (s->length_unit[0] == '\0' && (s->samples > 0 || s->targets > 0))
-        return traj_error_set(error, "%s: attribute length_unit is missing but positions have lengths",
-                              s->path);
+        return traj_error_set(
+            error, "%s: attribute length_unit is missing but positions have lengths", s->path);
     if (!text_is_good(s->subject, sizeof s->subject, false))
         return traj_error_set(error, "%s: attribute subject is not UTF-8 of at most %zu bytes",
                               s->path, sizeof s->subject - 1);
@@ -403,7 +412,8 @@ int traj_session_check(const struct traj_session *session, struct traj_error *er
     return check_trials(session, error);
 }
 
-/* ---- looking up by time ------------------------------------------------------------------------- */
+/* ---- looking up by time -------------------------------------------------------------------------
+ */
 
 /* How many of count ascending times are <= t. */
 static size_t count_until(const double *time, size_t count, double t)
@@ -447,7 +457,8 @@ static bool joined(const struct traj_session *s, size_t i)
     return i + 1 < s->samples && s->kin_t[i + 1] - s->kin_t[i] <= GAP_S;
 }
 
-/* The length of the sample interval at an edge of a run: after sample i, or before it; 0 if lone. */
+/* The length of the sample interval at an edge of a run: after sample i, or before it; 0 if lone.
+ */
 static double interval_near(const struct traj_session *s, size_t i)
 {
     if (joined(s, i))
@@ -456,8 +467,8 @@ static double interval_near(const struct traj_session *s, size_t i)
 }
 
 /*
- * The sample i that t is to be read from: t lies between i and i + 1, or just outside the run that i ends
- * or begins.  (size_t)-1 where there is none near enough.
+ * The sample i that t is to be read from: t lies between i and i + 1, or just outside the run that
+ * i ends or begins.  (size_t)-1 where there is none near enough.
  */
 static size_t sample_near(const struct traj_session *s, double t)
 {
@@ -466,22 +477,24 @@ static size_t sample_near(const struct traj_session *s, double t)
     size_t until = count_until(s->kin_t, s->samples, t);
     if (until > 0 && (joined(s, until - 1) || s->kin_t[until - 1] == t))
         return until - 1;
-    if (until > 0 && t - s->kin_t[until - 1] <= interval_near(s, until - 1) + TIME_GRACE)
+    if (until > 0 &&
+        t - s->kin_t[until - 1] <= EDGE_INTERVALS * interval_near(s, until - 1) + TIME_GRACE)
         return until - 1;
-    if (until < s->samples && s->kin_t[until] - t <= interval_near(s, until) + TIME_GRACE)
+    if (until < s->samples &&
+        s->kin_t[until] - t <= EDGE_INTERVALS * interval_near(s, until) + TIME_GRACE)
         return until;
     return (size_t)-1;
 }
 
-/* Linear through samples i and its neighbour in the run; beyond the run only as far as the caller allows. */
+/* Linear through samples i and its neighbour in the run; beyond the run only as far as the caller
+ * allows. */
 static void read_line(const struct traj_session *s, const double *value, size_t i, double t,
                       double *result)
 {
     size_t a = i;
     if (!joined(s, i) && i > 0 && joined(s, i - 1))
         a = i - 1;
-    double fraction =
-        joined(s, a) ? (t - s->kin_t[a]) / (s->kin_t[a + 1] - s->kin_t[a]) : 0.0;
+    double fraction = joined(s, a) ? (t - s->kin_t[a]) / (s->kin_t[a + 1] - s->kin_t[a]) : 0.0;
     size_t b = joined(s, a) ? a + 1 : a;
     for (size_t d = 0; d < s->dim; d++) {
         double from = value[a * s->dim + d], to = value[b * s->dim + d];
@@ -495,8 +508,8 @@ static double clamp(double value, double low, double high)
 }
 
 /*
- * (p(b) - p(a)) / (b - a) with a, b = t -+ half_window held inside the run.  The samples of a run are
- * searched no further than the window reaches.
+ * (p(b) - p(a)) / (b - a) with a, b = t -+ half_window held inside the run.  The samples of a run
+ * are searched no further than the window reaches.
  */
 static int difference(const struct traj_session *s, size_t i, double t, double half_window,
                       double *velocity)
@@ -531,7 +544,8 @@ int traj_session_kinematics(const struct traj_session *session, double t, double
         return 0;
     if (session->velocity == NULL)
         return difference(session, i, t, half_window, velocity);
-    /* Velocity is not carried on beyond the run: a line through two samples of it would be noise. */
+    /* Velocity is not carried on beyond the run: a line through two samples of it would be noise.
+     */
     double inside = t;
     if (t < session->kin_t[i] || !joined(session, i))
         inside = session->kin_t[i];
@@ -539,7 +553,8 @@ int traj_session_kinematics(const struct traj_session *session, double t, double
     return 0;
 }
 
-/* ---- cutting ------------------------------------------------------------------------------------ */
+/* ---- cutting ------------------------------------------------------------------------------------
+ */
 
 /* Half-open ranges [from, to) of bins, samples and trials, one per span and kind. */
 struct range {
@@ -571,7 +586,8 @@ static bool trial_inside(const struct traj_session *s, size_t trial, struct traj
     return s->stop[trial] <= span.to + TIME_GRACE;
 }
 
-/* The rows to keep of one kind, ascending and each once; *kept says how many.  NULL when memory is short. */
+/* The rows to keep of one kind, ascending and each once; *kept says how many.  NULL when memory is
+ * short. */
 static size_t *rows_kept(const struct traj_session *s, enum kind kind,
                          const struct traj_span *spans, size_t count, size_t *kept)
 {
@@ -659,8 +675,8 @@ static int cut_part(struct traj_session *out, const struct traj_session *s, enum
                     const struct traj_span *spans, size_t count, struct traj_error *error)
 {
     static int (*const cut[KINDS])(struct traj_session *, const struct traj_session *,
-                                   const size_t *, size_t, struct traj_error *) = {
-        cut_frames, cut_kinematics, cut_trials};
+                                   const size_t *, size_t,
+                                   struct traj_error *) = {cut_frames, cut_kinematics, cut_trials};
     size_t rows = 0;
     size_t *row = rows_kept(s, kind, spans, count, &rows);
     if (row == NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A recorded session in memory: what the session file holds (the page proto/session.md), array by array.
- * Everything is owned by the struct and freed by traj_session_free.
+ * A recorded session in memory: what the session file holds (the page proto/session.md), array by
+ * array. Everything is owned by the struct and freed by traj_session_free.
  */
 #ifndef TRAJ_LEARN_SESSION_H
 #define TRAJ_LEARN_SESSION_H
@@ -42,7 +42,8 @@ struct traj_session {
     size_t targets;
     size_t target_dim;       /* columns of target_position; equals dim where there are kinematics */
     double *target_position; /* [targets][target_dim] */
-    char (*target_id)[TRAJ_ID_SIZE]; /* [targets], never NULL when targets > 0 (default "0", "1", ..) */
+    char (*target_id)[TRAJ_ID_SIZE]; /* [targets], never NULL when targets > 0 (default "0", "1",
+                                        ..) */
 };
 
 /* An empty session with the given path (copied); NULL when memory is short. */
@@ -50,18 +51,19 @@ struct traj_session *traj_session_new(const char *path);
 void traj_session_free(struct traj_session *session); /* NULL is allowed */
 
 enum traj_session_part { /* optional arrays, for the functions below */
-    TRAJ_SESSION_UNIT_NAME = 1,
-    TRAJ_SESSION_VELOCITY = 2,
-    TRAJ_SESSION_GO = 4,
-    TRAJ_SESSION_MOVE = 8,
-    TRAJ_SESSION_REWARDED = 16,
-    TRAJ_SESSION_TARGET = 32
+                         TRAJ_SESSION_UNIT_NAME = 1,
+                         TRAJ_SESSION_VELOCITY = 2,
+                         TRAJ_SESSION_GO = 4,
+                         TRAJ_SESSION_MOVE = 8,
+                         TRAJ_SESSION_REWARDED = 16,
+                         TRAJ_SESSION_TARGET = 32
 };
 
 /*
- * Give an empty session its arrays, zeroed (go, move and rewarded NaN, target -1, target ids "0", "1", ..),
- * and set the counts that belong to them.  `parts` names the optional arrays wanted.  To be called at most
- * once each.  0, or -1 with a sentence where a size is beyond the limits of traj/model.h or memory is short.
+ * Give an empty session its arrays, zeroed (go, move and rewarded NaN, target -1, target ids "0",
+ * "1", ..), and set the counts that belong to them.  `parts` names the optional arrays wanted.  To
+ * be called at most once each.  0, or -1 with a sentence where a size is beyond the limits of
+ * traj/model.h or memory is short.
  */
 int traj_session_make_frames(struct traj_session *session, size_t bins, size_t units,
                              size_t features, unsigned parts, struct traj_error *error);
@@ -73,43 +75,44 @@ int traj_session_make_targets(struct traj_session *session, size_t targets, size
                               struct traj_error *error);
 
 /*
- * Every check of the session file's page that needs no file: lengths, order of times, range of targets,
- * finiteness, names that are UTF-8, not empty and unlike each other.  0, or -1 with a sentence that names
- * path, dataset and index.
+ * Every check of the session file's page that needs no file: lengths, order of times, range of
+ * targets, finiteness, names that are UTF-8, not empty and unlike each other.  0, or -1 with a
+ * sentence that names path, dataset and index.
  */
 int traj_session_check(const struct traj_session *session, struct traj_error *error);
 
 /*
- * A piece of the session clock, s.  A bin belongs to it if from < t_end <= to, a sample if from <= t <= to;
- * ends that differ by less than 1e-6 s count as equal.
+ * A piece of the session clock, s.  A bin belongs to it if from < t_end <= to, a sample if from <=
+ * t <= to; ends that differ by less than 1e-6 s count as equal.
  */
 struct traj_span {
     double from, to;
 };
 
 /*
- * A new session that holds only what lies in the spans (ascending, disjoint): bins by their end, samples
- * by their time, trials that lie inside a span whole.  Targets are kept all.  Times stay as they are.
- * Nothing is left of a part that no span touches (its count is 0, its width stays).  NULL with a sentence
- * when the spans are not ascending or memory is short.
+ * A new session that holds only what lies in the spans (ascending, disjoint): bins by their end,
+ * samples by their time, trials that lie inside a span whole.  Targets are kept all.  Times stay as
+ * they are. Nothing is left of a part that no span touches (its count is 0, its width stays).  NULL
+ * with a sentence when the spans are not ascending or memory is short.
  */
 struct traj_session *traj_session_cut(const struct traj_session *session,
                                       const struct traj_span *spans, size_t count,
                                       struct traj_error *error);
 
 /*
- * Kinematics at an instant by linear interpolation: position[dim] and velocity[dim] (recorded velocity where
- * the session has it, else a central difference over 2 * half_window s; one-sided at the edges of a gap).
- * Within one sample interval outside a run of samples the position goes on in a straight line, so that the
- * last bin of a trial that was cut out has one too.
- * Returns 0, or -1 when t lies more than one sample interval outside the samples or inside a
- * gap (neighbouring samples more than 0.5 s apart), or when velocity is asked of a single lone sample.
- * Either output may be NULL.  half_window > 0 where the session has no velocity.
+ * Kinematics at an instant by linear interpolation: position[dim] and velocity[dim] (recorded
+ * velocity where the session has it, else a central difference over 2 * half_window s; one-sided at
+ * the edges of a gap). Within two sample intervals outside a run of samples the position goes on in
+ * a straight line, so that the last bin of a trial that was cut out has one too. Returns 0, or -1
+ * when t lies more than two sample intervals outside the samples or inside a gap (neighbouring
+ * samples more than 0.5 s apart), or when velocity is asked of a single lone sample. Either output
+ * may be NULL.  half_window > 0 where the session has no velocity.
  */
 int traj_session_kinematics(const struct traj_session *session, double t, double half_window,
                             double *position, double *velocity);
 
-/* The trial that t lies in (start < t <= stop; differences below 1e-6 s count as equal), or (size_t)-1. */
+/* The trial that t lies in (start < t <= stop; differences below 1e-6 s count as equal), or
+ * (size_t)-1. */
 size_t traj_session_trial_at(const struct traj_session *session, double t);
 
 #endif
