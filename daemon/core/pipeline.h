@@ -5,6 +5,26 @@
  * argument.  The daemon, `trajctl decode`, cross-validation, tests and fuzzers run this same code.
  *
  * At every instant  received = decoded + late + duplicate + invalid.
+ *
+ * Decisions that the pages leave open, all made here:
+ *   - Times closer than TRAJ_TIME_GRACE are one instant: an event that close to a frame's end
+ *     belongs after it.
+ *   - Order: a seq that came before (decoded or late) is a duplicate; a seq that a later one has
+ *     overtaken, or a t that is not later than the last, is late.  A source that starts anew must
+ *     say so by a session event.
+ *   - A gap longer than gap_reset_s starts the posterior anew and ends the trial: the reset comes
+ *     first, then the events that are due, so that a trial_start inside the gap opens its trial on
+ *     the new posterior.
+ *   - Events that fall inside a gap are applied at their place in it, to the training bin: a trial
+ *     that began five bins before the frame has run five bins when the frame is decoded.
+ *   - A session event starts seq of the intents at 0, so that the same run always gives the same
+ *     intents.  Pause and model are a person's and outlast it; events that still wait do not.
+ *   - While nobody has said whether marks come, none are expected; a trial_start is believed all
+ *     the same.  go and trial_stop outside a trial mean nothing.
+ *   - An event equal to one of the last 64 of its run in kind, t and numbers is a copy of it:
+ *     counted, without effect.
+ *   - An estimate that is not finite is not published: position and velocity are null, valid is
+ *     false, flag recovered, and the posterior starts anew.
  */
 #ifndef TRAJ_CORE_PIPELINE_H
 #define TRAJ_CORE_PIPELINE_H
@@ -14,9 +34,14 @@
 #include "proto/intent.h"
 #include "traj/decoder.h"
 
+#define TRAJ_TIME_GRACE 1e-6   /* s: times this close are equal */
+#define TRAJ_TIME_MAX 1e12     /* s: a time beyond is absurd */
+#define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd */
+
 struct traj_pipeline_settings {
-    double gap_reset_s;  /* a gap longer than this starts the posterior anew; default 1.0 */
-    uint16_t count_max;  /* a count above this is absurd; default 1000 */
+    double gap_reset_s;  /* a gap longer than this (frame's t less the last t) starts the posterior
+                            anew; 0..60, default 1.0 */
+    uint16_t count_max;  /* a count above this is absurd; 1..65534, default 1000 */
     double speed_limit;  /* length unit / s, 0 = none: published velocity is held at this norm */
     bool workspace;      /* hold the published position inside [low, high] */
     double low[TRAJ_DIM_MAX];
@@ -32,13 +57,14 @@ struct traj_counters {
     uint64_t received, decoded, late, duplicate, invalid;
     uint64_t refused[TRAJ_REFUSALS];       /* invalid frames by cause; sums to invalid */
     uint64_t gaps;                         /* gaps predicted over or reset at */
-    uint64_t missing;                      /* frames that never came, by seq: a running balance */
+    uint64_t missing;                      /* seqs skipped and not come late: a running balance */
     uint64_t resets;                       /* posterior started anew (gap, session, command) */
     uint64_t recovered, limited, paused;   /* intents that carried the flag */
     /* events */
     uint64_t events;                       /* received; = accepted + refused */
     uint64_t event[TRAJ_EVENT_KINDS];      /* accepted, by kind */
     uint64_t events_late;                  /* accepted, but a later frame had been decoded */
+    uint64_t events_duplicate;             /* accepted, but a copy of one before: without effect */
     uint64_t events_refused[TRAJ_REFUSALS];
 };
 
@@ -46,7 +72,10 @@ struct traj_pipeline;
 
 size_t traj_pipeline_size(void);
 
-/* Lays the pipeline out in memory; the decoder is borrowed and driven from now on. NULL if too small. */
+/*
+ * Lays the pipeline out in memory; the decoder is borrowed, put at its prior and driven from here.
+ * settings are copied (NULL = default).  NULL if memory is too small or a setting out of range.
+ */
 struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
                                          const struct traj_pipeline_settings *settings);
 
@@ -76,14 +105,19 @@ void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusa
 enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event);
 
-/* Commands; they take effect before the next frame. */
+/*
+ * Commands; they take effect before the next frame.  A reset ends the trial; order goes on.  A
+ * pause leaves the estimator running: intents go on with velocity 0 and valid false.
+ */
 void traj_pipeline_reset(struct traj_pipeline *pipeline);
 void traj_pipeline_pause(struct traj_pipeline *pipeline, bool paused);
 bool traj_pipeline_paused(const struct traj_pipeline *pipeline);
 
 /*
- * Puts another decoder (another model, freshly initialised) in the former's place between two frames;
- * trial phase and marks carry over, the posterior starts at the new model's prior.  Returns the former.
+ * Puts another decoder (another model, freshly initialised) in the former's place between two
+ * frames; trial phase and marks carry over (a plan window begins again), the posterior starts at
+ * the new model's prior.  The settings stay: check them against the new model's dim before.
+ * Returns the former.
  */
 struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
                                         struct traj_decoder *decoder);

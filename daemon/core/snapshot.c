@@ -34,7 +34,8 @@ struct traj_snapshot *traj_snapshot_init(void *memory, size_t size, size_t bytes
         return NULL;
     size_t align = alignof(max_align_t);
     size_t slack = (align - (uintptr_t)memory % align) % align;
-    struct traj_snapshot *snapshot = (struct traj_snapshot *)(void *)((unsigned char *)memory + slack);
+    void *aligned = (unsigned char *)memory + slack;
+    struct traj_snapshot *snapshot = aligned;
     snapshot->bytes = bytes;
     snapshot->words = (bytes + 7) / 8;
     atomic_init(&snapshot->version, 0);

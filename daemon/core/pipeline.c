@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The pipeline.  A frame passes through these stages, and only one that reaches `decode` changes
+ * anything but counters:
+ *
+ *     check_frame -> traj_order_judge -> decode: gap -> events due -> step -> calibrate -> publish
+ *
+ * Time inside decode: `at` is the instant up to which the estimator has been predicted.  Events
+ * that are due are applied at their own place between `at` and the frame, in whole training bins,
+ * so that a trial that began inside a gap has run for as long as it really has.
+ */
+#include "daemon/core/pipeline.h"
+
+#include <math.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "daemon/core/limits.h"
+#include "daemon/core/order.h"
+#include "daemon/core/queue.h"
+
+#define RECENT 64         /* accepted events that are remembered, to know their copies */
+#define GAP_RESET_MAX 60.0 /* s; bounds the prediction steps of one frame */
+
+/* What tells one event from another. */
+struct fingerprint {
+    enum traj_event_kind kind;
+    double t;
+    uint64_t hash;
+};
+
+struct traj_pipeline {
+    struct traj_decoder *decoder;
+    const struct traj_model *model;
+    struct traj_pipeline_settings settings;
+    struct traj_counters counters;
+    struct traj_order order;
+    struct traj_queue queue;
+    struct fingerprint recent[RECENT];
+    size_t remembered; /* events remembered in this run; the newest at (remembered - 1) % RECENT */
+    bool marked;       /* the decoder has been told that trial marks come */
+    bool in_trial;
+    bool gone;         /* the go cue of this trial came, or its movement has begun */
+    bool paused;
+    unsigned flags;    /* for the next intent */
+    uint64_t seq;      /* of the next intent */
+    double time;       /* t of the last decoded frame */
+    double position[TRAJ_DIM_MAX];
+    double velocity[TRAJ_DIM_MAX];
+};
+
+/* --- settings and layout ---------------------------------------------------------------------- */
+
+void traj_pipeline_settings_default(struct traj_pipeline_settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    settings->gap_reset_s = 1.0;
+    settings->count_max = 1000;
+}
+
+const char *traj_pipeline_settings_check(const struct traj_pipeline_settings *settings, size_t dim)
+{
+    if (!(settings->gap_reset_s >= 0 && settings->gap_reset_s <= GAP_RESET_MAX))
+        return "gap_reset_s";
+    if (settings->count_max == 0 || settings->count_max == TRAJ_COUNT_MISSING)
+        return "count_max";
+    if (!(settings->speed_limit >= 0) || !isfinite(settings->speed_limit))
+        return "speed_limit";
+    if (!settings->workspace)
+        return NULL;
+    for (size_t d = 0; d < dim && d < TRAJ_DIM_MAX; d++) {
+        if (!isfinite(settings->low[d]) || !isfinite(settings->high[d]) ||
+            settings->low[d] >= settings->high[d])
+            return "workspace";
+    }
+    return NULL;
+}
+
+size_t traj_pipeline_size(void)
+{
+    return sizeof(struct traj_pipeline) + alignof(max_align_t);
+}
+
+struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
+                                         const struct traj_pipeline_settings *settings)
+{
+    if (memory == NULL || decoder == NULL || size < traj_pipeline_size())
+        return NULL;
+    size_t align = alignof(max_align_t);
+    size_t slack = (align - (uintptr_t)memory % align) % align;
+    void *aligned = (unsigned char *)memory + slack;
+    struct traj_pipeline *pipeline = aligned;
+    memset(pipeline, 0, sizeof *pipeline);
+    pipeline->decoder = decoder;
+    pipeline->model = traj_decoder_model(decoder);
+    if (settings != NULL)
+        pipeline->settings = *settings;
+    else
+        traj_pipeline_settings_default(&pipeline->settings);
+    if (traj_pipeline_settings_check(&pipeline->settings, pipeline->model->dims.position) != NULL)
+        return NULL;
+    traj_order_clear(&pipeline->order);
+    traj_queue_clear(&pipeline->queue);
+    pipeline->time = (double)NAN;
+    traj_decoder_reset(decoder);
+    /* Nobody has said yet whether trial marks will come: without them until the first one does. */
+    traj_decoder_marks(decoder, false);
+    return pipeline;
+}
+
+/* --- small helpers ---------------------------------------------------------------------------- */
+
+static bool all_finite(const double *value, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(value[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool sane_time(double t)
+{
+    return t >= -TRAJ_TIME_MAX && t <= TRAJ_TIME_MAX;
+}
+
+/* Whether an event of time `event` takes effect before a frame of time `frame`. */
+static bool is_due(double event, double frame)
+{
+    return frame - event > TRAJ_TIME_GRACE;
+}
+
+/* The number of training bins in a span of time, rounded, at least 1. */
+static size_t steps_over(double span, double bin_width)
+{
+    double steps = span / bin_width + 0.5;
+    return steps >= 2 ? (size_t)steps : 1;
+}
+
+/* The number of training bins that end within a span of time; 0 for a span that is not positive. */
+static size_t bins_within(double span, double bin_width)
+{
+    double bins = (span + TRAJ_TIME_GRACE) / bin_width;
+    return bins >= 1 ? (size_t)bins : 0;
+}
+
+static void reset_posterior(struct traj_pipeline *pipeline)
+{
+    traj_decoder_reset(pipeline->decoder);
+    pipeline->in_trial = false;
+    pipeline->gone = false;
+    pipeline->flags |= TRAJ_INTENT_RESET;
+    pipeline->counters.resets++;
+}
+
+static void set_marks(struct traj_pipeline *pipeline, bool marks)
+{
+    traj_decoder_marks(pipeline->decoder, marks);
+    pipeline->marked = marks;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* Whether a symmetric positive definite matrix stands in cov[dim][dim]: Cholesky goes through. */
+static bool is_covariance(const double *cov, size_t dim)
+{
+    double lower[TRAJ_DIM_MAX][TRAJ_DIM_MAX];
+    for (size_t i = 0; i < dim; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            double a = cov[i * dim + j];
+            double b = cov[j * dim + i];
+            if (fabs(a - b) > 1e-9 * (fabs(a) + fabs(b)))
+                return false;
+            double sum = a;
+            for (size_t k = 0; k < j; k++)
+                sum -= lower[i][k] * lower[j][k];
+            if (i != j)
+                lower[i][j] = sum / lower[j][j];
+            else if (sum > 0)
+                lower[i][i] = sqrt(sum);
+            else
+                return false;
+        }
+    }
+    return true;
+}
+
+static enum traj_refusal check_prior(const struct traj_event *event, size_t targets)
+{
+    if (event->count != targets || targets == 0)
+        return TRAJ_REFUSED_UNITS;
+    double sum = 0;
+    for (size_t m = 0; m < targets; m++) {
+        if (!(event->value[m] >= 0))
+            return TRAJ_REFUSED_FIELD;
+        sum += event->value[m];
+    }
+    return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+}
+
+static enum traj_refusal check_gaze(const struct traj_event *event, size_t dim)
+{
+    if (event->dim != dim || event->count != dim + dim * dim)
+        return TRAJ_REFUSED_UNITS;
+    if (!all_finite(event->value, event->count))
+        return TRAJ_REFUSED_FIELD;
+    return is_covariance(event->value + dim, dim) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+}
+
+static enum traj_refusal check_event(const struct traj_pipeline *pipeline,
+                                     const struct traj_event *event)
+{
+    if ((int)event->kind < 0 || event->kind >= TRAJ_EVENT_KINDS)
+        return TRAJ_REFUSED_TYPE;
+    if (event->kind == TRAJ_EVENT_SESSION)
+        return TRAJ_ACCEPTED;
+    if (!sane_time(event->t))
+        return TRAJ_REFUSED_FIELD;
+    if (event->count > TRAJ_EVENT_VALUES_MAX)
+        return TRAJ_REFUSED_SIZE;
+    if (event->kind == TRAJ_EVENT_TARGET_PRIOR)
+        return check_prior(event, pipeline->model->dims.targets);
+    if (event->kind == TRAJ_EVENT_GAZE)
+        return check_gaze(event, pipeline->model->dims.position);
+    return TRAJ_ACCEPTED;
+}
+
+/* Kinds that change the decoder; of the rest only the order is judged. */
+static bool acts_on_decoder(enum traj_event_kind kind)
+{
+    return kind == TRAJ_EVENT_TRIAL_START || kind == TRAJ_EVENT_GO ||
+           kind == TRAJ_EVENT_TRIAL_STOP || kind == TRAJ_EVENT_TARGET_PRIOR ||
+           kind == TRAJ_EVENT_GAZE;
+}
+
+/* FNV-1a over the bytes of what an event says. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static struct fingerprint fingerprint_of(const struct traj_event *event)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    hash = hash_bytes(hash, &event->count, sizeof event->count);
+    hash = hash_bytes(hash, event->value, event->count * sizeof event->value[0]);
+    if (event->kind == TRAJ_EVENT_ESTIMATE)
+        hash = hash_bytes(hash, &event->of, sizeof event->of);
+    if (event->kind == TRAJ_EVENT_TARGETS)
+        hash = hash_bytes(hash, event->text, strnlen(event->text, sizeof event->text));
+    return (struct fingerprint){.kind = event->kind, .t = event->t, .hash = hash};
+}
+
+static bool is_known(const struct traj_pipeline *pipeline, const struct fingerprint *print)
+{
+    size_t count = pipeline->remembered < RECENT ? pipeline->remembered : RECENT;
+    for (size_t i = 0; i < count; i++) {
+        const struct fingerprint *other = &pipeline->recent[i];
+        if (other->kind == print->kind && other->t == print->t && other->hash == print->hash)
+            return true;
+    }
+    return false;
+}
+
+/* A new source, or a restart: nothing of the former run is left but what a person commanded. */
+static void begin_session(struct traj_pipeline *pipeline, bool marks)
+{
+    pipeline->flags &= TRAJ_INTENT_MODEL;
+    reset_posterior(pipeline);
+    set_marks(pipeline, marks);
+    traj_order_clear(&pipeline->order);
+    traj_queue_clear(&pipeline->queue);
+    pipeline->remembered = 0;
+    pipeline->seq = 0;
+}
+
+/*
+ * Hands an event to the decoder.  A go or stop outside a trial (before the first start, or after a
+ * reset has ended the trial) means nothing.  A start where none was announced is believed.  Numbers
+ * that fitted a former model and do not fit this one are passed over.
+ */
+static void apply(struct traj_pipeline *pipeline, const struct traj_pending *event)
+{
+    const struct traj_dims *dims = &pipeline->model->dims;
+    switch (event->kind) {
+    case TRAJ_EVENT_TRIAL_START:
+        if (!pipeline->marked)
+            set_marks(pipeline, true);
+        traj_decoder_trial_start(pipeline->decoder);
+        pipeline->in_trial = true;
+        pipeline->gone = false;
+        break;
+    case TRAJ_EVENT_GO:
+        if (pipeline->in_trial) {
+            traj_decoder_go(pipeline->decoder);
+            pipeline->gone = true;
+        }
+        break;
+    case TRAJ_EVENT_TRIAL_STOP:
+        if (pipeline->in_trial)
+            traj_decoder_trial_stop(pipeline->decoder);
+        pipeline->in_trial = false;
+        break;
+    case TRAJ_EVENT_TARGET_PRIOR:
+        if (event->count == dims->targets)
+            (void)traj_decoder_target_prior(pipeline->decoder, event->value);
+        break;
+    case TRAJ_EVENT_GAZE:
+        if (event->dim == dims->position)
+            (void)traj_decoder_gaze(pipeline->decoder, event->value, event->value + event->dim);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Takes a checked event that is not a session's. */
+static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct traj_event *event)
+{
+    if (event->kind == TRAJ_EVENT_KINEMATICS || event->kind == TRAJ_EVENT_TRIAL_LABEL)
+        return TRAJ_ACCEPTED;
+    struct fingerprint print = fingerprint_of(event);
+    if (is_known(pipeline, &print)) {
+        pipeline->counters.events_duplicate++;
+        return TRAJ_ACCEPTED;
+    }
+    bool acts = acts_on_decoder(event->kind);
+    if (pipeline->order.started && is_due(event->t, pipeline->order.t)) {
+        pipeline->counters.events_late++;
+        pipeline->flags |= TRAJ_INTENT_LATE_EVENT;
+        if (acts) {
+            struct traj_pending pending;
+            traj_pending_from(&pending, event);
+            apply(pipeline, &pending);
+        }
+    } else if (acts && !traj_queue_put(&pipeline->queue, event)) {
+        return TRAJ_REFUSED_SIZE;
+    }
+    pipeline->recent[pipeline->remembered++ % RECENT] = print;
+    return TRAJ_ACCEPTED;
+}
+
+enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
+                                      const struct traj_event *event)
+{
+    enum traj_refusal refusal = check_event(pipeline, event);
+    if (refusal == TRAJ_ACCEPTED) {
+        if (event->kind == TRAJ_EVENT_SESSION)
+            begin_session(pipeline, event->marks);
+        else
+            refusal = take_event(pipeline, event);
+    }
+    pipeline->counters.events++;
+    if (refusal == TRAJ_ACCEPTED)
+        pipeline->counters.event[event->kind]++;
+    else
+        pipeline->counters.events_refused[refusal]++;
+    return refusal;
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+static enum traj_refusal check_frame(const struct traj_pipeline *pipeline,
+                                     const struct traj_frame *frame)
+{
+    const struct traj_model *model = pipeline->model;
+    if (frame->units != model->dims.units || frame->features != model->dims.features)
+        return TRAJ_REFUSED_UNITS;
+    for (size_t n = 0; n < frame->units; n++) {
+        if (frame->counts[n] > pipeline->settings.count_max &&
+            frame->counts[n] != TRAJ_COUNT_MISSING)
+            return TRAJ_REFUSED_COUNTS;
+    }
+    for (size_t f = 0; f < frame->features; f++) {
+        if (isinf(frame->feature[f]))
+            return TRAJ_REFUSED_FIELD;
+    }
+    if (!sane_time(frame->t))
+        return TRAJ_REFUSED_FIELD;
+    if (!(frame->dt > 0 && frame->dt <= TRAJ_DT_BINS_MAX * model->bin_width))
+        return TRAJ_REFUSED_FIELD;
+    return TRAJ_ACCEPTED;
+}
+
+/*
+ * Looks for a gap before a frame that is next in order, and starts the posterior anew beyond
+ * gap_reset_s.  True if the posterior has no past: at the start of a run, or after that reset.
+ */
+static bool pass_gap(struct traj_pipeline *pipeline, const struct traj_frame *frame)
+{
+    const struct traj_order *order = &pipeline->order;
+    if (!order->started)
+        return true;
+    double elapsed = frame->t - order->t;
+    bool gap = frame->seq - order->last > 1 || elapsed > frame->dt + frame->dt / 2;
+    if (!gap)
+        return false;
+    pipeline->counters.gaps++;
+    pipeline->flags |= TRAJ_INTENT_GAP;
+    if (elapsed <= pipeline->settings.gap_reset_s)
+        return false;
+    reset_posterior(pipeline);
+    return true;
+}
+
+/*
+ * The instant from which a posterior without past is predicted to the frame: the first trial start
+ * that is due, for there the courses of the trial begin (no further back than gap_reset_s), else
+ * one training bin before the frame.
+ */
+static double first_instant(const struct traj_pipeline *pipeline, double t)
+{
+    const struct traj_pending *event;
+    for (size_t i = 0; (event = traj_queue_at(&pipeline->queue, i)) != NULL; i++) {
+        if (!is_due(event->t, t))
+            break;
+        if (event->kind == TRAJ_EVENT_TRIAL_START) {
+            double earliest = t - pipeline->settings.gap_reset_s;
+            return event->t > earliest ? event->t : earliest;
+        }
+    }
+    return t - pipeline->model->bin_width;
+}
+
+/*
+ * Applies the events that are due, each after the training bins that ended before it.  *steps, the
+ * bins from `at` to the frame, is lowered by those already passed; at least one is left.  Returns
+ * the estimator's flags on the way.
+ */
+static unsigned apply_due(struct traj_pipeline *pipeline, double at, double t, size_t *steps)
+{
+    const double bin_width = pipeline->model->bin_width;
+    struct traj_observation unobserved = {.dt = bin_width};
+    struct traj_estimate ignored;
+    unsigned flags = 0;
+    const struct traj_pending *event;
+    while ((event = traj_queue_at(&pipeline->queue, 0)) != NULL && is_due(event->t, t)) {
+        size_t bins = bins_within(event->t - at, bin_width);
+        if (bins >= *steps)
+            bins = *steps - 1;
+        if (bins > 0) {
+            unobserved.steps = bins;
+            if (traj_decoder_step(pipeline->decoder, &unobserved, &ignored) == TRAJ_OK)
+                flags |= ignored.flags;
+            *steps -= bins;
+            at += (double)bins * bin_width;
+        }
+        apply(pipeline, event);
+        traj_queue_drop(&pipeline->queue);
+    }
+    return flags;
+}
+
+static bool estimate_finite(const struct traj_estimate *estimate, const struct traj_dims *dims)
+{
+    size_t dim = dims->position;
+    return estimate->position != NULL && all_finite(estimate->position, dim) &&
+           (estimate->position_cov == NULL || all_finite(estimate->position_cov, dim * dim)) &&
+           (estimate->velocity == NULL || all_finite(estimate->velocity, dim)) &&
+           (estimate->velocity_cov == NULL || all_finite(estimate->velocity_cov, dim * dim)) &&
+           (estimate->target_prob == NULL || all_finite(estimate->target_prob, dims->targets));
+}
+
+static double finite_or_nan(double value)
+{
+    return isfinite(value) ? value : (double)NAN;
+}
+
+/* The most probable target, the first of equals. */
+static size_t most_probable(const double *prob, size_t targets)
+{
+    size_t best = 0;
+    for (size_t m = 1; m < targets; m++) {
+        if (prob[m] > prob[best])
+            best = m;
+    }
+    return best;
+}
+
+static void publish_targets(const struct traj_model *model, const struct traj_estimate *estimate,
+                            struct traj_intent *intent)
+{
+    size_t targets = model->dims.targets;
+    intent->targets = targets;
+    intent->free_prob = finite_or_nan(estimate->free_prob);
+    if (targets == 0 || estimate->target_prob == NULL)
+        return;
+    intent->target_prob = estimate->target_prob;
+    if (model->about.target_id != NULL)
+        intent->target = model->about.target_id[most_probable(estimate->target_prob, targets)];
+    if (model->about.target_set[0] != '\0')
+        intent->target_set = model->about.target_set;
+}
+
+/* Position and velocity, copied so that limits and pause never touch the estimator. */
+static void publish_movement(struct traj_pipeline *pipeline, const struct traj_estimate *estimate,
+                             struct traj_intent *intent)
+{
+    const struct traj_pipeline_settings *settings = &pipeline->settings;
+    size_t dim = pipeline->model->dims.position;
+    memcpy(pipeline->position, estimate->position, dim * sizeof pipeline->position[0]);
+    intent->position = pipeline->position;
+    intent->position_cov = estimate->position_cov;
+    intent->velocity_cov = estimate->velocity_cov;
+    bool limited = settings->workspace && traj_limit_workspace(pipeline->position, dim,
+                                                               settings->low, settings->high);
+    if (estimate->velocity != NULL) {
+        memcpy(pipeline->velocity, estimate->velocity, dim * sizeof pipeline->velocity[0]);
+        intent->velocity = pipeline->velocity;
+        if (settings->speed_limit > 0 && !pipeline->paused &&
+            traj_limit_speed(pipeline->velocity, dim, settings->speed_limit))
+            limited = true;
+    }
+    if (limited)
+        pipeline->flags |= TRAJ_INTENT_LIMITED;
+}
+
+static const char *state_of(enum traj_phase phase)
+{
+    if (phase == TRAJ_PHASE_PLAN)
+        return "plan";
+    return phase == TRAJ_PHASE_MOVE ? "move" : NULL;
+}
+
+/* A pause stops what the intent drives; the estimator goes on, so that it can go on at once. */
+static void hold(struct traj_pipeline *pipeline, struct traj_intent *intent)
+{
+    memset(pipeline->velocity, 0, sizeof pipeline->velocity);
+    intent->velocity = pipeline->velocity;
+    intent->valid = false;
+    pipeline->flags |= TRAJ_INTENT_PAUSED;
+}
+
+/* Fills in all of the intent that comes from the estimate; NULL: there is none to be trusted. */
+static void publish(struct traj_pipeline *pipeline, const struct traj_estimate *estimate,
+                    struct traj_intent *intent)
+{
+    const struct traj_model *model = pipeline->model;
+    intent->dim = model->dims.position;
+    intent->model = model->about.digest[0] != '\0' ? model->about.digest : NULL;
+    intent->free_prob = (double)NAN;
+    intent->state_prob[0] = intent->state_prob[1] = intent->state_prob[2] = (double)NAN;
+    intent->progress = intent->eta = intent->log_evidence = (double)NAN;
+    if (estimate != NULL) {
+        publish_movement(pipeline, estimate, intent);
+        publish_targets(model, estimate, intent);
+        intent->state = state_of(estimate->phase);
+        intent->progress = finite_or_nan(estimate->progress);
+        intent->eta = finite_or_nan(estimate->eta);
+        intent->log_evidence = finite_or_nan(estimate->log_evidence);
+        intent->valid = (pipeline->flags & TRAJ_INTENT_RECOVERED) == 0;
+    }
+    if (pipeline->paused)
+        hold(pipeline, intent);
+}
+
+/* Counts the flags that have a counter and hands them all to the intent. */
+static void publish_flags(struct traj_pipeline *pipeline, struct traj_intent *intent)
+{
+    struct traj_counters *counters = &pipeline->counters;
+    counters->recovered += (pipeline->flags & TRAJ_INTENT_RECOVERED) != 0;
+    counters->limited += (pipeline->flags & TRAJ_INTENT_LIMITED) != 0;
+    counters->paused += (pipeline->flags & TRAJ_INTENT_PAUSED) != 0;
+    intent->flags = pipeline->flags;
+    pipeline->flags = 0;
+}
+
+/* Decodes a frame that was checked and is next in order. */
+static void decode(struct traj_pipeline *pipeline, const struct traj_frame *frame,
+                   struct traj_intent *intent)
+{
+    const struct traj_model *model = pipeline->model;
+    bool anew = pass_gap(pipeline, frame);
+    double at = anew ? first_instant(pipeline, frame->t) : pipeline->order.t;
+    size_t steps = steps_over(frame->t - at, model->bin_width);
+    unsigned flags = apply_due(pipeline, at, frame->t, &steps);
+
+    struct traj_observation observation = {.counts = frame->units > 0 ? frame->counts : NULL,
+                                           .features = frame->features > 0 ? frame->feature : NULL,
+                                           .dt = frame->dt,
+                                           .steps = steps};
+    struct traj_estimate estimate = {0};
+    bool good = traj_decoder_step(pipeline->decoder, &observation, &estimate) == TRAJ_OK;
+    if (good) {
+        traj_decoder_calibrate(pipeline->decoder, &estimate);
+        flags |= estimate.flags;
+        if (estimate.phase == TRAJ_PHASE_MOVE)
+            pipeline->gone = true;
+        good = estimate_finite(&estimate, &model->dims);
+    }
+    if (!good || (flags & TRAJ_FLAG_RECOVERED) != 0)
+        pipeline->flags |= TRAJ_INTENT_RECOVERED;
+    publish(pipeline, good ? &estimate : NULL, intent);
+    publish_flags(pipeline, intent);
+    /* A posterior that the estimator itself could not mend starts anew before the next frame. */
+    if (!good)
+        reset_posterior(pipeline);
+}
+
+static enum traj_disposition refuse(struct traj_pipeline *pipeline, enum traj_refusal cause,
+                                    enum traj_refusal *refusal)
+{
+    traj_pipeline_refuse_frame(pipeline, cause);
+    if (refusal != NULL)
+        *refusal = cause;
+    return TRAJ_INVALID;
+}
+
+enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
+                                          const struct traj_frame *frame, double recv,
+                                          struct traj_intent *intent, enum traj_refusal *refusal)
+{
+    struct traj_counters *counters = &pipeline->counters;
+    if (refusal != NULL)
+        *refusal = TRAJ_ACCEPTED;
+    enum traj_refusal cause = check_frame(pipeline, frame);
+    if (cause != TRAJ_ACCEPTED)
+        return refuse(pipeline, cause, refusal);
+
+    counters->received++;
+    switch (traj_order_judge(&pipeline->order, frame->seq, frame->t)) {
+    case TRAJ_ORDER_DUPLICATE:
+        counters->duplicate++;
+        return TRAJ_DUPLICATE;
+    case TRAJ_ORDER_LATE:
+        counters->late++;
+        if (traj_order_note_late(&pipeline->order, frame->seq))
+            counters->missing--;
+        return TRAJ_LATE;
+    case TRAJ_ORDER_NEXT:
+        break;
+    }
+    memset(intent, 0, sizeof *intent);
+    decode(pipeline, frame, intent);
+    counters->missing += traj_order_take(&pipeline->order, frame->seq, frame->t);
+    counters->decoded++;
+    pipeline->time = frame->t;
+    intent->seq = pipeline->seq++;
+    intent->frame = frame->seq;
+    intent->t = frame->t;
+    intent->stamps.device = frame->device;
+    intent->stamps.recv = recv;
+    intent->stamps.done = (double)NAN;
+    return TRAJ_DECODED;
+}
+
+/* --- refusals, commands, readings ------------------------------------------------------------- */
+
+/* A cause that is none is counted as one, so that the sums always hold. */
+static enum traj_refusal a_cause(enum traj_refusal refusal)
+{
+    if (refusal <= TRAJ_ACCEPTED || refusal >= TRAJ_REFUSALS)
+        return TRAJ_REFUSED_SYNTAX;
+    return refusal;
+}
+
+void traj_pipeline_refuse_frame(struct traj_pipeline *pipeline, enum traj_refusal refusal)
+{
+    pipeline->counters.received++;
+    pipeline->counters.invalid++;
+    pipeline->counters.refused[a_cause(refusal)]++;
+}
+
+void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusal refusal)
+{
+    pipeline->counters.events++;
+    pipeline->counters.events_refused[a_cause(refusal)]++;
+}
+
+void traj_pipeline_reset(struct traj_pipeline *pipeline)
+{
+    reset_posterior(pipeline);
+}
+
+void traj_pipeline_pause(struct traj_pipeline *pipeline, bool paused)
+{
+    pipeline->paused = paused;
+}
+
+bool traj_pipeline_paused(const struct traj_pipeline *pipeline)
+{
+    return pipeline->paused;
+}
+
+struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
+                                        struct traj_decoder *decoder)
+{
+    struct traj_decoder *former = pipeline->decoder;
+    pipeline->decoder = decoder;
+    pipeline->model = traj_decoder_model(decoder);
+    pipeline->flags |= TRAJ_INTENT_MODEL;
+    traj_decoder_marks(decoder, pipeline->marked);
+    if (pipeline->in_trial) {
+        traj_decoder_trial_start(decoder);
+        if (pipeline->gone)
+            traj_decoder_go(decoder);
+    }
+    return former;
+}
+
+const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline)
+{
+    return &pipeline->counters;
+}
+
+double traj_pipeline_time(const struct traj_pipeline *pipeline)
+{
+    return pipeline->time;
+}

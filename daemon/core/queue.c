@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The queue of events: an insertion sort of places, so that entries themselves never move. */
+#include "daemon/core/queue.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(TRAJ_QUEUE_CAPACITY <= 256, "a place fits into an unsigned char");
+static_assert(TRAJ_QUEUE_VALUES >= TRAJ_TARGETS_MAX, "a prior over all targets fits");
+
+void traj_queue_clear(struct traj_queue *queue)
+{
+    queue->used = 0;
+    for (size_t i = 0; i < TRAJ_QUEUE_CAPACITY; i++)
+        queue->order[i] = (unsigned char)i;
+}
+
+void traj_pending_from(struct traj_pending *pending, const struct traj_event *event)
+{
+    pending->kind = event->kind;
+    pending->t = event->t;
+    pending->dim = event->dim;
+    pending->count = event->count;
+    memcpy(pending->value, event->value, event->count * sizeof event->value[0]);
+}
+
+bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event)
+{
+    if (queue->used == TRAJ_QUEUE_CAPACITY || event->count > TRAJ_QUEUE_VALUES)
+        return false;
+    unsigned char place = queue->order[queue->used];
+    traj_pending_from(&queue->slot[place], event);
+    size_t i = queue->used++;
+    for (; i > 0 && queue->slot[queue->order[i - 1]].t > event->t; i--)
+        queue->order[i] = queue->order[i - 1];
+    queue->order[i] = place;
+    return true;
+}
+
+const struct traj_pending *traj_queue_at(const struct traj_queue *queue, size_t i)
+{
+    return i < queue->used ? &queue->slot[queue->order[i]] : NULL;
+}
+
+void traj_queue_drop(struct traj_queue *queue)
+{
+    unsigned char place = queue->order[0];
+    queue->used--;
+    memmove(queue->order, queue->order + 1, queue->used);
+    queue->order[queue->used] = place;
+}
