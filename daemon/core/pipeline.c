@@ -108,6 +108,12 @@ struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_
     return pipeline;
 }
 
+void traj_pipeline_configure(struct traj_pipeline *pipeline,
+                             const struct traj_pipeline_settings *settings)
+{
+    pipeline->settings = *settings;
+}
+
 /* --- small helpers ---------------------------------------------------------------------------- */
 
 static bool all_finite(const double *value, size_t count)
@@ -275,6 +281,7 @@ static void begin_session(struct traj_pipeline *pipeline, bool marks)
     traj_queue_clear(&pipeline->queue);
     pipeline->remembered = 0;
     pipeline->seq = 0;
+    pipeline->time = (double)NAN;
 }
 
 /*
@@ -417,7 +424,7 @@ static double first_instant(const struct traj_pipeline *pipeline, double t)
     for (size_t i = 0; (event = traj_queue_at(&pipeline->queue, i)) != NULL; i++) {
         if (!is_due(event->t, t))
             break;
-        if (event->kind == TRAJ_EVENT_TRIAL_START) {
+        if (event->kind == TRAJ_EVENT_TRIAL_START && event->t > TRAJ_TIME_UNKNOWN) {
             double earliest = t - pipeline->settings.gap_reset_s;
             return event->t > earliest ? event->t : earliest;
         }

@@ -21,6 +21,8 @@
  *     intents.  Pause and model are a person's and outlast it; events that still wait do not.
  *   - While nobody has said whether marks come, none are expected; a trial_start is believed all
  *     the same.  go and trial_stop outside a trial mean nothing.
+ *   - An event before TRAJ_TIME_UNKNOWN has no time that can be told (a person's command before the
+ *     first frame of a run): it takes effect just before the next frame.
  *   - An event equal to one of the last 64 of its run in kind, t and numbers is a copy of it:
  *     counted, without effect.
  *   - An estimate that is not finite is not published: position and velocity are null, valid is
@@ -36,6 +38,7 @@
 
 #define TRAJ_TIME_GRACE 1e-6   /* s: times this close are equal */
 #define TRAJ_TIME_MAX 1e12     /* s: a time beyond is absurd */
+#define TRAJ_TIME_UNKNOWN -9e11 /* s: an event before this is one of unknown time */
 #define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd */
 
 struct traj_pipeline_settings {
@@ -78,6 +81,10 @@ size_t traj_pipeline_size(void);
  */
 struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
                                          const struct traj_pipeline_settings *settings);
+
+/* Replaces the settings from the next frame on; as they are copied, they must have been checked. */
+void traj_pipeline_configure(struct traj_pipeline *pipeline,
+                             const struct traj_pipeline_settings *settings);
 
 enum traj_disposition { TRAJ_DECODED, TRAJ_LATE, TRAJ_DUPLICATE, TRAJ_INVALID };
 
@@ -124,7 +131,7 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
 
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline);
 
-/* t of the last decoded frame, NaN before the first. */
+/* t of the last decoded frame, NaN before the first of a run. */
 double traj_pipeline_time(const struct traj_pipeline *pipeline);
 
 #endif
