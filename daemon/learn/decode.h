@@ -13,10 +13,16 @@ struct traj_decode_options {
 };
 
 /*
- * Calls sink for every intent, in order; a sink that returns other than 0 ends the run with that value.
- * Units are matched by name where model and session both name them, else by place; a session with another
- * number of units, or no unit in common, is refused.  Kinematics are never read.
- * counters (may be NULL) receives the pipeline's at the end.  Returns 0, -1 with a sentence, or the sink's value.
+ * Calls sink for every intent, in order; a sink that returns other than 0 ends the run with that
+ * value.  stamps are null and 0: nothing in an intent depends on a clock.
+ *
+ * Units are matched by name where model and session both name them (those of the model that the
+ * session lacks are not observed), else by place; by place, another number of units is refused, and
+ * so is a session with no unit in common.  Kinematics are never read.
+ *
+ * The session must have passed traj_session_check.  counters (may be NULL) receives the pipeline's
+ * at the end: a frame that the pipeline refuses gives no intent and is counted there.  Returns 0, -1
+ * with a sentence, or the sink's value.
  */
 int traj_decode(const struct traj_model *model, const struct traj_session *session,
                 const struct traj_decode_options *options,

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A recorded session as the live stream that it once was: frames and events in the order in which a rig
- * would have sent them.  `decode` and `replay` both read this, which is why they agree to the byte.
+ * A recorded session as the live stream that it once was: frames and events in the order in which a
+ * rig would have sent them.  `decode` and `replay` both read this, which is why they agree to the
+ * byte.
  *
- * An event comes before the first frame whose t is later than the event's; events of equal time come in the
- * order session, trial_stop, trial_start, go, kinematics, trial_label.  The stream opens with a session event
- * ("marks" true when trial events will come).  A trial_label comes with its trial's stop.
+ * An event comes before the first frame whose t is later than the event's (by more than
+ * TRAJ_TIME_GRACE of core/pipeline.h); those later than all frames come after the last.  Events of
+ * equal time come in the order session, trial_stop, trial_start, go, kinematics, trial_label.  The
+ * stream opens with a session event, named after the file ("marks" true when trial events will
+ * come).  A trial ends at its stop or at the next trial's start, whichever is first; a go outside
+ * its trial is left out.  A trial_label comes with its trial's end.
  */
 #ifndef TRAJ_LEARN_STREAM_H
 #define TRAJ_LEARN_STREAM_H
@@ -25,6 +29,9 @@ struct traj_stream_options {
 };
 
 struct traj_stream;
+
+/* The session is borrowed and must have passed traj_session_check.  NULL with a sentence when memory
+ * is short. */
 struct traj_stream *traj_stream_open(const struct traj_session *session,
                                      const struct traj_stream_options *options,
                                      struct traj_error *error);
@@ -32,8 +39,8 @@ void traj_stream_close(struct traj_stream *stream);
 
 enum traj_stream_item { TRAJ_STREAM_END, TRAJ_STREAM_FRAME, TRAJ_STREAM_EVENT };
 
-/* The next item; *frame (seq from 0; buffers lead into the stream) or *event points into the stream until
- * the next call. */
+/* The next item; *frame (seq from 0; buffers lead into the stream) or *event points into the stream
+ * until the next call, the other is NULL. */
 enum traj_stream_item traj_stream_next(struct traj_stream *stream, const struct traj_frame **frame,
                                        const struct traj_event **event);
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The daemon without sockets: stream -> pipeline -> sink, on one thread. */
+#include "daemon/learn/decode.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/learn/stream.h"
+
+/* Everything that one run owns. */
+struct run {
+    size_t *unit_map; /* [N], or NULL: as recorded */
+    void *decoder_memory;
+    void *pipeline_memory;
+    struct traj_decoder *decoder;
+    struct traj_pipeline *pipeline;
+    struct traj_stream *stream;
+};
+
+static void end_run(struct run *run)
+{
+    traj_stream_close(run->stream);
+    free(run->pipeline_memory);
+    free(run->decoder_memory);
+    free(run->unit_map);
+}
+
+/* The session's column of a unit by name, or (size_t)-1. */
+static size_t column_of(const struct traj_session *session, const char *name)
+{
+    for (size_t n = 0; n < session->units; n++) {
+        if (strncmp(session->unit_name[n], name, TRAJ_ID_SIZE) == 0)
+            return n;
+    }
+    return (size_t)-1;
+}
+
+/* Matches units by name; the model's units that the session lacks are not observed. */
+static int map_units(const struct traj_model *model, const struct traj_session *session,
+                     struct run *run, struct traj_error *error)
+{
+    size_t units = model->dims.units;
+    run->unit_map = malloc(units * sizeof *run->unit_map);
+    if (run->unit_map == NULL)
+        return traj_error_set(error, "%s: no memory to match %zu units", session->path, units);
+    size_t common = 0;
+    for (size_t n = 0; n < units; n++) {
+        run->unit_map[n] = column_of(session, model->about.unit_name[n]);
+        common += run->unit_map[n] != (size_t)-1;
+    }
+    if (common == 0)
+        return traj_error_set(error, "%s: /frames/unit_name: no unit in common with the model",
+                              session->path);
+    return 0;
+}
+
+static int match_units(const struct traj_model *model, const struct traj_session *session,
+                       struct run *run, struct traj_error *error)
+{
+    size_t units = model->dims.units;
+    if (session->bins == 0)
+        return traj_error_set(error, "%s: has no /frames to decode", session->path);
+    if (session->features != model->dims.features)
+        return traj_error_set(error, "%s: /frames/features has %zu columns, the model %zu",
+                              session->path, session->features, model->dims.features);
+    if (units > 0 && session->units > 0 && model->about.unit_name != NULL &&
+        session->unit_name != NULL)
+        return map_units(model, session, run, error);
+    if (session->units != units)
+        return traj_error_set(error, "%s: /frames/counts has %zu units, the model %zu",
+                              session->path, session->units, units);
+    return 0;
+}
+
+static int make_decoder(const struct traj_model *model, const struct traj_settings *settings,
+                        struct run *run, struct traj_error *error)
+{
+    size_t size = traj_decoder_size(&model->dims);
+    run->decoder_memory = size > 0 ? malloc(size) : NULL;
+    if (run->decoder_memory == NULL)
+        return traj_error_set(error, "model: no memory for a decoder of its sizes");
+    enum traj_status status =
+        traj_decoder_init(run->decoder_memory, size, model, settings, &run->decoder);
+    if (status != TRAJ_OK)
+        return traj_error_set(error, "model: %s", traj_status_text(status));
+    return 0;
+}
+
+static int make_pipeline(const struct traj_model *model,
+                         const struct traj_pipeline_settings *settings, struct run *run,
+                         struct traj_error *error)
+{
+    const char *field =
+        settings != NULL ? traj_pipeline_settings_check(settings, model->dims.position) : NULL;
+    if (field != NULL)
+        return traj_error_set(error, "settings: %s is out of range", field);
+    size_t size = traj_pipeline_size();
+    run->pipeline_memory = malloc(size);
+    if (run->pipeline_memory == NULL)
+        return traj_error_set(error, "settings: no memory for a pipeline");
+    run->pipeline = traj_pipeline_init(run->pipeline_memory, size, run->decoder, settings);
+    return run->pipeline != NULL ? 0 : traj_error_set(error, "settings: refused");
+}
+
+static int open_stream(const struct traj_model *model, const struct traj_session *session,
+                       const struct traj_decode_options *options, struct run *run,
+                       struct traj_error *error)
+{
+    struct traj_stream_options wanted = {.trials = options->trials,
+                                         .recordings = false,
+                                         .unit_map = run->unit_map,
+                                         .units_out = model->dims.units};
+    run->stream = traj_stream_open(session, &wanted, error);
+    return run->stream != NULL ? 0 : -1;
+}
+
+/* Drives the pipeline until the stream ends or the sink has had enough. */
+static int drive(struct run *run, int (*sink)(void *context, const struct traj_intent *intent),
+                 void *context)
+{
+    const struct traj_frame *frame;
+    const struct traj_event *event;
+    struct traj_intent intent;
+    for (;;) {
+        switch (traj_stream_next(run->stream, &frame, &event)) {
+        case TRAJ_STREAM_EVENT:
+            /* The pipeline counts what it refuses, here as in the daemon. */
+            (void)traj_pipeline_event(run->pipeline, event);
+            break;
+        case TRAJ_STREAM_FRAME:
+            if (traj_pipeline_frame(run->pipeline, frame, (double)NAN, &intent, NULL) ==
+                TRAJ_DECODED) {
+                int ended = sink(context, &intent);
+                if (ended != 0)
+                    return ended;
+            }
+            break;
+        case TRAJ_STREAM_END:
+            return 0;
+        }
+    }
+}
+
+int traj_decode(const struct traj_model *model, const struct traj_session *session,
+                const struct traj_decode_options *options,
+                int (*sink)(void *context, const struct traj_intent *intent), void *context,
+                struct traj_counters *counters, struct traj_error *error)
+{
+    struct run run = {0};
+    int status = -1;
+    if (match_units(model, session, &run, error) == 0 &&
+        make_decoder(model, options->decoder, &run, error) == 0 &&
+        make_pipeline(model, options->pipeline, &run, error) == 0 &&
+        open_stream(model, session, options, &run, error) == 0) {
+        status = drive(&run, sink, context);
+        if (counters != NULL)
+            *counters = *traj_pipeline_counters(run.pipeline);
+    }
+    end_run(&run);
+    return status;
+}
