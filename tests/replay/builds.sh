@@ -1,28 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The same model and session give the same bytes from every build: builds.sh TRAJCTL TRAJCTL...
+# The same model and session give the same bytes from every build: builds.sh BUILD BUILD...
 # (gcc -O3, gcc -O0, clang -O2).  The first one simulates and trains; each then decodes.  Stamps,
 # which depend on the clock, are left out of the comparison.
 set -eu
-for trajctl in "$@"; do
-    if [ ! -x "$trajctl" ]; then
-        echo "$trajctl is not built (sh tests/run.sh builds it): the bytes were not compared"
+for build in "$@"; do
+    if [ ! -f "$build/CMakeCache.txt" ]; then
+        echo "$build is not there (sh tests/run.sh makes it): the bytes were not compared"
         exit 77
     fi
+    cmake --build "$build" --target trajctl >/dev/null
 done
+trajctl=clients/trajctl/trajctl
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# compare SESSION TRAJCTL...: trains on the session, decodes it with every build, compares.
+# compare SESSION BUILD...: trains on the session, decodes it with every build, compares.
 compare()
 {
     session=$1
     shift
-    "$1" train --quiet --session "$session" --out "$work/model.tjm"
+    "$1/$trajctl" train --quiet --session "$session" --out "$work/model.tjm"
     number=0
-    for trajctl in "$@"; do
+    for build in "$@"; do
         number=$((number + 1))
-        "$trajctl" decode --quiet --model "$work/model.tjm" --session "$session" --out - |
+        "$build/$trajctl" decode --quiet --model "$work/model.tjm" --session "$session" --out - |
             sed 's/,"stamps":{[^}]*}//' >"$work/$number"
         [ -s "$work/$number" ]
         cmp "$work/1" "$work/$number"
@@ -30,7 +32,7 @@ compare()
     echo "$session: $(wc -l <"$work/1") intents of $number builds have the same bytes"
 }
 
-"$1" simulate --out "$work/delay.h5" --seed 11 --targets 4 --units 24 --trials-per-target 6
+"$1/$trajctl" simulate --out "$work/delay.h5" --seed 11 --targets 4 --units 24 --trials-per-target 6
 compare "$work/delay.h5" "$@"
 for session in "${TRAJ_SHARED_DATA:-}"/*.h5; do
     if [ -f "$session" ]; then
