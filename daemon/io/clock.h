@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The daemon's clock.  Nothing else in it reads one: time is an argument everywhere else, which is what
+ * makes a replay exact.
+ */
+#ifndef TRAJ_IO_CLOCK_H
+#define TRAJ_IO_CLOCK_H
+
+#include <pthread.h>
+
+/* Seconds on the monotonic clock. */
+double traj_clock_now(void);
+
+/* Seconds of processor time that a thread has used; NaN where the system cannot say. */
+double traj_clock_thread(pthread_t thread);
+
+#endif

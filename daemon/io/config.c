@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The daemon's configuration; see config.h. */
+#include "daemon/io/config.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where sentences come from: the file's name, and where the first goes. */
+struct reading {
+    struct traj_config *config;
+    const char *name;
+    struct traj_error *error;
+};
+
+static int refuse(const struct reading *reading, const char *field, const char *reason)
+{
+    return traj_error_set(reading->error, "%s: field \"%s\" %s", reading->name, field, reason);
+}
+
+void traj_config_default(struct traj_config *config)
+{
+    memset(config, 0, sizeof *config);
+    (void)strcpy(config->frames, "@tcp://127.0.0.1:5601");
+    (void)strcpy(config->intents, "@tcp://127.0.0.1:5602");
+    (void)strcpy(config->control, "@tcp://127.0.0.1:5603");
+    config->stale_ms = 500;
+    config->status_ms = 1000;
+    traj_pipeline_settings_default(&config->pipeline);
+    config->receive_hwm = 10000;
+    config->send_hwm = 20000;
+    config->message_max = 1 << 20;
+    config->log_level = TRAJ_LOG_INFO;
+}
+
+/* --- one kind of value each --------------------------------------------------------------------- */
+
+static int read_integer(const struct reading *reading, const char *field, const json_t *value,
+                        json_int_t low, json_int_t high, int *out)
+{
+    json_int_t number;
+
+    if (!json_is_integer(value)) {
+        return refuse(reading, field, "must be a whole number");
+    }
+    number = json_integer_value(value);
+    if (number < low || number > high) {
+        return traj_error_set(reading->error,
+                              "%s: field \"%s\" must lie between %" JSON_INTEGER_FORMAT
+                              " and %" JSON_INTEGER_FORMAT,
+                              reading->name, field, low, high);
+    }
+    *out = (int)number;
+    return 0;
+}
+
+static int read_real(const struct reading *reading, const char *field, const json_t *value,
+                     double low, double high, double *out)
+{
+    if (!json_is_number(value)) {
+        return refuse(reading, field, "must be a number");
+    }
+    if (!(json_number_value(value) >= low && json_number_value(value) <= high)) {
+        return traj_error_set(reading->error, "%s: field \"%s\" must lie between %g and %g",
+                              reading->name, field, low, high);
+    }
+    *out = json_number_value(value);
+    return 0;
+}
+
+static int read_text(const struct reading *reading, const char *field, const json_t *value,
+                     char *out, size_t cap)
+{
+    if (!json_is_string(value)) {
+        return refuse(reading, field, "must be a string");
+    }
+    if (json_string_length(value) >= cap) {
+        return refuse(reading, field, "is too long");
+    }
+    if (strlen(json_string_value(value)) != json_string_length(value)) {
+        return refuse(reading, field, "holds a NUL character");
+    }
+    memcpy(out, json_string_value(value), json_string_length(value) + 1);
+    return 0;
+}
+
+static int read_endpoint(const struct reading *reading, const char *field, const json_t *value,
+                         char *out)
+{
+    struct traj_endpoint endpoint;
+    struct traj_error reason = {{0}};
+
+    if (read_text(reading, field, value, out, TRAJ_ENDPOINT_SIZE) != 0) {
+        return -1;
+    }
+    if (traj_endpoint_parse(field, out, &endpoint, &reason) != 0) {
+        return traj_error_set(reading->error, "%s: %s", reading->name, reason.text);
+    }
+    return 0;
+}
+
+/* --- one function a key ------------------------------------------------------------------------- */
+
+static int read_model(const struct reading *reading, const json_t *value)
+{
+    struct traj_config *config = reading->config;
+
+    if (json_is_null(value)) {
+        config->model[0] = '\0';
+        return 0;
+    }
+    return read_text(reading, "model", value, config->model, sizeof config->model);
+}
+
+static int read_frames(const struct reading *reading, const json_t *value)
+{
+    return read_endpoint(reading, "frames", value, reading->config->frames);
+}
+
+static int read_intents(const struct reading *reading, const json_t *value)
+{
+    return read_endpoint(reading, "intents", value, reading->config->intents);
+}
+
+static int read_control(const struct reading *reading, const json_t *value)
+{
+    return read_endpoint(reading, "control", value, reading->config->control);
+}
+
+static int read_publish(const struct reading *reading, const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    if (text != NULL && strcmp(text, "all") == 0) {
+        reading->config->newest = false;
+    } else if (text != NULL && strcmp(text, "newest") == 0) {
+        reading->config->newest = true;
+    } else {
+        return refuse(reading, "publish", "must be \"all\" or \"newest\"");
+    }
+    return 0;
+}
+
+static int read_stale(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "stale_ms", value, 0, 3600000, &reading->config->stale_ms);
+}
+
+static int read_status(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "status_ms", value, 0, 3600000, &reading->config->status_ms);
+}
+
+static int read_gap(const struct reading *reading, const json_t *value)
+{
+    return read_real(reading, "gap_reset_s", value, 0.0, 60.0,
+                     &reading->config->pipeline.gap_reset_s);
+}
+
+static int read_count_max(const struct reading *reading, const json_t *value)
+{
+    int number = 0;
+
+    if (read_integer(reading, "count_max", value, 1, TRAJ_COUNT_MISSING - 1, &number) != 0) {
+        return -1;
+    }
+    reading->config->pipeline.count_max = (uint16_t)number;
+    return 0;
+}
+
+static int read_speed_limit(const struct reading *reading, const json_t *value)
+{
+    return read_real(reading, "speed_limit", value, 0.0, 1e12,
+                     &reading->config->pipeline.speed_limit);
+}
+
+/* Reads one corner of the workspace into out; its length must be that of the other corner. */
+static int read_corner(const struct reading *reading, const char *field, const json_t *value,
+                       double *out, size_t *count)
+{
+    if (!json_is_array(value) || json_array_size(value) == 0 ||
+        json_array_size(value) > TRAJ_DIM_MAX) {
+        return refuse(reading, field, "must be an array of 1 to 16 numbers");
+    }
+    for (size_t d = 0; d < json_array_size(value); d++) {
+        if (read_real(reading, field, json_array_get(value, d), -1e12, 1e12, &out[d]) != 0) {
+            return -1;
+        }
+    }
+    *count = json_array_size(value);
+    return 0;
+}
+
+static int read_workspace(const struct reading *reading, const json_t *value)
+{
+    struct traj_pipeline_settings *settings = &reading->config->pipeline;
+    size_t low = 0;
+    size_t high = 0;
+
+    settings->workspace = false;
+    reading->config->workspace_dims = 0;
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_object(value) || json_object_size(value) != 2 ||
+        json_object_get(value, "low") == NULL || json_object_get(value, "high") == NULL) {
+        return refuse(reading, "workspace", "must be null or an object of \"low\" and \"high\"");
+    }
+    if (read_corner(reading, "workspace.low", json_object_get(value, "low"), settings->low, &low) ||
+        read_corner(reading, "workspace.high", json_object_get(value, "high"), settings->high,
+                    &high)) {
+        return -1;
+    }
+    if (low != high) {
+        return refuse(reading, "workspace.high", "must have as many numbers as workspace.low");
+    }
+    for (size_t d = 0; d < low; d++) {
+        if (!(settings->low[d] < settings->high[d])) {
+            return refuse(reading, "workspace.high", "must lie above workspace.low");
+        }
+    }
+    settings->workspace = true;
+    reading->config->workspace_dims = low;
+    return 0;
+}
+
+static int read_receive_hwm(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "receive_hwm", value, 0, 100000000, &reading->config->receive_hwm);
+}
+
+static int read_send_hwm(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "send_hwm", value, 1, 100000000, &reading->config->send_hwm);
+}
+
+static int read_message_max(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "message_max", value, 1024, 1 << 30,
+                        &reading->config->message_max);
+}
+
+static int read_log_level(const struct reading *reading, const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    for (int level = 0; text != NULL && level < TRAJ_LOG_LEVELS; level++) {
+        if (strcmp(text, traj_log_level_name((enum traj_log_level)level)) == 0) {
+            reading->config->log_level = (enum traj_log_level)level;
+            return 0;
+        }
+    }
+    return refuse(reading, "log_level", "must be \"error\", \"warning\", \"info\" or \"debug\"");
+}
+
+static const struct {
+    const char *key;
+    int (*read)(const struct reading *reading, const json_t *value);
+} fields[] = {
+    {"model", read_model},         {"frames", read_frames},
+    {"intents", read_intents},     {"control", read_control},
+    {"publish", read_publish},     {"stale_ms", read_stale},
+    {"status_ms", read_status},    {"gap_reset_s", read_gap},
+    {"count_max", read_count_max}, {"speed_limit", read_speed_limit},
+    {"workspace", read_workspace}, {"receive_hwm", read_receive_hwm},
+    {"send_hwm", read_send_hwm},   {"message_max", read_message_max},
+    {"log_level", read_log_level},
+};
+
+static int read_field(const struct reading *reading, const char *key, const json_t *value)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (strcmp(key, fields[i].key) == 0) {
+            return fields[i].read(reading, value);
+        }
+    }
+    return refuse(reading, key, "is not a setting");
+}
+
+/* --- whole configurations ----------------------------------------------------------------------- */
+
+/* Lays a parsed document over the configuration and gives it back to jansson. */
+static int read_document(const struct reading *reading, json_t *document,
+                         const json_error_t *reason)
+{
+    const char *key;
+    json_t *value;
+
+    if (document == NULL) {
+        if (reason->line < 1) {
+            return traj_error_set(reading->error, "%s: %s", reading->name, reason->text);
+        }
+        return traj_error_set(reading->error, "%s:%d: %s", reading->name, reason->line,
+                              reason->text);
+    }
+    if (!json_is_object(document)) {
+        json_decref(document);
+        return traj_error_set(reading->error, "%s: the configuration must be a JSON object",
+                              reading->name);
+    }
+    json_object_foreach (document, key, value) {
+        if (read_field(reading, key, value) != 0) {
+            json_decref(document);
+            return -1;
+        }
+    }
+    json_decref(document);
+    return 0;
+}
+
+int traj_config_read(struct traj_config *config, const char *path, struct traj_error *error)
+{
+    struct reading reading = {config, path, error};
+    json_error_t reason;
+
+    return read_document(&reading, json_load_file(path, JSON_REJECT_DUPLICATES, &reason), &reason);
+}
+
+int traj_config_parse(struct traj_config *config, const char *text, size_t size, const char *name,
+                      struct traj_error *error)
+{
+    struct reading reading = {config, name, error};
+    json_error_t reason;
+
+    return read_document(&reading, json_loadb(text, size, JSON_REJECT_DUPLICATES, &reason),
+                         &reason);
+}
+
+int traj_config_override(struct traj_config *config, const char *key, const char *value,
+                         struct traj_error *error)
+{
+    struct reading reading = {config, "command line", error};
+    json_t *text = json_string(value);
+    int rc;
+
+    if (text == NULL) {
+        return refuse(&reading, key, "is not valid UTF-8");
+    }
+    rc = read_field(&reading, key, text);
+    json_decref(text);
+    return rc;
+}
+
+int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error)
+{
+    const char *field;
+
+    if (config->pipeline.workspace && config->workspace_dims != dim) {
+        return traj_error_set(
+            error,
+            "configuration: field \"workspace\" has %zu dimensions where the model "
+            "has %zu",
+            config->workspace_dims, dim);
+    }
+    field = traj_pipeline_settings_check(&config->pipeline, dim);
+    if (field != NULL) {
+        return traj_error_set(error, "configuration: field \"%s\" is out of range", field);
+    }
+    return 0;
+}
+
+static json_t *corner_json(const double *corner, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t d = 0; d < count; d++) {
+        (void)json_array_append_new(array, json_real(corner[d]));
+    }
+    return array;
+}
+
+char *traj_config_text(const struct traj_config *config)
+{
+    const struct traj_pipeline_settings *settings = &config->pipeline;
+    json_t *workspace = json_null();
+    json_t *document;
+    char *text;
+
+    if (settings->workspace) {
+        workspace =
+            json_pack("{s:o, s:o}", "low", corner_json(settings->low, config->workspace_dims),
+                      "high", corner_json(settings->high, config->workspace_dims));
+    }
+    document = json_pack(
+        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:s}", "model",
+        config->model[0] != '\0' ? config->model : NULL, "frames", config->frames, "intents",
+        config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
+        "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",
+        settings->gap_reset_s, "count_max", (int)settings->count_max, "speed_limit",
+        settings->speed_limit, "workspace", workspace, "receive_hwm", config->receive_hwm,
+        "send_hwm", config->send_hwm, "message_max", config->message_max, "log_level",
+        traj_log_level_name(config->log_level));
+    if (document == NULL) {
+        return NULL;
+    }
+    text = json_dumps(document, JSON_INDENT(2));
+    json_decref(document);
+    return text;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The daemon's configuration: defaults, then a JSON file, then the command line.  Strict: an unknown or
+ * doubled key, a wrong type and a number out of range are refused with file, line or field, and reason.
+ *
+ *     {
+ *       "model": "reach.tjm",                  the model file
+ *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
+ *       "intents": "@tcp://127.0.0.1:5602",
+ *       "control": "@tcp://127.0.0.1:5603",
+ *       "publish": "all",                      or "newest": of frames that waited together, the last
+ *       "stale_ms": 500,                       0 = never say that frames have stopped
+ *       "status_ms": 1000,                     0 = no status messages
+ *       "gap_reset_s": 1.0,                    a longer gap starts the posterior anew
+ *       "count_max": 1000,                     a larger count is absurd
+ *       "speed_limit": 0,                      length unit/s; 0 = none
+ *       "workspace": {"low": [..], "high": [..]} or null
+ *       "receive_hwm": 10000,                  messages that may wait for decoding; 0 = no bound
+ *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
+ *       "message_max": 1048576,                bytes; a longer message is refused
+ *       "log_level": "info"                    "error", "warning", "info", "debug"
+ *     }
+ */
+#ifndef TRAJ_IO_CONFIG_H
+#define TRAJ_IO_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/core/pipeline.h"
+#include "daemon/io/endpoint.h"
+#include "daemon/io/log.h"
+#include "daemon/learn/error.h"
+
+#define TRAJ_PATH_SIZE 4096
+
+struct traj_config {
+    char model[TRAJ_PATH_SIZE]; /* "" = none named */
+    char frames[TRAJ_ENDPOINT_SIZE];
+    char intents[TRAJ_ENDPOINT_SIZE];
+    char control[TRAJ_ENDPOINT_SIZE];
+    bool newest; /* publish */
+    int stale_ms;
+    int status_ms;
+    struct traj_pipeline_settings pipeline;
+    size_t workspace_dims; /* numbers in workspace.low and high; 0 = no workspace */
+    int receive_hwm;
+    int send_hwm;
+    int message_max;
+    enum traj_log_level log_level;
+};
+
+void traj_config_default(struct traj_config *config);
+
+/* Lays a file over *config.  0, or -1 with a sentence, and then *config is undefined. */
+int traj_config_read(struct traj_config *config, const char *path, struct traj_error *error);
+
+/* Lays JSON text over *config; name stands for the path in sentences. */
+int traj_config_parse(struct traj_config *config, const char *text, size_t size, const char *name,
+                      struct traj_error *error);
+
+/* Replaces one textual setting ("model", "frames", "intents", "control") from the command line. */
+int traj_config_override(struct traj_config *config, const char *key, const char *value,
+                         struct traj_error *error);
+
+/* Checks what needs the model: the workspace and D.  0, or -1 with a sentence. */
+int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error);
+
+/* The effective configuration as JSON text that traj_config_parse reads back to the same; to be freed by
+ * free().  NULL when memory is short. */
+char *traj_config_text(const struct traj_config *config);
+
+#endif

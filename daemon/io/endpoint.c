@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Endpoints as the configuration spells them; see endpoint.h. */
+#include "daemon/io/endpoint.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+/* What follows prefix in text, or NULL if text does not begin with it. */
+static const char *after(const char *text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return strncmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+/* Reads decimal digits worth at most max; returns where they end, or NULL. */
+static const char *read_number(const char *text, unsigned max)
+{
+    unsigned value = 0;
+    size_t digits = 0;
+
+    for (; text[digits] >= '0' && text[digits] <= '9'; digits++) {
+        value = 10 * value + (unsigned)(text[digits] - '0');
+        if (value > max) {
+            return NULL;
+        }
+    }
+    return digits > 0 ? text + digits : NULL;
+}
+
+/* Passes over "127.a.b.c"; returns what follows, or NULL.  Spelled out: 127.evil.example is a host. */
+static const char *after_ipv4_loopback(const char *text)
+{
+    const char *at = after(text, "127");
+
+    for (int part = 0; part < 3 && at != NULL; part++) {
+        at = *at == '.' ? read_number(at + 1, 255) : NULL;
+    }
+    return at;
+}
+
+/* True if text is ":port" with a number or, to let the system choose, "*". */
+static bool is_port(const char *text)
+{
+    const char *end;
+
+    if (*text != ':') {
+        return false;
+    }
+    if (strcmp(text, ":*") == 0) {
+        return true;
+    }
+    end = read_number(text + 1, 65535);
+    return end != NULL && *end == '\0';
+}
+
+int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoint *endpoint,
+                        struct traj_error *error)
+{
+    const char *address = text;
+    const char *host;
+    const char *port;
+
+    endpoint->connect = text[0] == '>';
+    if (text[0] == '>' || text[0] == '@') {
+        address++;
+    }
+    if (strlen(address) + 1 >= sizeof endpoint->address) {
+        return traj_error_set(error, "%s: an endpoint is shorter than %d bytes", field,
+                              TRAJ_ENDPOINT_SIZE);
+    }
+    memcpy(endpoint->address, address, strlen(address) + 1);
+
+    host = after(address, "ipc://");
+    if (host == NULL) {
+        host = after(address, "inproc://");
+    }
+    if (host != NULL) {
+        if (*host == '\0') {
+            return traj_error_set(error, "%s: \"%s\" names nothing after \"//\"", field, text);
+        }
+        return 0;
+    }
+    host = after(address, "tcp://");
+    if (host == NULL) {
+        return traj_error_set(
+            error,
+            "%s: \"%s\" is not an endpoint; write tcp://127.0.0.1:PORT, ipc://PATH "
+            "or inproc://NAME, with @ before it to bind or > to connect",
+            field, text);
+    }
+    port = after(host, "localhost");
+    if (port == NULL) {
+        port = after(host, "[::1]");
+    }
+    if (port == NULL) {
+        port = after_ipv4_loopback(host);
+    }
+    if (port == NULL || (*port != ':' && *port != '\0')) {
+        return traj_error_set(
+            error,
+            "%s: \"%s\" reaches beyond this machine, which is refused; use 127.0.0.1, "
+            "[::1], localhost or ipc://",
+            field, text);
+    }
+    if (!is_port(port)) {
+        return traj_error_set(error, "%s: \"%s\" does not end in a port from 0 to 65535", field,
+                              text);
+    }
+    if (after(host, "localhost") != NULL) {
+        /* libzmq binds to addresses alone, not to names; and a name could be given another meaning. */
+        (void)snprintf(endpoint->address, sizeof endpoint->address, "tcp://127.0.0.1%s", port);
+    }
+    return 0;
+}
+
+int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *socket,
+                         struct traj_error *error)
+{
+    int ipv6 = strstr(endpoint->address, "://[") != NULL;
+    int rc;
+
+    if (zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6) != 0) {
+        return traj_error_set(error, "%s: IPv6 is not available: %s", field,
+                              zmq_strerror(zmq_errno()));
+    }
+    rc = endpoint->connect ? zmq_connect(socket, endpoint->address)
+                           : zmq_bind(socket, endpoint->address);
+    if (rc == 0) {
+        return 0;
+    }
+    if (zmq_errno() == EADDRINUSE) {
+        return traj_error_set(
+            error,
+            "%s: %s is in use by another program (perhaps another trajd); name a free "
+            "endpoint with --%s",
+            field, endpoint->address, field);
+    }
+    return traj_error_set(error, "%s: cannot %s %s: %s", field,
+                          endpoint->connect ? "connect to" : "bind", endpoint->address,
+                          zmq_strerror(zmq_errno()));
+}

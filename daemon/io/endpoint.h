@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Endpoints as the configuration spells them: "@..." or bare binds, ">..." connects; loopback alone. */
+#ifndef TRAJ_IO_ENDPOINT_H
+#define TRAJ_IO_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "daemon/learn/error.h"
+
+#define TRAJ_ENDPOINT_SIZE 256
+
+struct traj_endpoint {
+    bool connect;
+    char address[TRAJ_ENDPOINT_SIZE]; /* as libzmq takes it */
+};
+
+/*
+ * Reads an endpoint.  Accepted: ipc://, inproc://, and tcp:// to 127.x.x.x, [::1] or localhost.  Whoever
+ * reaches a socket of the daemon can steer it, and nothing on these sockets is authenticated; so
+ * anything that other machines could reach is refused.  Returns 0, or -1 with a sentence that names
+ * field ("frames") and text.
+ */
+int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoint *endpoint,
+                        struct traj_error *error);
+
+/* Binds or connects a zmq socket; 0, or -1 with a sentence that names field, address and reason. */
+int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *socket,
+                         struct traj_error *error);
+
+#endif
