@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the decode thread and the housekeeping thread have between them, and all they have: commands one
+ * way, answers and notes the other, and a snapshot of the decode thread's state.  The decode side
+ * never waits, allocates or locks; the housekeeping side waits for the answer to its one command.
+ */
+#ifndef TRAJ_IO_EXCHANGE_H
+#define TRAJ_IO_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/histogram.h"
+#include "daemon/core/pipeline.h"
+#include "daemon/io/config.h"
+#include "daemon/learn/error.h"
+
+/* --- housekeeping -> decode ------------------------------------------------------------------- */
+
+enum traj_command_kind {
+    TRAJ_COMMAND_NOTHING, /* answers, and refreshes the snapshot: shows that decoding is alive */
+    TRAJ_COMMAND_EVENT,   /* event; now = its t is that of the last decoded frame */
+    TRAJ_COMMAND_RESET,
+    TRAJ_COMMAND_PAUSE,   /* on */
+    TRAJ_COMMAND_APPLY,   /* config and decoder, each if not NULL, between the same two frames */
+    TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
+    TRAJ_COMMAND_SHUTDOWN
+};
+
+/* Pointers are borrowed until the command is answered. */
+struct traj_command {
+    enum traj_command_kind kind;
+    bool now;
+    bool on;
+    const struct traj_event *event;
+    const struct traj_config *config;
+    struct traj_decoder *decoder;
+    const char *topic;
+    const char *body;
+    size_t size;
+};
+
+struct traj_answer {
+    enum traj_refusal refusal;
+    uint64_t frame; /* decoded frames when the command took effect */
+};
+
+/* --- decode -> housekeeping ------------------------------------------------------------------- */
+
+enum traj_note_kind {
+    TRAJ_NOTE_FRAME_REFUSED, /* refusal, detail */
+    TRAJ_NOTE_EVENT_REFUSED, /* refusal, detail */
+    TRAJ_NOTE_RELOAD         /* SIGHUP came */
+};
+
+struct traj_note {
+    enum traj_note_kind kind;
+    enum traj_refusal refusal;
+    struct traj_refusal_detail detail; /* static text */
+};
+
+/* The decode thread's state, as of some moment between two frames. */
+struct traj_state {
+    struct traj_counters counters;
+    double t; /* of the last decoded frame; NaN before the first */
+    bool paused;
+    uint64_t published;   /* intents handed to zmq */
+    uint64_t stale;       /* stale messages published */
+    uint64_t subscribers; /* subscriptions to intents */
+    uint64_t behind_max;  /* most frames that ever waited when one was done */
+    uint64_t notes_lost;  /* notes dropped because housekeeping was busy */
+    struct traj_histogram
+        latency; /* from the receipt of a frame to the publication of its intent */
+};
+
+struct traj_exchange;
+
+/* NULL with a sentence. */
+struct traj_exchange *traj_exchange_open(struct traj_error *error);
+void traj_exchange_close(struct traj_exchange **exchange);
+
+/* Housekeeping side. */
+
+/* Hands over one command and waits for its answer; -1 if the decode thread has ended instead. */
+int traj_exchange_call(struct traj_exchange *exchange, const struct traj_command *command,
+                       struct traj_answer *answer);
+/* Readable when there are notes, or when traj_exchange_end was called. */
+int traj_exchange_note_fd(const struct traj_exchange *exchange);
+void traj_exchange_note_clear(struct traj_exchange *exchange);
+bool traj_exchange_next_note(struct traj_exchange *exchange, struct traj_note *note);
+bool traj_exchange_ended(const struct traj_exchange *exchange);
+void traj_exchange_state(struct traj_exchange *exchange, struct traj_state *state);
+
+/* Decode side. */
+
+int traj_exchange_command_fd(const struct traj_exchange *exchange);
+void traj_exchange_command_clear(struct traj_exchange *exchange);
+bool traj_exchange_next_command(struct traj_exchange *exchange, struct traj_command *command);
+void traj_exchange_answer(struct traj_exchange *exchange, const struct traj_answer *answer);
+/* false if there was no room for the note. */
+bool traj_exchange_note(struct traj_exchange *exchange, const struct traj_note *note);
+/* Wakes housekeeping if notes were left since the last time. */
+void traj_exchange_wake(struct traj_exchange *exchange);
+void traj_exchange_publish(struct traj_exchange *exchange, const struct traj_state *state);
+
+/* From now on no command is answered; housekeeping's thread is to end. Any thread. */
+void traj_exchange_end(struct traj_exchange *exchange);
+
+#endif

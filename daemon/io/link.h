@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The two data sockets: frames and events in (SUB), intents out (XPUB).  Owned by one thread.
+ *
+ * In: whatever libzmq has taken in is decoded; at receive_hwm it stops reading, and then a source
+ * that must lose nothing blocks (XPUB_NODROP) while one that cannot wait drops, on its side.
+ * Out: publishing never blocks; a subscriber that is send_hwm messages behind loses messages.
+ */
+#ifndef TRAJ_IO_LINK_H
+#define TRAJ_IO_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#include "daemon/io/config.h"
+#include "daemon/learn/error.h"
+
+/* What a received message is, by its topic and number of parts. */
+enum traj_arrival {
+    TRAJ_ARRIVAL_NONE, /* nothing waits */
+    TRAJ_ARRIVAL_FRAME,
+    TRAJ_ARRIVAL_EVENT,
+    TRAJ_ARRIVAL_BAD_FRAME, /* not two parts */
+    TRAJ_ARRIVAL_BAD_EVENT, /* topic "event", not two parts */
+    TRAJ_ARRIVAL_UNKNOWN,   /* another topic that begins with one of ours */
+    TRAJ_ARRIVAL_ERROR      /* the socket has failed; errno says how */
+};
+
+struct traj_link {
+    void *frames;
+    void *intents;
+    uint64_t subscribers; /* subscriptions that let intents through */
+};
+
+/* Makes, sets up and attaches both sockets; 0, or -1 with a sentence, and then nothing is open. */
+int traj_link_open(struct traj_link *link, void *context, const struct traj_config *config,
+                   struct traj_error *error);
+void traj_link_close(struct traj_link *link);
+
+/* The address that a socket really has (a port chosen by the system included); out[cap]. */
+void traj_link_address(void *socket, char *out, size_t cap);
+
+/* Takes one message if there is one; body is an initialised message and holds the second part. */
+enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body);
+
+/* Publishes; never blocks. */
+void traj_link_publish(struct traj_link *link, const char *topic, const void *body, size_t size);
+
+/* Reads who has subscribed and who has gone; call it when intents is readable. */
+void traj_link_subscriptions(struct traj_link *link);
+
+#endif
