@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The decode thread; see decode_loop.h. */
+#include "daemon/io/decode_loop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon/io/clock.h"
+#include "daemon/io/inbox.h"
+#include "proto/event.h"
+#include "proto/frame.h"
+#include "proto/intent.h"
+
+/* The snapshot is refreshed whenever nothing waits, and at the latest after so many messages. */
+#define MESSAGES_A_SNAPSHOT 64
+
+struct traj_decode_loop {
+    struct traj_link *link;
+    struct traj_exchange *exchange;
+    int signal_fd;
+
+    /* settings that may change between two frames */
+    bool newest;
+    double stale_s; /* 0 = never */
+
+    void *pipeline_memory;
+    struct traj_pipeline *pipeline;
+    struct traj_decoder *decoder;
+    struct traj_inbox *inbox;
+    struct traj_frame frame;
+    struct traj_event *event;
+    struct traj_state state;
+    bool state_changed; /* since the last snapshot */
+    bool stop;
+
+    char *out; /* one message to publish */
+    size_t out_cap;
+    size_t out_size;
+
+    double command_base; /* s, source's clock: the frame after which commands were last given */
+    double command_t;    /* s: the time given to the last of them */
+
+    double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
+    uint64_t silences; /* stale messages since then */
+};
+
+/* --- memory ------------------------------------------------------------------------------------- */
+
+static int open_buffers(struct traj_decode_loop *loop)
+{
+    loop->out_cap = traj_intent_size(TRAJ_DIM_MAX, TRAJ_TARGETS_MAX);
+    loop->out = calloc(1, loop->out_cap);
+    loop->inbox = calloc(1, sizeof *loop->inbox);
+    loop->event = calloc(1, sizeof *loop->event);
+    loop->frame.counts = calloc(TRAJ_UNITS_MAX, sizeof *loop->frame.counts);
+    loop->frame.feature = calloc(TRAJ_UNITS_MAX, sizeof *loop->frame.feature);
+    loop->frame.units_max = TRAJ_UNITS_MAX;
+    loop->frame.features_max = TRAJ_UNITS_MAX;
+    if (loop->inbox != NULL) {
+        traj_inbox_init(loop->inbox);
+    }
+    return loop->out != NULL && loop->inbox != NULL && loop->event != NULL &&
+                   loop->frame.counts != NULL && loop->frame.feature != NULL
+               ? 0
+               : -1;
+}
+
+static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
+{
+    loop->newest = config->newest;
+    loop->stale_s = 1e-3 * config->stale_ms;
+}
+
+struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
+                                               struct traj_exchange *exchange,
+                                               struct traj_decoder *decoder,
+                                               const struct traj_config *config, int signal_fd,
+                                               struct traj_error *error)
+{
+    struct traj_decode_loop *loop = calloc(1, sizeof *loop);
+    size_t size = traj_pipeline_size();
+
+    if (loop == NULL) {
+        (void)traj_error_set(error, "out of memory");
+        return NULL;
+    }
+    loop->link = link;
+    loop->exchange = exchange;
+    loop->decoder = decoder;
+    loop->signal_fd = signal_fd;
+    loop->last = NAN;
+    loop->command_base = NAN;
+    use_config(loop, config);
+    loop->pipeline_memory = calloc(1, size);
+    if (loop->pipeline_memory != NULL) {
+        loop->pipeline =
+            traj_pipeline_init(loop->pipeline_memory, size, decoder, &config->pipeline);
+    }
+    if (open_buffers(loop) != 0 || loop->pipeline == NULL) {
+        (void)traj_error_set(error, "out of memory");
+        traj_decode_loop_close(&loop);
+        return NULL;
+    }
+    loop->state.t = NAN;
+    traj_exchange_publish(exchange, &loop->state);
+    return loop;
+}
+
+void traj_decode_loop_close(struct traj_decode_loop **loop)
+{
+    struct traj_decode_loop *self = *loop;
+
+    if (self == NULL) {
+        return;
+    }
+    if (self->inbox != NULL) {
+        traj_inbox_close(self->inbox);
+    }
+    free(self->inbox);
+    free(self->event);
+    free(self->frame.counts);
+    free(self->frame.feature);
+    free(self->out);
+    free(self->pipeline_memory);
+    free(self);
+    *loop = NULL;
+}
+
+/* --- what others are told ----------------------------------------------------------------------- */
+
+static void publish_state(struct traj_decode_loop *loop)
+{
+    loop->state.counters = *traj_pipeline_counters(loop->pipeline);
+    loop->state.t = traj_pipeline_time(loop->pipeline);
+    loop->state.paused = traj_pipeline_paused(loop->pipeline);
+    loop->state.subscribers = loop->link->subscribers;
+    traj_exchange_publish(loop->exchange, &loop->state);
+    loop->state_changed = false;
+}
+
+static void note(struct traj_decode_loop *loop, enum traj_note_kind kind, enum traj_refusal refusal,
+                 const struct traj_refusal_detail *detail)
+{
+    struct traj_note record = {.kind = kind, .refusal = refusal};
+
+    if (detail != NULL) {
+        record.detail = *detail;
+    }
+    if (!traj_exchange_note(loop->exchange, &record)) {
+        loop->state.notes_lost++;
+    }
+}
+
+/* --- commands ----------------------------------------------------------------------------------- */
+
+/*
+ * An event that a person sent without a time happens now: at the last decoded frame, before the next.  The
+ * second between the same two frames happens a hair later, or the pipeline would take start, stop,
+ * start for two events and a copy.
+ */
+static enum traj_refusal take_command_event(struct traj_decode_loop *loop,
+                                            const struct traj_command *command)
+{
+    *loop->event = *command->event;
+    if (command->now) {
+        double t = traj_pipeline_time(loop->pipeline);
+
+        if (isnan(t)) {
+            t = -TRAJ_TIME_MAX;
+        }
+        if (t != loop->command_base) {
+            loop->command_base = t;
+            loop->command_t = t;
+        } else {
+            loop->command_t = nextafter(loop->command_t, (double)INFINITY);
+        }
+        loop->event->t = loop->command_t;
+    }
+    return traj_pipeline_event(loop->pipeline, loop->event);
+}
+
+static void apply(struct traj_decode_loop *loop, const struct traj_command *command)
+{
+    if (command->config != NULL) {
+        use_config(loop, command->config);
+        traj_pipeline_configure(loop->pipeline, &command->config->pipeline);
+    }
+    if (command->decoder != NULL) {
+        (void)traj_pipeline_swap(loop->pipeline, command->decoder);
+        loop->decoder = command->decoder;
+    }
+}
+
+static void serve_command(struct traj_decode_loop *loop, const struct traj_command *command)
+{
+    struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
+
+    switch (command->kind) {
+    case TRAJ_COMMAND_NOTHING:
+        break;
+    case TRAJ_COMMAND_EVENT:
+        answer.refusal = take_command_event(loop, command);
+        break;
+    case TRAJ_COMMAND_RESET:
+        traj_pipeline_reset(loop->pipeline);
+        break;
+    case TRAJ_COMMAND_PAUSE:
+        traj_pipeline_pause(loop->pipeline, command->on);
+        break;
+    case TRAJ_COMMAND_APPLY:
+        apply(loop, command);
+        break;
+    case TRAJ_COMMAND_PUBLISH:
+        traj_link_publish(loop->link, command->topic, command->body, command->size);
+        break;
+    case TRAJ_COMMAND_SHUTDOWN:
+        loop->stop = true;
+        break;
+    }
+    answer.frame = traj_pipeline_counters(loop->pipeline)->decoded;
+    publish_state(loop);
+    traj_exchange_answer(loop->exchange, &answer);
+}
+
+static void serve_commands(struct traj_decode_loop *loop)
+{
+    struct traj_command command;
+
+    while (traj_exchange_next_command(loop->exchange, &command)) {
+        serve_command(loop, &command);
+    }
+}
+
+/* --- frames and events -------------------------------------------------------------------------- */
+
+static void take_event(struct traj_decode_loop *loop, const void *body, size_t size)
+{
+    struct traj_refusal_detail detail = {NULL, NULL, 0};
+    enum traj_refusal refusal = traj_event_parse(body, size, loop->event, &detail);
+
+    if (refusal != TRAJ_ACCEPTED) {
+        traj_pipeline_refuse_event(loop->pipeline, refusal);
+    } else {
+        refusal = traj_pipeline_event(loop->pipeline, loop->event);
+    }
+    if (refusal != TRAJ_ACCEPTED) {
+        note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);
+    }
+}
+
+/*
+ * Decodes one frame; true if there is an intent.  What waits behind it is taken in as soon as it is done, so
+ * that `behind` counts it; the clock is read once for `done` and for those arrivals.
+ */
+static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_item *item,
+                       struct traj_intent *intent)
+{
+    struct traj_refusal_detail detail = {NULL, NULL, 0};
+    enum traj_disposition disposition;
+    /* zmq_msg_data is not const-correct; the message is only read. */
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+    enum traj_refusal refusal =
+        traj_frame_parse(zmq_msg_data(body), zmq_msg_size(body), &loop->frame, &detail);
+
+    if (refusal != TRAJ_ACCEPTED) {
+        traj_pipeline_refuse_frame(loop->pipeline, refusal);
+        note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
+        return false;
+    }
+    disposition = traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
+    if (disposition == TRAJ_INVALID) {
+        note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
+    }
+    return disposition == TRAJ_DECODED;
+}
+
+static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arrival)
+{
+    struct traj_refusal_detail detail = {"message", "is not of two parts, topic and body", 0};
+
+    if (arrival == TRAJ_ARRIVAL_BAD_EVENT) {
+        traj_pipeline_refuse_event(loop->pipeline, TRAJ_REFUSED_SYNTAX);
+        note(loop, TRAJ_NOTE_EVENT_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
+    } else if (arrival == TRAJ_ARRIVAL_BAD_FRAME) {
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_SYNTAX);
+        note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
+    } else {
+        detail.field = "topic";
+        detail.reason = "is neither \"frame\" nor \"event\"";
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_TYPE);
+        note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_TYPE, &detail);
+    }
+}
+
+/* Publishes what stands in the buffer, if anything does. */
+static void flush_intent(struct traj_decode_loop *loop)
+{
+    if (loop->out_size > 0) {
+        traj_link_publish(loop->link, "intent", loop->out, loop->out_size);
+        loop->state.published++;
+        loop->out_size = 0;
+    }
+}
+
+/* Finishes an intent at time done: stamps, bytes, and its latency. */
+static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *intent, double recv,
+                          double done)
+{
+    double latency = 1e9 * (done - recv);
+
+    intent->stamps.done = done;
+    intent->stamps.behind = loop->inbox->frames;
+    if (intent->stamps.behind > loop->state.behind_max) {
+        loop->state.behind_max = intent->stamps.behind;
+    }
+    loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
+    traj_histogram_record(&loop->state.latency, latency > 0.0 ? (uint64_t)latency : 0);
+    loop->last = done;
+    loop->silences = 0;
+}
+
+/* Takes the oldest message out of the inbox and does what it asks for; false if the socket has failed. */
+static bool take_message(struct traj_decode_loop *loop)
+{
+    struct traj_inbox_item *item = traj_inbox_first(loop->inbox);
+    struct traj_intent intent;
+    double recv = item->recv;
+    double done;
+    bool decoded = false;
+
+    switch (item->arrival) {
+    case TRAJ_ARRIVAL_FRAME:
+        decoded = take_frame(loop, item, &intent);
+        break;
+    case TRAJ_ARRIVAL_EVENT:
+        take_event(loop, zmq_msg_data(&item->body), zmq_msg_size(&item->body));
+        break;
+    case TRAJ_ARRIVAL_BAD_FRAME:
+    case TRAJ_ARRIVAL_BAD_EVENT:
+    case TRAJ_ARRIVAL_UNKNOWN:
+    case TRAJ_ARRIVAL_NONE:
+    case TRAJ_ARRIVAL_ERROR:
+        refuse_message(loop, item->arrival);
+        break;
+    }
+    traj_inbox_drop(loop->inbox);
+    loop->state_changed = true;
+    done = traj_clock_now();
+    if (!traj_inbox_fill(loop->inbox, loop->link, done)) {
+        return false;
+    }
+    if (decoded) {
+        finish_intent(loop, &intent, recv, done);
+        if (!loop->newest) {
+            flush_intent(loop);
+        }
+    }
+    return true;
+}
+
+/*
+ * Works off what waited at the wake-up, in order; commands take effect between two messages.  What arrives
+ * meanwhile waits for the next round, so that signals and `publish: newest` are never starved.
+ */
+static bool work_off(struct traj_decode_loop *loop)
+{
+    size_t waiting = loop->inbox->count;
+
+    for (size_t i = 0; i < waiting && !loop->stop; i++) {
+        serve_commands(loop);
+        if (!take_message(loop)) {
+            return false;
+        }
+        if ((i + 1) % MESSAGES_A_SNAPSHOT == 0) {
+            publish_state(loop);
+        }
+    }
+    flush_intent(loop);
+    if (loop->state_changed && loop->inbox->count == 0) {
+        publish_state(loop);
+    }
+    return true;
+}
+
+/* --- deadlines and signals ---------------------------------------------------------------------- */
+
+/* When the next stale message is due; infinity if none will be. */
+static double stale_deadline(const struct traj_decode_loop *loop)
+{
+    if (loop->stale_s <= 0.0 || isnan(loop->last)) {
+        return INFINITY;
+    }
+    return loop->last + loop->stale_s * (double)(loop->silences + 1);
+}
+
+static void say_stale(struct traj_decode_loop *loop, double now)
+{
+    const struct traj_model *model = traj_decoder_model(loop->decoder);
+    size_t size;
+
+    if (now < stale_deadline(loop)) {
+        return;
+    }
+    size = traj_stale_write(traj_pipeline_time(loop->pipeline), now - loop->last,
+                            model->dims.position, model->about.digest, loop->out, loop->out_cap);
+    traj_link_publish(loop->link, "stale", loop->out, size);
+    /* Whole periods that have gone by, so that a machine that slept does not say it many times over. */
+    loop->silences = (uint64_t)((now - loop->last) / loop->stale_s);
+    loop->state.stale++;
+    publish_state(loop);
+}
+
+static void read_signals(struct traj_decode_loop *loop)
+{
+    struct signalfd_siginfo info;
+
+    while (read(loop->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            note(loop, TRAJ_NOTE_RELOAD, TRAJ_ACCEPTED, NULL);
+        } else {
+            loop->stop = true;
+        }
+    }
+}
+
+/* How long to wait, ms: not at all while messages wait, else until stale is due. */
+static long wait_ms(const struct traj_decode_loop *loop, double now)
+{
+    double deadline = stale_deadline(loop);
+    double left = 1e3 * (deadline - now);
+
+    if (loop->inbox->count > 0 || left <= 0.0) {
+        return 0;
+    }
+    return isinf(deadline) ? -1 : (long)ceil(left);
+}
+
+enum { FRAMES, INTENTS, COMMANDS, SIGNALS, SOURCES };
+
+static bool turn(struct traj_decode_loop *loop, double *now)
+{
+    zmq_pollitem_t item[SOURCES] = {
+        [FRAMES] = {.socket = loop->link->frames, .events = ZMQ_POLLIN},
+        [INTENTS] = {.socket = loop->link->intents, .events = ZMQ_POLLIN},
+        [COMMANDS] = {.fd = traj_exchange_command_fd(loop->exchange), .events = ZMQ_POLLIN},
+        [SIGNALS] = {.fd = loop->signal_fd, .events = ZMQ_POLLIN},
+    };
+    int sources = loop->signal_fd >= 0 ? SOURCES : SOURCES - 1;
+
+    if (zmq_poll(item, sources, wait_ms(loop, *now)) < 0 && zmq_errno() != EINTR) {
+        return false;
+    }
+    *now = traj_clock_now();
+    if (loop->signal_fd >= 0 && item[SIGNALS].revents != 0) {
+        read_signals(loop);
+    }
+    if (item[INTENTS].revents != 0) {
+        traj_link_subscriptions(loop->link);
+        loop->state_changed = true;
+    }
+    if (item[COMMANDS].revents != 0) {
+        traj_exchange_command_clear(loop->exchange);
+    }
+    serve_commands(loop);
+    if (!traj_inbox_fill(loop->inbox, loop->link, *now) || !work_off(loop)) {
+        return false;
+    }
+    say_stale(loop, *now);
+    traj_exchange_wake(loop->exchange);
+    return true;
+}
+
+int traj_decode_loop_run(struct traj_decode_loop *loop, struct traj_error *error)
+{
+    double now = traj_clock_now();
+    int rc = 0;
+
+    while (!loop->stop && rc == 0) {
+        if (!turn(loop, &now)) {
+            rc = traj_error_set(error, "the sockets have failed: %s", zmq_strerror(zmq_errno()));
+        }
+    }
+    publish_state(loop);
+    traj_exchange_end(loop->exchange);
+    return rc;
+}
