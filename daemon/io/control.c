@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Control requests; see control.h. */
+#include "daemon/io/control.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/io/status.h"
+#include "proto/event.h"
+#include "traj/version.h"
+
+/* A request under way; a command fills in reply or error. */
+struct request {
+    struct traj_service *service;
+    json_t *body;
+    double now;
+    json_t *reply; /* an object to which "ok" is added */
+    struct traj_error error;
+};
+
+/* Replies with {"frame":n}. */
+static int reply_frame(struct request *request, const struct traj_answer *answer)
+{
+    request->reply = json_pack("{s:I}", "frame", (json_int_t)answer->frame);
+    return 0;
+}
+
+/* Has the decode thread do something and replies with the frame at which it did. */
+static int call(struct request *request, const struct traj_command *command,
+                struct traj_answer *answer)
+{
+    if (traj_exchange_call(request->service->exchange, command, answer) != 0) {
+        return traj_error_set(&request->error, "the daemon is ending");
+    }
+    return reply_frame(request, answer);
+}
+
+/* --- events ------------------------------------------------------------------------------------- */
+
+/* Hands an event to the pipeline; now = without a time of its own. */
+static int send_event(struct request *request, const struct traj_event *event, bool now)
+{
+    const struct traj_model *model = request->service->models.current->model;
+    struct traj_command command = {.kind = TRAJ_COMMAND_EVENT, .event = event, .now = now};
+    struct traj_answer answer;
+
+    if (call(request, &command, &answer) != 0) {
+        return -1;
+    }
+    switch (answer.refusal) {
+    case TRAJ_ACCEPTED:
+        return 0;
+    case TRAJ_REFUSED_UNITS:
+    case TRAJ_REFUSED_FIELD:
+        return traj_error_set(&request->error,
+                              "%s carries %zu numbers, which does not fit the model of %zu targets "
+                              "in %zu dimensions",
+                              traj_event_name(event->kind), event->count, model->dims.targets,
+                              model->dims.position);
+    case TRAJ_REFUSED_SIZE:
+        return traj_error_set(&request->error,
+                              "too many events wait for a frame that has not come");
+    default:
+        return traj_error_set(&request->error, "%s is refused: %s", traj_event_name(event->kind),
+                              traj_refusal_name(answer.refusal));
+    }
+}
+
+/* Parses an event object as strictly as on the frames socket and sends it. */
+static int send_event_json(struct request *request, json_t *object)
+{
+    struct traj_refusal_detail detail = {NULL, NULL, 0};
+    struct traj_event *event = malloc(sizeof *event);
+    const char *type = json_string_value(json_object_get(object, "type"));
+    bool now =
+        json_object_get(object, "t") == NULL && (type == NULL || strcmp(type, "session") != 0);
+    char *text = NULL;
+    int rc = -1;
+
+    if (now) {
+        (void)json_object_set_new(object, "t", json_real(0.0));
+    }
+    text = json_dumps(object, JSON_COMPACT);
+    if (event == NULL || text == NULL) {
+        (void)traj_error_set(&request->error, "out of memory");
+    } else {
+        enum traj_refusal refusal = traj_event_parse(text, strlen(text), event, &detail);
+
+        if (refusal == TRAJ_ACCEPTED) {
+            rc = send_event(request, event, now);
+        } else {
+            (void)traj_error_set(&request->error, "the event's %s %s (%s)",
+                                 detail.field != NULL ? detail.field : "JSON",
+                                 detail.reason != NULL ? detail.reason : "is refused",
+                                 traj_refusal_name(refusal));
+        }
+    }
+    free(text);
+    free(event);
+    return rc;
+}
+
+static int do_event(struct request *request)
+{
+    json_t *object = json_object_get(request->body, "event");
+
+    if (!json_is_object(object)) {
+        return traj_error_set(&request->error, "event: \"event\" must be an object");
+    }
+    return send_event_json(request, object);
+}
+
+static int do_trial(struct request *request)
+{
+    static const struct {
+        const char *action;
+        const char *type;
+    } marks[] = {{"start", "trial_start"}, {"go", "go"}, {"stop", "trial_stop"}};
+    const char *action = json_string_value(json_object_get(request->body, "action"));
+
+    for (size_t i = 0; action != NULL && i < sizeof marks / sizeof marks[0]; i++) {
+        if (strcmp(action, marks[i].action) == 0) {
+            json_t *event = json_pack("{s:s}", "type", marks[i].type);
+            int rc = send_event_json(request, event);
+
+            json_decref(event);
+            return rc;
+        }
+    }
+    return traj_error_set(&request->error,
+                          "trial: \"action\" must be \"start\", \"go\" or \"stop\"");
+}
+
+static int do_prior(struct request *request)
+{
+    json_t *prob = json_object_get(request->body, "prob");
+    json_t *event;
+    int rc;
+
+    if (!json_is_array(prob)) {
+        return traj_error_set(&request->error, "prior: \"prob\" must be an array of numbers");
+    }
+    event = json_pack("{s:s, s:O}", "type", "target_prior", "prob", prob);
+    rc = send_event_json(request, event);
+    json_decref(event);
+    return rc;
+}
+
+/* --- commands to the decode thread -------------------------------------------------------------- */
+
+static int do_ping(struct request *request)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+    struct traj_answer answer;
+
+    if (call(request, &command, &answer) != 0) {
+        return -1;
+    }
+    (void)json_object_set_new(request->reply, "version", json_string(TRAJ_VERSION));
+    return 0;
+}
+
+static int do_status(struct request *request)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+    struct traj_answer answer;
+
+    /* Refreshes the snapshot, so that a request sees all that happened before it. */
+    if (traj_exchange_call(request->service->exchange, &command, &answer) != 0) {
+        return traj_error_set(&request->error, "the daemon is ending");
+    }
+    request->reply = traj_status_json(request->service, request->now);
+    return 0;
+}
+
+static int do_reset(struct request *request)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_RESET};
+    struct traj_answer answer;
+
+    return call(request, &command, &answer);
+}
+
+static int do_pause(struct request *request)
+{
+    json_t *on = json_object_get(request->body, "on");
+    struct traj_command command = {.kind = TRAJ_COMMAND_PAUSE, .on = json_is_true(on)};
+    struct traj_answer answer;
+
+    if (!json_is_boolean(on)) {
+        return traj_error_set(&request->error, "pause: \"on\" must be true or false");
+    }
+    return call(request, &command, &answer);
+}
+
+static int do_shutdown(struct request *request)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_SHUTDOWN};
+    struct traj_answer answer;
+
+    return call(request, &command, &answer);
+}
+
+/* --- models ------------------------------------------------------------------------------------- */
+
+static int load_model(struct request *request, const char *path)
+{
+    struct traj_service *service = request->service;
+    struct traj_loaded *next = traj_loaded_open(path, &request->error);
+    struct traj_answer answer;
+
+    if (next == NULL) {
+        return -1;
+    }
+    if (traj_config_fits(&service->config, next->model->dims.position, &request->error) != 0) {
+        traj_loaded_close(&next);
+        return -1;
+    }
+    if (traj_models_swap(&service->models, next, NULL, service->exchange, &answer,
+                         &request->error) != 0) {
+        return -1;
+    }
+    return reply_frame(request, &answer);
+}
+
+/* Adds what a swap brought to the reply and the log. */
+static int tell_model(struct request *request, const char *how)
+{
+    const struct traj_loaded *current = request->service->models.current;
+
+    traj_log(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how, current->path,
+             current->model->about.digest);
+    (void)json_object_set_new(request->reply, "model", traj_status_model(current));
+    return 0;
+}
+
+static int show_model(struct request *request)
+{
+    const struct traj_models *models = &request->service->models;
+    const struct traj_model *model = models->current->model;
+    json_t *shown = traj_status_model(models->current);
+    json_t *targets = json_array();
+    json_t *training = NULL;
+
+    for (size_t m = 0; m < model->dims.targets && model->about.target_id != NULL; m++) {
+        (void)json_array_append_new(targets, json_string(model->about.target_id[m]));
+    }
+    if (model->about.training != NULL) {
+        training = json_loads(model->about.training, 0, NULL);
+    }
+    (void)json_object_set_new(shown, "target_id", targets);
+    (void)json_object_set_new(shown, "training", training != NULL ? training : json_null());
+    request->reply =
+        json_pack("{s:o, s:o}", "model", shown, "former", traj_status_model(models->former));
+    return 0;
+}
+
+static int do_model(struct request *request)
+{
+    const char *action = json_string_value(json_object_get(request->body, "action"));
+    const char *path = json_string_value(json_object_get(request->body, "path"));
+    struct traj_answer answer;
+
+    if (action != NULL && strcmp(action, "load") == 0) {
+        if (path == NULL || path[0] == '\0') {
+            return traj_error_set(&request->error, "model: load needs \"path\", a model file");
+        }
+        return load_model(request, path) != 0 ? -1 : tell_model(request, "loaded");
+    }
+    if (path != NULL || action == NULL ||
+        (strcmp(action, "show") != 0 && strcmp(action, "rollback") != 0)) {
+        return traj_error_set(
+            &request->error,
+            "model: \"action\" must be \"show\", \"rollback\", or \"load\" with \"path\"");
+    }
+    if (strcmp(action, "show") == 0) {
+        return show_model(request);
+    }
+    if (traj_models_rollback(&request->service->models, request->service->exchange, &answer,
+                             &request->error) != 0) {
+        return -1;
+    }
+    (void)reply_frame(request, &answer);
+    return tell_model(request, "rolled back");
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    const char *keys[3]; /* that it takes beside "cmd" */
+    int (*run)(struct request *request);
+} commands[] = {
+    {"ping", {NULL}, do_ping},
+    {"status", {NULL}, do_status},
+    {"trial", {"action", NULL}, do_trial},
+    {"prior", {"prob", NULL}, do_prior},
+    {"event", {"event", NULL}, do_event},
+    {"reset", {NULL}, do_reset},
+    {"model", {"action", "path", NULL}, do_model},
+    {"pause", {"on", NULL}, do_pause},
+    {"shutdown", {NULL}, do_shutdown},
+};
+
+/* Refuses keys that the command does not take. */
+static int check_keys(struct request *request, const char *name, const char *const *keys)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (request->body, key, value) {
+        bool known = strcmp(key, "cmd") == 0;
+
+        for (size_t i = 0; keys[i] != NULL && !known; i++) {
+            known = strcmp(key, keys[i]) == 0;
+        }
+        if (!known) {
+            return traj_error_set(&request->error, "%s: \"%.64s\" is not known here", name, key);
+        }
+    }
+    return 0;
+}
+
+static int dispatch(struct request *request)
+{
+    const char *name = json_string_value(json_object_get(request->body, "cmd"));
+
+    if (name == NULL) {
+        return traj_error_set(&request->error,
+                              "a request is an object with \"cmd\", such as {\"cmd\":\"ping\"}");
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            if (check_keys(request, name, commands[i].keys) != 0) {
+                return -1;
+            }
+            return commands[i].run(request);
+        }
+    }
+    return traj_error_set(
+        &request->error,
+        "cmd \"%.64s\" is not known; there are ping, status, trial, prior, event, "
+        "reset, model, pause and shutdown",
+        name);
+}
+
+/* {"ok":false,"error":..}; a sentence that quotes a cut-off character is no UTF-8. */
+static json_t *refusal_reply(const struct traj_error *error)
+{
+    json_t *reply = json_pack("{s:b, s:s}", "ok", 0, "error", error->text);
+
+    return reply != NULL ? reply
+                         : json_pack("{s:b, s:s}", "ok", 0, "error", "the request is refused");
+}
+
+char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
+                          double now)
+{
+    struct request self = {.service = service, .now = now};
+    json_error_t reason;
+    json_t *ok = NULL;
+    char *text;
+    int rc;
+
+    self.body = json_loadb(request, size, JSON_REJECT_DUPLICATES, &reason);
+    if (self.body == NULL) {
+        rc = traj_error_set(&self.error, "the request is not JSON: %s at byte %d", reason.text,
+                            reason.position);
+    } else if (!json_is_object(self.body)) {
+        rc = traj_error_set(&self.error, "a request is a JSON object");
+    } else {
+        rc = dispatch(&self);
+    }
+    if (rc == 0 && self.reply != NULL) {
+        ok = json_pack("{s:b}", "ok", 1);
+        (void)json_object_update(ok, self.reply);
+    } else {
+        traj_log_limited(&service->log, TRAJ_LOG_REQUEST, now, TRAJ_LOG_WARNING,
+                         "request refused: %s", self.error.text);
+        ok = refusal_reply(&self.error);
+    }
+    text = json_dumps(ok, JSON_COMPACT);
+    json_decref(ok);
+    json_decref(self.reply);
+    json_decref(self.body);
+    return text;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The housekeeping thread; see housekeeping.h. */
+#include "daemon/io/housekeeping.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <zmq.h>
+
+#include "daemon/io/clock.h"
+#include "daemon/io/control.h"
+#include "daemon/io/link.h"
+#include "daemon/io/status.h"
+
+/* A request longer than this is no request. */
+#define REQUEST_MAX (256 * 1024)
+
+/* What clients have not fetched may take so long to leave when the daemon ends: the reply to shutdown. */
+#define CONTROL_LINGER_MS 200
+
+/* How long the log waits at most before it says what it held back. */
+#define FLUSH_MS 1000
+
+struct traj_housekeeping {
+    struct traj_service *service;
+    void *control;
+    pthread_t thread;
+    bool started;
+    double next_status; /* s; infinity = never */
+};
+
+/* --- the control socket ------------------------------------------------------------------------- */
+
+static int open_control(struct traj_housekeeping *self, void *context, struct traj_error *error)
+{
+    struct traj_endpoint endpoint;
+    int64_t size_max = REQUEST_MAX;
+    int linger = CONTROL_LINGER_MS;
+
+    if (traj_endpoint_parse("control", self->service->config.control, &endpoint, error) != 0) {
+        return -1;
+    }
+    self->control = zmq_socket(context, ZMQ_ROUTER);
+    if (self->control == NULL ||
+        zmq_setsockopt(self->control, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0 ||
+        zmq_setsockopt(self->control, ZMQ_LINGER, &linger, sizeof linger) != 0) {
+        return traj_error_set(error, "control: no socket: %s", zmq_strerror(zmq_errno()));
+    }
+    return traj_endpoint_attach("control", &endpoint, self->control, error);
+}
+
+/*
+ * The envelope of a request: the client's identity, for a REQ client its request id (if it correlates) and an
+ * empty part; it goes back before the reply.
+ */
+#define ENVELOPE 3
+
+struct request_parts {
+    zmq_msg_t part[ENVELOPE + 1];
+    size_t count;
+    bool too_many;
+};
+
+/* Receives all parts of one message; false if none waits. */
+static bool receive_parts(void *socket, struct request_parts *parts)
+{
+    int more = 1;
+
+    parts->count = 0;
+    parts->too_many = false;
+    while (more) {
+        zmq_msg_t part;
+
+        (void)zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(&part);
+            return parts->count > 0;
+        }
+        more = zmq_msg_more(&part);
+        if (parts->count <= ENVELOPE) {
+            (void)zmq_msg_init(&parts->part[parts->count]);
+            (void)zmq_msg_move(&parts->part[parts->count], &part);
+            parts->count++;
+        } else {
+            parts->too_many = true;
+        }
+        (void)zmq_msg_close(&part);
+    }
+    return true;
+}
+
+/* How many parts are envelope: identity and all up to an empty part, or the identity alone. */
+static size_t envelope_parts(struct request_parts *parts)
+{
+    for (size_t i = 1; i < parts->count; i++) {
+        if (zmq_msg_size(&parts->part[i]) == 0) {
+            return i + 1;
+        }
+    }
+    return 1;
+}
+
+/* Sends the envelope and the reply; a client that is gone or does not read loses it. */
+static void send_reply(void *socket, struct request_parts *parts, size_t envelope,
+                       const char *reply)
+{
+    for (size_t i = 0; i < envelope; i++) {
+        if (zmq_msg_send(&parts->part[i], socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+            return;
+        }
+    }
+    (void)zmq_send(socket, reply, strlen(reply), ZMQ_DONTWAIT);
+}
+
+static void answer_requests(struct traj_housekeeping *self, double now)
+{
+    struct request_parts parts;
+
+    while (receive_parts(self->control, &parts)) {
+        size_t envelope = envelope_parts(&parts);
+        const char *bad = "{\"ok\":false,\"error\":\"a request is one message part of JSON\"}";
+        char *reply = NULL;
+
+        if (!parts.too_many && parts.count == envelope + 1) {
+            reply = traj_control_answer(self->service, zmq_msg_data(&parts.part[envelope]),
+                                        zmq_msg_size(&parts.part[envelope]), now);
+        }
+        send_reply(self->control, &parts, envelope, reply != NULL ? reply : bad);
+        free(reply);
+        for (size_t i = 0; i < parts.count; i++) {
+            (void)zmq_msg_close(&parts.part[i]);
+        }
+    }
+}
+
+/* --- configuration and model again, after SIGHUP ------------------------------------------------ */
+
+/* Says which changes only a restart brings. */
+static void warn_of_restart(struct traj_service *service, const struct traj_config *next)
+{
+    const struct traj_config *now = &service->config;
+
+    if (strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
+        strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
+        now->send_hwm != next->send_hwm || now->message_max != next->message_max) {
+        traj_log(&service->log, TRAJ_LOG_WARNING,
+                 "endpoints, receive_hwm, send_hwm and message_max change at a restart alone");
+    }
+}
+
+/* Reads, checks and only then applies; -1 with a sentence, and nothing has changed. */
+static int reload(struct traj_service *service, struct traj_error *error)
+{
+    struct traj_config *next = calloc(1, sizeof *next);
+    struct traj_loaded *loaded = NULL;
+    struct traj_answer answer;
+    int rc = -1;
+
+    if (next == NULL) {
+        return traj_error_set(error, "out of memory");
+    }
+    if (traj_options_config(service->options, next, error) == 0) {
+        loaded = traj_loaded_open(next->model, error);
+    }
+    if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0) {
+        const char *running = service->models.current->model->about.digest;
+
+        if (strcmp(loaded->model->about.digest, running) == 0) {
+            /* The same model goes on, and with it the posterior. */
+            struct traj_command command = {.kind = TRAJ_COMMAND_APPLY, .config = next};
+
+            rc = traj_exchange_call(service->exchange, &command, &answer) == 0
+                     ? 0
+                     : traj_error_set(error, "the daemon is ending");
+        } else {
+            rc =
+                traj_models_swap(&service->models, loaded, next, service->exchange, &answer, error);
+            loaded = NULL;
+        }
+    }
+    if (rc == 0) {
+        warn_of_restart(service, next);
+        service->config = *next;
+        service->log.level = next->log_level;
+    }
+    traj_loaded_close(&loaded);
+    free(next);
+    return rc;
+}
+
+static void handle_reload(struct traj_housekeeping *self)
+{
+    struct traj_service *service = self->service;
+    struct traj_error error = {{0}};
+
+    if (reload(service, &error) != 0) {
+        traj_log(&service->log, TRAJ_LOG_ERROR,
+                 "reload refused, the running configuration and model go on: %s", error.text);
+        return;
+    }
+    traj_log(&service->log, TRAJ_LOG_INFO, "reloaded: model %s (%.12s)",
+             service->models.current->path, service->models.current->model->about.digest);
+    self->next_status = service->config.status_ms > 0 ? traj_clock_now() : (double)INFINITY;
+}
+
+/* --- notes from the decode thread --------------------------------------------------------------- */
+
+static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const char *what,
+                        const struct traj_note *note, double now)
+{
+    const struct traj_refusal_detail *detail = &note->detail;
+
+    if (detail->field != NULL && detail->reason != NULL) {
+        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s %s, at byte %zu",
+                         what, traj_refusal_name(note->refusal), detail->field, detail->reason,
+                         detail->offset);
+    } else if (detail->reason != NULL) {
+        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s, at byte %zu", what,
+                         traj_refusal_name(note->refusal), detail->reason, detail->offset);
+    } else {
+        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s)", what,
+                         traj_refusal_name(note->refusal));
+    }
+}
+
+static void read_notes(struct traj_housekeeping *self, double now)
+{
+    struct traj_service *service = self->service;
+    struct traj_note note;
+    bool reload_asked = false;
+
+    while (traj_exchange_next_note(service->exchange, &note)) {
+        switch (note.kind) {
+        case TRAJ_NOTE_FRAME_REFUSED:
+            log_refusal(&service->log, TRAJ_LOG_FRAME, "frame", &note, now);
+            break;
+        case TRAJ_NOTE_EVENT_REFUSED:
+            log_refusal(&service->log, TRAJ_LOG_EVENT, "event", &note, now);
+            break;
+        case TRAJ_NOTE_RELOAD:
+            reload_asked = true;
+            break;
+        }
+    }
+    if (reload_asked && !traj_exchange_ended(service->exchange)) {
+        handle_reload(self);
+    }
+}
+
+/* --- the thread --------------------------------------------------------------------------------- */
+
+static void publish_status(struct traj_housekeeping *self, double now)
+{
+    struct traj_service *service = self->service;
+    json_t *status;
+    char *text;
+
+    if (service->config.status_ms == 0 || now < self->next_status) {
+        return;
+    }
+    self->next_status = now + 1e-3 * service->config.status_ms;
+    status = traj_status_json(service, now);
+    text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
+    if (text != NULL) {
+        struct traj_command command = {
+            .kind = TRAJ_COMMAND_PUBLISH, .topic = "status", .body = text, .size = strlen(text)};
+        struct traj_answer answer;
+
+        (void)traj_exchange_call(service->exchange, &command, &answer);
+    }
+    free(text);
+    json_decref(status);
+}
+
+static long wait_ms(const struct traj_housekeeping *self, double now)
+{
+    double left = 1e3 * (self->next_status - now);
+
+    if (self->service->config.status_ms == 0 || left > FLUSH_MS) {
+        return FLUSH_MS;
+    }
+    return left > 0.0 ? (long)ceil(left) : 0;
+}
+
+static void *run(void *argument)
+{
+    struct traj_housekeeping *self = argument;
+    struct traj_exchange *exchange = self->service->exchange;
+    double now = traj_clock_now();
+
+    (void)prctl(PR_SET_NAME, "housekeeping");
+    self->service->housekeeping_thread = pthread_self();
+    while (!traj_exchange_ended(exchange)) {
+        zmq_pollitem_t item[] = {
+            {.socket = self->control, .events = ZMQ_POLLIN},
+            {.fd = traj_exchange_note_fd(exchange), .events = ZMQ_POLLIN},
+        };
+
+        (void)zmq_poll(item, 2, wait_ms(self, now));
+        now = traj_clock_now();
+        if (item[1].revents != 0) {
+            traj_exchange_note_clear(exchange);
+        }
+        read_notes(self, now);
+        answer_requests(self, now);
+        publish_status(self, now);
+        traj_log_flush(&self->service->log, now);
+    }
+    /* What was noted before the end is still told. */
+    read_notes(self, now);
+    traj_log_flush(&self->service->log, (double)INFINITY);
+    return NULL;
+}
+
+struct traj_housekeeping *traj_housekeeping_open(void *context, struct traj_service *service,
+                                                 struct traj_error *error)
+{
+    struct traj_housekeeping *self = calloc(1, sizeof *self);
+
+    if (self == NULL) {
+        (void)traj_error_set(error, "out of memory");
+        return NULL;
+    }
+    self->service = service;
+    if (open_control(self, context, error) != 0) {
+        traj_housekeeping_close(&self);
+        return NULL;
+    }
+    traj_link_address(self->control, service->control, sizeof service->control);
+    return self;
+}
+
+int traj_housekeeping_start(struct traj_housekeeping *housekeeping, struct traj_error *error)
+{
+    int rc;
+
+    housekeeping->service->started = traj_clock_now();
+    housekeeping->service->rate.since = housekeeping->service->started;
+    housekeeping->next_status = housekeeping->service->started;
+    rc = pthread_create(&housekeeping->thread, NULL, run, housekeeping);
+    if (rc != 0) {
+        return traj_error_set(error, "cannot start a thread: %s", strerror(rc));
+    }
+    housekeeping->started = true;
+    return 0;
+}
+
+void traj_housekeeping_close(struct traj_housekeeping **housekeeping)
+{
+    struct traj_housekeeping *self = *housekeeping;
+
+    if (self == NULL) {
+        return;
+    }
+    if (self->started) {
+        (void)pthread_join(self->thread, NULL);
+    }
+    if (self->control != NULL) {
+        (void)zmq_close(self->control);
+    }
+    free(self);
+    *housekeeping = NULL;
+}

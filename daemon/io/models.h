@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The models that the daemon holds: the one that runs and the one before it, kept for rollback.  All memory
+ * for a model and its decoder is got here, outside the decode thread, before anything is swapped.
+ */
+#ifndef TRAJ_IO_MODELS_H
+#define TRAJ_IO_MODELS_H
+
+#include "daemon/io/config.h"
+#include "daemon/io/exchange.h"
+#include "daemon/learn/error.h"
+#include "traj/decoder.h"
+
+struct traj_loaded {
+    struct traj_model *model;
+    void *memory; /* the decoder's */
+    struct traj_decoder *decoder;
+    char path[TRAJ_PATH_SIZE];
+};
+
+/* Loads and checks a model file and lays out its decoder, at its prior.  NULL with a sentence. */
+struct traj_loaded *traj_loaded_open(const char *path, struct traj_error *error);
+void traj_loaded_close(struct traj_loaded **loaded);
+
+struct traj_models {
+    struct traj_loaded *current;
+    struct traj_loaded *former; /* NULL before the first load */
+};
+
+/*
+ * Swaps `next` in between two frames, with a new configuration if config is not NULL; takes it over, and what
+ * was the former is freed.  0, or -1 with a sentence, and then next is freed and nothing has changed.
+ */
+int traj_models_swap(struct traj_models *models, struct traj_loaded *next,
+                     const struct traj_config *config, struct traj_exchange *exchange,
+                     struct traj_answer *answer, struct traj_error *error);
+
+/* Exchanges current and former; the former starts at its prior. 0, or -1 with a sentence. */
+int traj_models_rollback(struct traj_models *models, struct traj_exchange *exchange,
+                         struct traj_answer *answer, struct traj_error *error);
+
+void traj_models_close(struct traj_models *models);
+
+#endif

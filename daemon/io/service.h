@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What housekeeping knows of the daemon: made by main before the threads start, then housekeeping's own. */
+#ifndef TRAJ_IO_SERVICE_H
+#define TRAJ_IO_SERVICE_H
+
+#include <pthread.h>
+
+#include "daemon/io/config.h"
+#include "daemon/io/exchange.h"
+#include "daemon/io/log.h"
+#include "daemon/io/models.h"
+#include "daemon/io/options.h"
+
+struct traj_service {
+    const struct traj_options *options; /* to read the configuration again */
+    struct traj_config config;          /* in force */
+    struct traj_models models;
+    struct traj_exchange *exchange;
+    struct traj_log log;
+    char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */
+    char intents[TRAJ_ENDPOINT_SIZE];
+    char control[TRAJ_ENDPOINT_SIZE];
+    pthread_t decode_thread;
+    pthread_t housekeeping_thread;
+    double started; /* s, daemon's clock */
+    struct {        /* the frame rate is taken over the last half second or more */
+        double since;
+        uint64_t decoded;
+        double value; /* frames/s */
+    } rate;
+};
+
+#endif

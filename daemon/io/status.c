@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The daemon's state as JSON; see status.h. */
+#include "daemon/io/status.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "daemon/io/clock.h"
+#include "traj/version.h"
+
+/* The rate is measured over at least so long, s, so that two requests in a row do not spoil it. */
+#define RATE_PERIOD_S 0.5
+
+json_t *traj_status_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *digest(const struct traj_loaded *loaded)
+{
+    return loaded != NULL ? json_string(loaded->model->about.digest) : json_null();
+}
+
+json_t *traj_status_model(const struct traj_loaded *loaded)
+{
+    const struct traj_model *model;
+
+    if (loaded == NULL) {
+        return json_null();
+    }
+    model = loaded->model;
+    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+                     "path", loaded->path, "digest", digest(loaded), "family", model->about.family,
+                     "subject", model->about.subject, "length_unit", model->about.length_unit,
+                     "target_set", model->about.target_set, "units", count(model->dims.units),
+                     "features", count(model->dims.features), "targets", count(model->dims.targets),
+                     "components", count(model->dims.components), "dim",
+                     count(model->dims.position), "state", count(model->dims.state), "bin_width",
+                     traj_status_number(model->bin_width), "plan", model->plan.end > 0.0);
+}
+
+static json_t *refusals(const uint64_t *counter)
+{
+    json_t *object = json_object();
+
+    for (int i = TRAJ_ACCEPTED + 1; i < TRAJ_REFUSALS; i++) {
+        (void)json_object_set_new(object, traj_refusal_name((enum traj_refusal)i),
+                                  count(counter[i]));
+    }
+    return object;
+}
+
+static json_t *frames_json(const struct traj_counters *counters)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "received",
+                     count(counters->received), "decoded", count(counters->decoded), "late",
+                     count(counters->late), "duplicate", count(counters->duplicate), "invalid",
+                     count(counters->invalid), "refused", refusals(counters->refused), "gaps",
+                     count(counters->gaps), "missing", count(counters->missing), "resets",
+                     count(counters->resets), "recovered", count(counters->recovered), "limited",
+                     count(counters->limited), "paused", count(counters->paused));
+}
+
+static json_t *events_json(const struct traj_counters *counters)
+{
+    json_t *accepted = json_object();
+
+    for (int kind = 0; kind < TRAJ_EVENT_KINDS; kind++) {
+        (void)json_object_set_new(accepted, traj_event_name((enum traj_event_kind)kind),
+                                  count(counters->event[kind]));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "received", count(counters->events), "accepted",
+                     accepted, "late", count(counters->events_late), "refused",
+                     refusals(counters->events_refused));
+}
+
+/* Nanoseconds to milliseconds. */
+static json_t *milliseconds(uint64_t value)
+{
+    return json_real(1e-6 * (double)value);
+}
+
+static json_t *latency_json(const struct traj_histogram *latency)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count(latency->count), "p50",
+                     milliseconds(traj_histogram_quantile(latency, 0.5)), "p90",
+                     milliseconds(traj_histogram_quantile(latency, 0.9)), "p99",
+                     milliseconds(traj_histogram_quantile(latency, 0.99)), "p999",
+                     milliseconds(traj_histogram_quantile(latency, 0.999)), "max",
+                     milliseconds(latency->max));
+}
+
+void traj_status_rate(struct traj_service *service, const struct traj_state *state, double now)
+{
+    double period = now - service->rate.since;
+
+    if (period < RATE_PERIOD_S) {
+        return;
+    }
+    service->rate.value = (double)(state->counters.decoded - service->rate.decoded) / period;
+    service->rate.decoded = state->counters.decoded;
+    service->rate.since = now;
+}
+
+static json_t *threads_json(const struct traj_service *service)
+{
+    return json_pack("{s:{s:o}, s:{s:o}}", "decode", "cpu_s",
+                     traj_status_number(traj_clock_thread(service->decode_thread)), "housekeeping",
+                     "cpu_s", traj_status_number(traj_clock_thread(service->housekeeping_thread)));
+}
+
+json_t *traj_status_json(struct traj_service *service, double now)
+{
+    struct traj_state *state = malloc(sizeof *state);
+    json_t *status;
+
+    if (state == NULL) {
+        return NULL;
+    }
+    traj_exchange_state(service->exchange, state);
+    traj_status_rate(service, state, now);
+    status = json_pack(
+        "{s:i, s:s, s:s, s:f, s:b, s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:o, s:o, s:f}", "v", 1,
+        "type", "status", "version", TRAJ_VERSION, "uptime", now - service->started, "paused",
+        (int)state->paused, "publish", service->config.newest ? "newest" : "all", "model",
+        traj_status_model(service->models.current), "former", digest(service->models.former),
+        "endpoints", "frames", service->frames, "intents", service->intents, "control",
+        service->control, "t", traj_status_number(state->t), "frames",
+        frames_json(&state->counters), "events", events_json(&state->counters), "rate",
+        service->rate.value);
+    if (status != NULL) {
+        (void)json_object_set_new(status, "latency_ms", latency_json(&state->latency));
+        (void)json_object_set_new(status, "behind_max", count(state->behind_max));
+        (void)json_object_set_new(status, "published", count(state->published));
+        (void)json_object_set_new(status, "stale", count(state->stale));
+        (void)json_object_set_new(status, "subscribers", count(state->subscribers));
+        (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
+        (void)json_object_set_new(status, "threads", threads_json(service));
+    }
+    free(state);
+    return status;
+}
