@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajd: builds everything in the order of dependence, runs it, takes it down in reverse. */
+#include <gsl/gsl_errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "daemon/io/clock.h"
+#include "daemon/io/decode_loop.h"
+#include "daemon/io/housekeeping.h"
+#include "daemon/io/link.h"
+#include "daemon/io/models.h"
+#include "daemon/io/notify.h"
+#include "daemon/io/options.h"
+#include "daemon/io/service.h"
+#include "traj/version.h"
+
+/* Everything that runs; zero until it is made. */
+struct parts {
+    struct traj_service service;
+    int signal_fd;
+    void *context;
+    struct traj_link link;
+    struct traj_decode_loop *loop;
+    struct traj_housekeeping *housekeeping;
+};
+
+/*
+ * Signals arrive through a descriptor in the decode thread, so they are blocked before any thread is made;
+ * a closed pipe on stderr must not end the daemon.
+ */
+static int open_signals(struct traj_error *error)
+{
+    sigset_t mask;
+    int fd;
+
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGTERM);
+    (void)sigaddset(&mask, SIGINT);
+    (void)sigaddset(&mask, SIGHUP);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0) {
+        return traj_error_set(error, "cannot block signals");
+    }
+    fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd >= 0 ? fd : traj_error_set(error, "cannot receive signals");
+}
+
+static int load_model(struct parts *parts, struct traj_error *error)
+{
+    struct traj_config *config = &parts->service.config;
+
+    if (config->model[0] == '\0') {
+        return traj_error_set(error, "no model is named; use --model or \"model\" in --config");
+    }
+    parts->service.models.current = traj_loaded_open(config->model, error);
+    if (parts->service.models.current == NULL) {
+        return -1;
+    }
+    return traj_config_fits(config, parts->service.models.current->model->dims.position, error);
+}
+
+/* Makes all parts; -1 with a sentence, and what was made is left for take_down. */
+static int build(struct parts *parts, struct traj_error *error)
+{
+    struct traj_service *service = &parts->service;
+
+    traj_log_init(&service->log, stderr, service->config.log_level);
+    if (load_model(parts, error) != 0) {
+        return -1;
+    }
+    parts->signal_fd = open_signals(error);
+    if (parts->signal_fd < 0) {
+        return -1;
+    }
+    parts->context = zmq_ctx_new();
+    if (parts->context == NULL) {
+        return traj_error_set(error, "no zmq context: %s", zmq_strerror(zmq_errno()));
+    }
+    if (traj_link_open(&parts->link, parts->context, &service->config, error) != 0) {
+        return -1;
+    }
+    traj_link_address(parts->link.frames, service->frames, sizeof service->frames);
+    traj_link_address(parts->link.intents, service->intents, sizeof service->intents);
+    service->exchange = traj_exchange_open(error);
+    if (service->exchange == NULL) {
+        return -1;
+    }
+    parts->loop =
+        traj_decode_loop_open(&parts->link, service->exchange, service->models.current->decoder,
+                              &service->config, parts->signal_fd, error);
+    if (parts->loop == NULL) {
+        return -1;
+    }
+    parts->housekeeping = traj_housekeeping_open(parts->context, service, error);
+    return parts->housekeeping != NULL ? 0 : -1;
+}
+
+/* The main thread is the decode thread. */
+static int run(struct parts *parts, struct traj_error *error)
+{
+    struct traj_service *service = &parts->service;
+    int rc;
+
+    service->decode_thread = pthread_self();
+    traj_log(&service->log, TRAJ_LOG_INFO,
+             "ready: model %s (%.12s), frames %s, intents %s, control %s",
+             service->models.current->path, service->models.current->model->about.digest,
+             service->frames, service->intents, service->control);
+    if (traj_housekeeping_start(parts->housekeeping, error) != 0) {
+        return -1;
+    }
+    traj_notify("READY=1");
+    rc = traj_decode_loop_run(parts->loop, error);
+    traj_notify("STOPPING=1");
+    return rc;
+}
+
+static void take_down(struct parts *parts)
+{
+    traj_housekeeping_close(&parts->housekeeping);
+    traj_decode_loop_close(&parts->loop);
+    traj_exchange_close(&parts->service.exchange);
+    traj_link_close(&parts->link);
+    if (parts->context != NULL) {
+        (void)zmq_ctx_term(parts->context);
+    }
+    if (parts->signal_fd >= 0) {
+        (void)close(parts->signal_fd);
+    }
+    traj_models_close(&parts->service.models);
+}
+
+/* --check-config: prints what would be in force, and loads the model if one is named. */
+static int check_config(struct parts *parts, struct traj_error *error)
+{
+    char *text = traj_config_text(&parts->service.config);
+
+    if (text == NULL) {
+        return traj_error_set(error, "the configuration cannot be printed");
+    }
+    (void)puts(text);
+    free(text);
+    return parts->service.config.model[0] == '\0' ? 0 : load_model(parts, error);
+}
+
+int main(int argc, char **argv)
+{
+    struct parts *parts = calloc(1, sizeof *parts);
+    struct traj_options options;
+    struct traj_error error = {{0}};
+    int rc;
+
+    if (parts == NULL) {
+        return EXIT_FAILURE;
+    }
+    parts->signal_fd = -1;
+    (void)gsl_set_error_handler_off();
+    rc = traj_options_parse(&options, argc, argv, &error);
+    if (rc == 0 && options.help) {
+        (void)fputs(traj_options_help, stdout);
+    } else if (rc == 0 && options.version) {
+        (void)puts("trajd " TRAJ_VERSION);
+    } else if (rc == 0) {
+        parts->service.options = &options;
+        rc = traj_options_config(&options, &parts->service.config, &error);
+        if (rc == 0 && options.check_config) {
+            rc = check_config(parts, &error);
+        } else if (rc == 0) {
+            rc = build(parts, &error);
+            if (rc == 0) {
+                rc = run(parts, &error);
+            }
+        }
+    }
+    take_down(parts);
+    free(parts);
+    if (rc != 0) {
+        (void)fprintf(stderr, "trajd: error: %s\n", error.text);
+    }
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
