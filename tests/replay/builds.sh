@@ -24,8 +24,8 @@ compare()
     number=0
     for build in "$@"; do
         number=$((number + 1))
-        "$build/$trajctl" decode --quiet --model "$work/model.tjm" --session "$session" --out - |
-            sed 's/,"stamps":{[^}]*}//' >"$work/$number"
+        "$build/$trajctl" decode --quiet --model "$work/model.tjm" --session "$session" --out "$work/intents"
+        sed 's/,"stamps":{[^}]*}//' "$work/intents" >"$work/$number"
         [ -s "$work/$number" ]
         cmp "$work/1" "$work/$number"
     done
