@@ -21,14 +21,14 @@
 #define TRAJ_FRAME_HEADER 56
 
 struct traj_frame {
-    uint64_t seq;    /* counts up by one in the source */
-    double t;        /* s, end of the bin on the source's clock */
-    double dt;       /* s, width of the bin */
-    uint64_t device; /* the device's own stamp, 0 = none */
-    size_t units;    /* counts present; 0 = none */
-    size_t features; /* features present; 0 = none */
-    uint16_t *counts;   /* caller's buffer, units_max long; 65535 = not observed */
-    float *feature;     /* caller's buffer, features_max long; NaN = not observed */
+    uint64_t seq;     /* counts up by one in the source */
+    double t;         /* s, end of the bin on the source's clock */
+    double dt;        /* s, width of the bin */
+    uint64_t device;  /* the device's own stamp, 0 = none */
+    size_t units;     /* counts present; 0 = none */
+    size_t features;  /* features present; 0 = none */
+    uint16_t *counts; /* caller's buffer, units_max long; 65535 = not observed */
+    float *feature;   /* caller's buffer, features_max long; NaN = not observed */
     size_t units_max;
     size_t features_max;
 };

@@ -14,13 +14,14 @@
 
 /* "flags" on the wire, one bit each, written in this order. */
 enum traj_intent_flag {
-    TRAJ_INTENT_GAP = 1u << 0,        /* "gap": frames or time are missing before this frame */
-    TRAJ_INTENT_RESET = 1u << 1,      /* "reset": the posterior started anew before this frame */
-    TRAJ_INTENT_LATE_EVENT = 1u << 2, /* "late_event": an event came after a later frame was decoded */
-    TRAJ_INTENT_RECOVERED = 1u << 3,  /* "recovered": a component was rebuilt from its prior */
-    TRAJ_INTENT_LIMITED = 1u << 4,    /* "limited": position or velocity is held at its limit */
-    TRAJ_INTENT_PAUSED = 1u << 5,     /* "paused" */
-    TRAJ_INTENT_MODEL = 1u << 6       /* "model": first frame under a newly loaded model */
+    TRAJ_INTENT_GAP = 1u << 0,   /* "gap": frames or time are missing before this frame */
+    TRAJ_INTENT_RESET = 1u << 1, /* "reset": the posterior started anew before this frame */
+    TRAJ_INTENT_LATE_EVENT =
+        1u << 2, /* "late_event": an event came after a later frame was decoded */
+    TRAJ_INTENT_RECOVERED = 1u << 3, /* "recovered": a component was rebuilt from its prior */
+    TRAJ_INTENT_LIMITED = 1u << 4,   /* "limited": position or velocity is held at its limit */
+    TRAJ_INTENT_PAUSED = 1u << 5,    /* "paused" */
+    TRAJ_INTENT_MODEL = 1u << 6      /* "model": first frame under a newly loaded model */
 };
 
 struct traj_stamps {
@@ -40,16 +41,17 @@ struct traj_intent {
     const double *position_cov; /* [D*D] or NULL */
     const double *velocity;
     const double *velocity_cov;
-    const char *target;         /* id of the most probable target, or NULL */
-    size_t targets;             /* M */
-    const double *target_prob;  /* [M] or NULL */
-    const char *target_set;     /* or NULL */
-    double free_prob;           /* or NaN */
-    const char *state;          /* "rest", "plan", "move" or NULL */
-    double state_prob[3];       /* rest, plan, move; NaN in [0] = null object */
+    const char *target;                 /* id of the most probable target, or NULL */
+    size_t targets;                     /* M */
+    const double *target_prob;          /* [M] or NULL */
+    const char *target_set;             /* or NULL */
+    double free_prob;                   /* or NaN */
+    const char *state;                  /* "rest", "plan", "move" or NULL */
+    double state_prob[3];               /* rest, plan, move; NaN in [0] = null object */
     double progress, eta, log_evidence; /* or NaN */
     unsigned flags;
-    const char *model;          /* first 12 hex digits of the model's SHA-256 (need not be terminated there) */
+    const char
+        *model; /* first 12 hex digits of the model's SHA-256 (need not be terminated there) */
     struct traj_stamps stamps;
 };
 
@@ -75,7 +77,8 @@ struct traj_intent_buffer {
 };
 
 /* Parses an intent's JSON (strict); used by clients and tests. */
-enum traj_refusal traj_intent_parse(const void *body, size_t size, struct traj_intent_buffer *buffer,
+enum traj_refusal traj_intent_parse(const void *body, size_t size,
+                                    struct traj_intent_buffer *buffer,
                                     struct traj_refusal_detail *detail);
 
 #endif

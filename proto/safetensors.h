@@ -30,7 +30,8 @@ struct traj_tensor {
 
 struct traj_metadata {
     char key[64];
-    const char *text; /* raw JSON string contents, escapes as on the wire when parsed; use traj_metadata_text */
+    const char *
+        text; /* raw JSON string contents, escapes as on the wire when parsed; use traj_metadata_text */
     size_t length;
 };
 
@@ -51,7 +52,8 @@ enum traj_refusal traj_tensors_parse(const void *image, size_t size, struct traj
 const struct traj_tensor *traj_tensors_find(const struct traj_tensors *tensors, const char *name);
 
 /* Unescapes a metadata value into out (NUL-terminated); returns its length, or (size_t)-1 if absent or too long. */
-size_t traj_metadata_text(const struct traj_tensors *tensors, const char *key, char *out, size_t cap);
+size_t traj_metadata_text(const struct traj_tensors *tensors, const char *key, char *out,
+                          size_t cap);
 
 /* Bytes of the file image, and the image itself (entry[].text is plain text here and is escaped). */
 size_t traj_tensors_size(const struct traj_tensors *tensors);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* CRC-32C, eight bytes a step (Kounavis and Berry 2005, "slicing by eight"). */
+#include "proto/crc32c.h"
+
+#include "proto/tables.h"
+
+uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    crc = ~crc;
+    for (; size >= 8; size -= 8, at += 8) {
+        uint32_t low = crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+                              (uint32_t)at[3] << 24);
+        crc = traj_crc32c_table[7][low & 255] ^ traj_crc32c_table[6][low >> 8 & 255] ^
+              traj_crc32c_table[5][low >> 16 & 255] ^ traj_crc32c_table[4][low >> 24] ^
+              traj_crc32c_table[3][at[4]] ^ traj_crc32c_table[2][at[5]] ^
+              traj_crc32c_table[1][at[6]] ^ traj_crc32c_table[0][at[7]];
+    }
+    for (; size > 0; size--, at++) {
+        crc = crc >> 8 ^ traj_crc32c_table[0][(crc ^ *at) & 255];
+    }
+    return ~crc;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* CRC-32C (Castagnoli; iSCSI, RFC 3720), the checksum of binary frames. */
+#ifndef TRAJ_PROTO_CRC32C_H
+#define TRAJ_PROTO_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Goes on from the checksum of what came before (0 at the beginning); the checksum of "123456789" is
+ * 0xE3069283.
+ */
+uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size);
+
+#endif
