@@ -30,8 +30,8 @@ struct parts {
 };
 
 /*
- * Signals arrive through a descriptor in the decode thread, so they are blocked before any thread is made;
- * a closed pipe on stderr must not end the daemon.
+ * Signals arrive through a descriptor in the decode thread, so they are blocked before any thread
+ * is made; a closed pipe on stderr must not end the daemon.
  */
 static int open_signals(struct traj_error *error)
 {

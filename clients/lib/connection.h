@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the three kinds of client connection share: a context, a socket and the "@" and ">" of endpoints. */
+/*
+ * What the three kinds of client connection share: a context, a socket and the "@" and ">" of
+ * endpoints.
+ */
 #ifndef TRAJ_CLIENT_CONNECTION_H
 #define TRAJ_CLIENT_CONNECTION_H
 
@@ -18,7 +21,9 @@ int connection_option(struct connection *connection, int option, int value);
 /* "@endpoint" binds, ">endpoint" or a bare endpoint connects; 0 or a negative errno value. */
 int connection_attach(struct connection *connection, const char *endpoint);
 
-/* Closes; what is queued may take linger_ms (-1 = for ever) to leave. Harmless on a zeroed struct. */
+/*
+ * Closes; what is queued may take linger_ms (-1 = for ever) to leave. Harmless on a zeroed struct.
+ */
 void connection_close(struct connection *connection, int linger_ms);
 
 /* Waits until the socket can be read: 0, -ETIMEDOUT, -EINTR or another negative errno value. */

@@ -25,7 +25,8 @@ int traj_control_open(const char *endpoint, struct traj_control **control)
     rc = connection_open(&self->connection, ZMQ_REQ);
     /*
      * A plain REQ socket that got no reply can never ask again.  Relaxed and correlated it can, and
-     * the late reply to an abandoned request is dropped rather than taken for the answer to the next.
+     * the late reply to an abandoned request is dropped rather than taken for the answer to the
+     * next.
      */
     if (rc == 0) {
         rc = connection_option(&self->connection, ZMQ_REQ_CORRELATE, 1);

@@ -9,8 +9,8 @@
 #include "traj/client.h"
 
 /*
- * Longest topic and body that are believed.  The receive queue is unlimited: a client that scores every
- * intent must not lose one because it was busy, and it can always be ended.
+ * Longest topic and body that are believed.  The receive queue is unlimited: a client that scores
+ * every intent must not lose one because it was busy, and it can always be ended.
  */
 #define SINK_TOPIC 64
 #define SINK_BODY (16u << 20)
@@ -118,7 +118,9 @@ int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic
     if (rc != 0) {
         return rc;
     }
-    /* All parts are read even after a bad one, so that the next call stands at a message's start. */
+    /*
+     * All parts are read even after a bad one, so that the next call stands at a message's start.
+     */
     for (; more; part++) {
         zmq_msg_t message;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A source of frames and events: an XPUB socket that loses nothing.  XPUB rather than PUB because it can
- * wait for the daemon's subscription and, with ZMQ_XPUB_NODROP, blocks at its high-water mark where PUB
- * would drop.
+ * A source of frames and events: an XPUB socket that loses nothing.  XPUB rather than PUB because
+ * it can wait for the daemon's subscription and, with ZMQ_XPUB_NODROP, blocks at its high-water
+ * mark where PUB would drop.
  */
 #include <errno.h>
 #include <stdlib.h>

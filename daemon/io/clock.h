@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon's clock.  Nothing else in it reads one: time is an argument everywhere else, which is what
- * makes a replay exact.
+ * The daemon's clock.  Nothing else in it reads one: time is an argument everywhere else, which is
+ * what makes a replay exact.
  */
 #ifndef TRAJ_IO_CLOCK_H
 #define TRAJ_IO_CLOCK_H

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon's configuration: defaults, then a JSON file, then the command line.  Strict: an unknown or
- * doubled key, a wrong type and a number out of range are refused with file, line or field, and reason.
+ * The daemon's configuration: defaults, then a JSON file, then the command line.  Strict: an
+ * unknown or doubled key, a wrong type and a number out of range are refused with file, line or
+ * field, and reason.
  *
  *     {
  *       "model": "reach.tjm",                  the model file
  *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
  *       "intents": "@tcp://127.0.0.1:5602",
  *       "control": "@tcp://127.0.0.1:5603",
- *       "publish": "all",                      or "newest": of frames that waited together, the last
+ *       "publish": "all",                      or "newest": the last of those that waited
  *       "stale_ms": 500,                       0 = never say that frames have stopped
  *       "status_ms": 1000,                     0 = no status messages
  *       "gap_reset_s": 1.0,                    a longer gap starts the posterior anew
@@ -66,8 +67,10 @@ int traj_config_override(struct traj_config *config, const char *key, const char
 /* Checks what needs the model: the workspace and D.  0, or -1 with a sentence. */
 int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error);
 
-/* The effective configuration as JSON text that traj_config_parse reads back to the same; to be freed by
- * free().  NULL when memory is short. */
+/*
+ * The effective configuration as JSON text that traj_config_parse reads back to the same; to be
+ * freed by free().  NULL when memory is short.
+ */
 char *traj_config_text(const struct traj_config *config);
 
 #endif

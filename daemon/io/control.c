@@ -37,7 +37,9 @@ static int call(struct request *request, const struct traj_command *command,
     return reply_frame(request, answer);
 }
 
-/* --- events ------------------------------------------------------------------------------------- */
+/*
+ * --- events -------------------------------------------------------------------------------------
+ */
 
 /* Hands an event to the pipeline; now = without a time of its own. */
 static int send_event(struct request *request, const struct traj_event *event, bool now)
@@ -148,7 +150,9 @@ static int do_prior(struct request *request)
     return rc;
 }
 
-/* --- commands to the decode thread -------------------------------------------------------------- */
+/*
+ * --- commands to the decode thread --------------------------------------------------------------
+ */
 
 static int do_ping(struct request *request)
 {
@@ -203,7 +207,9 @@ static int do_shutdown(struct request *request)
     return call(request, &command, &answer);
 }
 
-/* --- models ------------------------------------------------------------------------------------- */
+/*
+ * --- models -------------------------------------------------------------------------------------
+ */
 
 static int load_model(struct request *request, const char *path)
 {
@@ -286,7 +292,9 @@ static int do_model(struct request *request)
     return tell_model(request, "rolled back");
 }
 
-/* --- dispatch ----------------------------------------------------------------------------------- */
+/*
+ * --- dispatch -----------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *name;

@@ -6,15 +6,16 @@
  *     {"cmd":"status"}                                    {"ok":true, and what topic status says}
  *     {"cmd":"trial","action":"start"|"go"|"stop"}        a person's trial marks
  *     {"cmd":"prior","prob":[..]}                         prior over targets until the trial stops
- *     {"cmd":"event","event":{..}}                        an event as on the frames socket; "t" may be absent
+ *     {"cmd":"event","event":{..}}                        an event; "t" may be absent
  *     {"cmd":"reset"}                                     posterior anew
  *     {"cmd":"model","action":"show"|"rollback"}, {"cmd":"model","action":"load","path":..}
  *     {"cmd":"pause","on":true|false}
  *     {"cmd":"shutdown"}
  *
- * Replies: {"ok":true,...} or {"ok":false,"error":"one sentence"}.  Whatever changes the daemon's state is
- * answered once the decode thread has done it, with "frame": how many frames had been decoded by then.  Events without a
- * time of their own happen at the last decoded frame, so that they take effect before the next.
+ * Replies: {"ok":true,...} or {"ok":false,"error":"one sentence"}.  Whatever changes the daemon's
+ * state is answered once the decode thread has done it, with "frame": how many frames had been
+ * decoded by then.  Events without a time of their own happen at the last decoded frame, so that
+ * they take effect before the next.
  */
 #ifndef TRAJ_IO_CONTROL_H
 #define TRAJ_IO_CONTROL_H
@@ -23,7 +24,9 @@
 
 #include "daemon/io/service.h"
 
-/* Answers one request at time now (s): JSON text to be freed by free(), NULL when memory is short. */
+/*
+ * Answers one request at time now (s): JSON text to be freed by free(), NULL when memory is short.
+ */
 char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
                           double now);
 

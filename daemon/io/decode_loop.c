@@ -49,7 +49,9 @@ struct traj_decode_loop {
     uint64_t silences; /* stale messages since then */
 };
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/*
+ * --- memory -------------------------------------------------------------------------------------
+ */
 
 static int open_buffers(struct traj_decode_loop *loop)
 {
@@ -131,7 +133,9 @@ void traj_decode_loop_close(struct traj_decode_loop **loop)
     *loop = NULL;
 }
 
-/* --- what others are told ----------------------------------------------------------------------- */
+/*
+ * --- what others are told -----------------------------------------------------------------------
+ */
 
 static void publish_state(struct traj_decode_loop *loop)
 {
@@ -156,12 +160,14 @@ static void note(struct traj_decode_loop *loop, enum traj_note_kind kind, enum t
     }
 }
 
-/* --- commands ----------------------------------------------------------------------------------- */
+/*
+ * --- commands -----------------------------------------------------------------------------------
+ */
 
 /*
- * An event that a person sent without a time happens now: at the last decoded frame, before the next.  The
- * second between the same two frames happens a hair later, or the pipeline would take start, stop,
- * start for two events and a copy.
+ * An event that a person sent without a time happens now: at the last decoded frame, before the
+ * next.  The second between the same two frames happens a hair later, or the pipeline would take
+ * start, stop, start for two events and a copy.
  */
 static enum traj_refusal take_command_event(struct traj_decode_loop *loop,
                                             const struct traj_command *command)
@@ -236,7 +242,9 @@ static void serve_commands(struct traj_decode_loop *loop)
     }
 }
 
-/* --- frames and events -------------------------------------------------------------------------- */
+/*
+ * --- frames and events --------------------------------------------------------------------------
+ */
 
 static void take_event(struct traj_decode_loop *loop, const void *body, size_t size)
 {
@@ -254,8 +262,8 @@ static void take_event(struct traj_decode_loop *loop, const void *body, size_t s
 }
 
 /*
- * Decodes one frame; true if there is an intent.  What waits behind it is taken in as soon as it is done, so
- * that `behind` counts it; the clock is read once for `done` and for those arrivals.
+ * Decodes one frame; true if there is an intent.  What waits behind it is taken in as soon as it is
+ * done, so that `behind` counts it; the clock is read once for `done` and for those arrivals.
  */
 static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_item *item,
                        struct traj_intent *intent)
@@ -324,7 +332,10 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
     loop->silences = 0;
 }
 
-/* Takes the oldest message out of the inbox and does what it asks for; false if the socket has failed. */
+/*
+ * Takes the oldest message out of the inbox and does what it asks for; false if the socket has
+ * failed.
+ */
 static bool take_message(struct traj_decode_loop *loop)
 {
     struct traj_inbox_item *item = traj_inbox_first(loop->inbox);
@@ -364,8 +375,9 @@ static bool take_message(struct traj_decode_loop *loop)
 }
 
 /*
- * Works off what waited at the wake-up, in order; commands take effect between two messages.  What arrives
- * meanwhile waits for the next round, so that signals and `publish: newest` are never starved.
+ * Works off what waited at the wake-up, in order; commands take effect between two messages.  What
+ * arrives meanwhile waits for the next round, so that signals and `publish: newest` are never
+ * starved.
  */
 static bool work_off(struct traj_decode_loop *loop)
 {
@@ -387,7 +399,9 @@ static bool work_off(struct traj_decode_loop *loop)
     return true;
 }
 
-/* --- deadlines and signals ---------------------------------------------------------------------- */
+/*
+ * --- deadlines and signals ----------------------------------------------------------------------
+ */
 
 /* When the next stale message is due; infinity if none will be. */
 static double stale_deadline(const struct traj_decode_loop *loop)
@@ -409,7 +423,10 @@ static void say_stale(struct traj_decode_loop *loop, double now)
     size = traj_stale_write(traj_pipeline_time(loop->pipeline), now - loop->last,
                             model->dims.position, model->about.digest, loop->out, loop->out_cap);
     traj_link_publish(loop->link, "stale", loop->out, size);
-    /* Whole periods that have gone by, so that a machine that slept does not say it many times over. */
+    /*
+     * Whole periods that have gone by, so that a machine that slept does not say it many times
+     * over.
+     */
     loop->silences = (uint64_t)((now - loop->last) / loop->stale_s);
     loop->state.stale++;
     publish_state(loop);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The decode thread: frames and events from the frames socket through the pipeline to the intents socket.
- * It owns both sockets, the signals and the deadline of `stale`; commands come through the exchange and
- * take effect between two frames.  After traj_decode_loop_open nothing here allocates, locks or logs
- * (inside libzmq, a message that is sent or received does allocate).
+ * The decode thread: frames and events from the frames socket through the pipeline to the intents
+ * socket. It owns both sockets, the signals and the deadline of `stale`; commands come through the
+ * exchange and take effect between two frames.  After traj_decode_loop_open nothing here allocates,
+ * locks or logs (inside libzmq, a message that is sent or received does allocate).
  */
 #ifndef TRAJ_IO_DECODE_LOOP_H
 #define TRAJ_IO_DECODE_LOOP_H
@@ -17,8 +17,8 @@
 struct traj_decode_loop;
 
 /*
- * All is borrowed but config, which is copied.  signal_fd is a signalfd of SIGTERM, SIGINT and SIGHUP (the
- * first two end the loop), or -1.  NULL with a sentence.
+ * All is borrowed but config, which is copied.  signal_fd is a signalfd of SIGTERM, SIGINT and
+ * SIGHUP (the first two end the loop), or -1.  NULL with a sentence.
  */
 struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
                                                struct traj_exchange *exchange,
@@ -28,8 +28,8 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
 void traj_decode_loop_close(struct traj_decode_loop **loop);
 
 /*
- * Runs until SIGTERM, SIGINT or a shutdown command; 0, or -1 with a sentence if a socket fails.  Calls
- * traj_exchange_end before it returns.
+ * Runs until SIGTERM, SIGINT or a shutdown command; 0, or -1 with a sentence if a socket fails.
+ * Calls traj_exchange_end before it returns.
  */
 int traj_decode_loop_run(struct traj_decode_loop *loop, struct traj_error *error);
 

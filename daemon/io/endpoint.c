@@ -31,7 +31,9 @@ static const char *read_number(const char *text, unsigned max)
     return digits > 0 ? text + digits : NULL;
 }
 
-/* Passes over "127.a.b.c"; returns what follows, or NULL.  Spelled out: 127.evil.example is a host. */
+/*
+ * Passes over "127.a.b.c"; returns what follows, or NULL.  Spelled out: 127.evil.example is a host.
+ */
 static const char *after_ipv4_loopback(const char *text)
 {
     const char *at = after(text, "127");
@@ -111,7 +113,9 @@ int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoin
                               text);
     }
     if (after(host, "localhost") != NULL) {
-        /* libzmq binds to addresses alone, not to names; and a name could be given another meaning. */
+        /*
+         * libzmq binds to addresses alone, not to names; and a name could be given another meaning.
+         */
         (void)snprintf(endpoint->address, sizeof endpoint->address, "tcp://127.0.0.1%s", port);
     }
     return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Endpoints as the configuration spells them: "@..." or bare binds, ">..." connects; loopback alone. */
+/*
+ * Endpoints as the configuration spells them: "@..." or bare binds, ">..." connects; loopback
+ * alone.
+ */
 #ifndef TRAJ_IO_ENDPOINT_H
 #define TRAJ_IO_ENDPOINT_H
 
@@ -15,10 +18,10 @@ struct traj_endpoint {
 };
 
 /*
- * Reads an endpoint.  Accepted: ipc://, inproc://, and tcp:// to 127.x.x.x, [::1] or localhost.  Whoever
- * reaches a socket of the daemon can steer it, and nothing on these sockets is authenticated; so
- * anything that other machines could reach is refused.  Returns 0, or -1 with a sentence that names
- * field ("frames") and text.
+ * Reads an endpoint.  Accepted: ipc://, inproc://, and tcp:// to 127.x.x.x, [::1] or localhost.
+ * Whoever reaches a socket of the daemon can steer it, and nothing on these sockets is
+ * authenticated; so anything that other machines could reach is refused.  Returns 0, or -1 with a
+ * sentence that names field ("frames") and text.
  */
 int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoint *endpoint,
                         struct traj_error *error);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the decode thread and the housekeeping thread have between them, and all they have: commands one
- * way, answers and notes the other, and a snapshot of the decode thread's state.  The decode side
- * never waits, allocates or locks; the housekeeping side waits for the answer to its one command.
+ * What the decode thread and the housekeeping thread have between them, and all they have: commands
+ * one way, answers and notes the other, and a snapshot of the decode thread's state.  The decode
+ * side never waits, allocates or locks; the housekeeping side waits for the answer to its one
+ * command.
  */
 #ifndef TRAJ_IO_EXCHANGE_H
 #define TRAJ_IO_EXCHANGE_H

@@ -18,7 +18,10 @@
 /* A request longer than this is no request. */
 #define REQUEST_MAX (256 * 1024)
 
-/* What clients have not fetched may take so long to leave when the daemon ends: the reply to shutdown. */
+/*
+ * What clients have not fetched may take so long to leave when the daemon ends: the reply to
+ * shutdown.
+ */
 #define CONTROL_LINGER_MS 200
 
 /* How long the log waits at most before it says what it held back. */
@@ -32,7 +35,9 @@ struct traj_housekeeping {
     double next_status; /* s; infinity = never */
 };
 
-/* --- the control socket ------------------------------------------------------------------------- */
+/*
+ * --- the control socket -------------------------------------------------------------------------
+ */
 
 static int open_control(struct traj_housekeeping *self, void *context, struct traj_error *error)
 {
@@ -53,8 +58,8 @@ static int open_control(struct traj_housekeeping *self, void *context, struct tr
 }
 
 /*
- * The envelope of a request: the client's identity, for a REQ client its request id (if it correlates) and an
- * empty part; it goes back before the reply.
+ * The envelope of a request: the client's identity, for a REQ client its request id (if it
+ * correlates) and an empty part; it goes back before the reply.
  */
 #define ENVELOPE 3
 
@@ -136,7 +141,9 @@ static void answer_requests(struct traj_housekeeping *self, double now)
     }
 }
 
-/* --- configuration and model again, after SIGHUP ------------------------------------------------ */
+/*
+ * --- configuration and model again, after SIGHUP ------------------------------------------------
+ */
 
 /* Says which changes only a restart brings. */
 static void warn_of_restart(struct traj_service *service, const struct traj_config *next)
@@ -206,7 +213,9 @@ static void handle_reload(struct traj_housekeeping *self)
     self->next_status = service->config.status_ms > 0 ? traj_clock_now() : (double)INFINITY;
 }
 
-/* --- notes from the decode thread --------------------------------------------------------------- */
+/*
+ * --- notes from the decode thread ---------------------------------------------------------------
+ */
 
 static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const char *what,
                         const struct traj_note *note, double now)
@@ -250,7 +259,9 @@ static void read_notes(struct traj_housekeeping *self, double now)
     }
 }
 
-/* --- the thread --------------------------------------------------------------------------------- */
+/*
+ * --- the thread ---------------------------------------------------------------------------------
+ */
 
 static void publish_status(struct traj_housekeeping *self, double now)
 {

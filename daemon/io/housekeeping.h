@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The housekeeping thread: everything that takes time or may wait.  It owns the control socket and the
- * log, loads models, reads the configuration again after SIGHUP, and writes the status messages.
+ * The housekeeping thread: everything that takes time or may wait.  It owns the control socket and
+ * the log, loads models, reads the configuration again after SIGHUP, and writes the status
+ * messages.
  */
 #ifndef TRAJ_IO_HOUSEKEEPING_H
 #define TRAJ_IO_HOUSEKEEPING_H
@@ -12,8 +13,8 @@
 struct traj_housekeeping;
 
 /*
- * Binds the control socket.  service and context are borrowed.  NULL with a sentence.  The thread is started
- * apart, so that everything that can fail has been tried before.
+ * Binds the control socket.  service and context are borrowed.  NULL with a sentence.  The thread
+ * is started apart, so that everything that can fail has been tried before.
  */
 struct traj_housekeeping *traj_housekeeping_open(void *context, struct traj_service *service,
                                                  struct traj_error *error);

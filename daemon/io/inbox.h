@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Messages that were taken from the frames socket and wait to be decoded, in the order of their arrival.
- * Taking them in before decoding is what makes `behind` a true count: a zmq socket tells whether
- * something waits, never how much.
+ * Messages that were taken from the frames socket and wait to be decoded, in the order of their
+ * arrival. Taking them in before decoding is what makes `behind` a true count: a zmq socket tells
+ * whether something waits, never how much.
  */
 #ifndef TRAJ_IO_INBOX_H
 #define TRAJ_IO_INBOX_H
@@ -13,7 +13,10 @@
 
 #include "daemon/io/link.h"
 
-/* `behind` is exact up to this many waiting messages and then stays there; the rest wait inside libzmq. */
+/*
+ * `behind` is exact up to this many waiting messages and then stays there; the rest wait inside
+ * libzmq.
+ */
 #define TRAJ_INBOX_SIZE 1024
 
 struct traj_inbox_item {
@@ -32,7 +35,10 @@ struct traj_inbox {
 void traj_inbox_init(struct traj_inbox *inbox);
 void traj_inbox_close(struct traj_inbox *inbox);
 
-/* Takes in what waits, as far as there is room; recv is the time now.  false if the socket has failed. */
+/*
+ * Takes in what waits, as far as there is room; recv is the time now.  false if the socket has
+ * failed.
+ */
 bool traj_inbox_fill(struct traj_inbox *inbox, struct traj_link *link, double recv);
 
 /* The oldest item, or NULL; it stays until traj_inbox_drop. */

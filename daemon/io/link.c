@@ -10,7 +10,10 @@
 /* What still waits for subscribers may take so long to leave when the daemon ends. */
 #define INTENTS_LINGER_MS 200
 
-/* Subscription messages read at one wake-up; more wait for the next, so that they cannot hold up frames. */
+/*
+ * Subscription messages read at one wake-up; more wait for the next, so that they cannot hold up
+ * frames.
+ */
 #define SUBSCRIPTIONS_AT_ONCE 64
 
 static int set_option(const char *field, void *socket, int option, int value,
@@ -114,7 +117,9 @@ static int receive_part(void *socket, zmq_msg_t *part, int flags)
     return size;
 }
 
-/* Reads the rest of a message away; the parts of one message arrive together, so this never waits. */
+/*
+ * Reads the rest of a message away; the parts of one message arrive together, so this never waits.
+ */
 static void discard_rest(void *socket, const zmq_msg_t *last)
 {
     int more = zmq_msg_more(last);
@@ -159,8 +164,9 @@ enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body)
 void traj_link_publish(struct traj_link *link, const char *topic, const void *body, size_t size)
 {
     /*
-     * An XPUB socket without NODROP never has to wait: where a subscriber's queue is full the message
-     * is dropped for that one alone.  DONTWAIT says so once more; there is nobody to tell of an error.
+     * An XPUB socket without NODROP never has to wait: where a subscriber's queue is full the
+     * message is dropped for that one alone.  DONTWAIT says so once more; there is nobody to tell
+     * of an error.
      */
     if (zmq_send(link->intents, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) {
         (void)zmq_send(link->intents, body, size, ZMQ_DONTWAIT);

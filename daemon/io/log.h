@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The operational log: one line a record on stderr, "trajd: warning: ...", at a limited rate for what a
- * stranger's messages can provoke.  Used by one thread at a time and never by the decode thread.
+ * The operational log: one line a record on stderr, "trajd: warning: ...", at a limited rate for
+ * what a stranger's messages can provoke.  Used by one thread at a time and never by the decode
+ * thread.
  */
 #ifndef TRAJ_IO_LOG_H
 #define TRAJ_IO_LOG_H
@@ -43,8 +44,8 @@ void traj_log(struct traj_log *log, enum traj_log_level level, const char *forma
     __attribute__((format(printf, 3, 4)));
 
 /*
- * One line of a kind at time now (s): at most TRAJ_LOG_BURST lines in TRAJ_LOG_PERIOD_S; how many were
- * held back is said once the period is over (traj_log_flush).
+ * One line of a kind at time now (s): at most TRAJ_LOG_BURST lines in TRAJ_LOG_PERIOD_S; how many
+ * were held back is said once the period is over (traj_log_flush).
  */
 void traj_log_limited(struct traj_log *log, enum traj_log_kind kind, double now,
                       enum traj_log_level level, const char *format, ...)

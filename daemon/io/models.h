@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The models that the daemon holds: the one that runs and the one before it, kept for rollback.  All memory
- * for a model and its decoder is got here, outside the decode thread, before anything is swapped.
+ * The models that the daemon holds: the one that runs and the one before it, kept for rollback.
+ * All memory for a model and its decoder is got here, outside the decode thread, before anything is
+ * swapped.
  */
 #ifndef TRAJ_IO_MODELS_H
 #define TRAJ_IO_MODELS_H
@@ -28,8 +29,9 @@ struct traj_models {
 };
 
 /*
- * Swaps `next` in between two frames, with a new configuration if config is not NULL; takes it over, and what
- * was the former is freed.  0, or -1 with a sentence, and then next is freed and nothing has changed.
+ * Swaps `next` in between two frames, with a new configuration if config is not NULL; takes it
+ * over, and what was the former is freed.  0, or -1 with a sentence, and then next is freed and
+ * nothing has changed.
  */
 int traj_models_swap(struct traj_models *models, struct traj_loaded *next,
                      const struct traj_config *config, struct traj_exchange *exchange,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Tells the service manager how things stand, by the sd_notify protocol; nothing where there is none. */
+/*
+ * Tells the service manager how things stand, by the sd_notify protocol; nothing where there is
+ * none.
+ */
 #ifndef TRAJ_IO_NOTIFY_H
 #define TRAJ_IO_NOTIFY_H
 

@@ -27,8 +27,8 @@ int traj_options_parse(struct traj_options *options, int argc, char **argv,
                        struct traj_error *error);
 
 /*
- * The effective configuration: defaults, the file, the command line.  Called at start and again at each
- * SIGHUP.  0, or -1 with a sentence.
+ * The effective configuration: defaults, the file, the command line.  Called at start and again at
+ * each SIGHUP.  0, or -1 with a sentence.
  */
 int traj_options_config(const struct traj_options *options, struct traj_config *config,
                         struct traj_error *error);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What housekeeping knows of the daemon: made by main before the threads start, then housekeeping's own. */
+/*
+ * What housekeeping knows of the daemon: made by main before the threads start, then housekeeping's
+ * own.
+ */
 #ifndef TRAJ_IO_SERVICE_H
 #define TRAJ_IO_SERVICE_H
 
