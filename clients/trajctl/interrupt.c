@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 
 static volatile sig_atomic_t asked;
 
@@ -27,4 +28,20 @@ void interrupt_catch(void)
 bool interrupted(void)
 {
     return asked != 0;
+}
+
+static void tick(int signal_number)
+{
+    (void)signal_number;
+}
+
+void interrupt_tick(void)
+{
+    const struct itimerval second = {{1, 0}, {1, 0}};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = tick;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &second, NULL);
 }

@@ -146,7 +146,7 @@ static void print_help(const struct command_help *help, const struct command_opt
     for (size_t i = 0; i < count; i++) {
         print_option(&options[i]);
     }
-    bool flag = true;
+    bool flag = false;
     const struct command_option own = {"help",       NULL, OPTION_FLAG, &flag, "print this and end",
                                        .plain = true};
     print_option(&own);

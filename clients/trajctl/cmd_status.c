@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajctl status */
+#include <stdio.h>
+
+#include "clients/trajctl/commands.h"
+#include "clients/trajctl/options.h"
+#include "clients/trajctl/request.h"
+#include "traj/client.h"
+
+static const struct command_help help = {
+    .name = "status",
+    .usage = "[--json] [--control ENDPOINT]",
+    .about =
+        "Asks trajd how it is: model, frames received and what became of them, events, rate, latency "
+        "from the receipt of a frame to its intent, subscribers.",
+    .example = "trajctl status\n"
+               "trajctl status --json\n",
+};
+
+static long long whole(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static double real(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value ? value : "-";
+}
+
+/* The sum over the causes of refusal. */
+static long long sum(const json_t *object)
+{
+    long long total = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)object, key, value) {
+        total += (long long)json_integer_value(value);
+    }
+    return total;
+}
+
+/* "; syntax 2, units 1" */
+static void print_causes(json_t *refused)
+{
+    const char *key, *before = " (";
+    json_t *value;
+    json_object_foreach (refused, key, value) {
+        if (json_integer_value(value) > 0) {
+            printf("%s%s %lld", before, key, (long long)json_integer_value(value));
+            before = ", ";
+        }
+    }
+    printf("%s\n", before[0] == ',' ? ")" : "");
+}
+
+static void print_status(json_t *s)
+{
+    json_t *model = json_object_get(s, "model"), *frames = json_object_get(s, "frames");
+    json_t *events = json_object_get(s, "events"), *latency = json_object_get(s, "latency_ms");
+    json_t *endpoints = json_object_get(s, "endpoints");
+    printf("trajd %s, up %.1f s, publishes %s%s\n", text(s, "version"), real(s, "uptime"),
+           text(s, "publish"), json_is_true(json_object_get(s, "paused")) ? ", PAUSED" : "");
+    printf("model       %s (%.12s): %s, %lld units, %lld features, %lld targets, bins of %g ms\n",
+           text(model, "path"), text(model, "digest"), text(model, "family"), whole(model, "units"),
+           whole(model, "features"), whole(model, "targets"), 1e3 * real(model, "bin_width"));
+    printf("frames      %lld received = %lld decoded + %lld late + %lld duplicate + %lld invalid",
+           whole(frames, "received"), whole(frames, "decoded"), whole(frames, "late"),
+           whole(frames, "duplicate"), whole(frames, "invalid"));
+    print_causes(json_object_get(frames, "refused"));
+    printf("            %lld gaps, %lld missing, %lld resets, %lld recovered, %lld limited\n",
+           whole(frames, "gaps"), whole(frames, "missing"), whole(frames, "resets"),
+           whole(frames, "recovered"), whole(frames, "limited"));
+    printf("events      %lld received, %lld late, %lld refused", whole(events, "received"),
+           whole(events, "late"), sum(json_object_get(events, "refused")));
+    print_causes(json_object_get(events, "refused"));
+    printf("rate        %.1f frames/s; last t %.3f s\n", real(s, "rate"), real(s, "t"));
+    printf("latency     median %.3f ms, 99 %% %.3f ms, worst %.3f ms; at most %lld frames waited\n",
+           real(latency, "p50"), real(latency, "p99"), real(latency, "max"),
+           whole(s, "behind_max"));
+    printf("published   %lld intents to %lld subscribers; %lld stale\n", whole(s, "published"),
+           whole(s, "subscribers"), whole(s, "stale"));
+    printf("endpoints   frames %s, intents %s, control %s\n", text(endpoints, "frames"),
+           text(endpoints, "intents"), text(endpoints, "control"));
+}
+
+int cmd_status(int argc, char **argv)
+{
+    const char *endpoint = TRAJ_DEFAULT_CONTROL;
+    bool json = false;
+    const struct command_option options[] = {
+        {"json", NULL, OPTION_FLAG, &json, "print the daemon's answer as JSON"},
+        {"control", "ENDPOINT", OPTION_TEXT, &endpoint, "where trajd answers requests"},
+    };
+    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    if (status != OPTIONS_RUN) {
+        return status;
+    }
+    json_t *reply = NULL;
+    status =
+        request_send("status", endpoint, json_pack("{s:s}", "cmd", "status"), REQUEST_MS, &reply);
+    if (status == 0 && json) {
+        json_dumpf(reply, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+        putchar('\n');
+    } else if (status == 0) {
+        print_status(reply);
+    }
+    json_decref(reply);
+    return status;
+}
