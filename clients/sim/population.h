@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The units of a synthetic session and how they fire.  Internal to clients/sim. */
+#ifndef TRAJ_SIM_POPULATION_H
+#define TRAJ_SIM_POPULATION_H
+
+#include <gsl/gsl_rng.h>
+
+#include "clients/sim/course.h"
+#include "clients/sim/simulate.h"
+
+#define TRAJ_SIM_GAINS_MAX 8
+
+/* Tuning of one unit, as in simulate.h. */
+struct traj_sim_unit {
+    double base;        /* log spikes/s at rest in the centre */
+    double velocity[2]; /* w: per peak speed */
+    double speed;       /* k: per peak speed */
+    double position[2]; /* q: per reach */
+    double plan[2];
+    double lag; /* s */
+    double gain[TRAJ_SIM_GAINS_MAX];
+};
+
+struct traj_sim_population {
+    size_t units, gains;
+    double reach, peak;  /* mm and mm/s that tuning is measured in */
+    double log_rate_max; /* log spikes/s */
+    struct traj_sim_unit *unit;
+};
+
+/* What drives the units beside the movement, at one instant. */
+struct traj_sim_drive {
+    double plan[2];                  /* direction of the plan times its envelope */
+    double gain[TRAJ_SIM_GAINS_MAX]; /* z */
+};
+
+/* 0, or -1 when memory is short; to be freed in either case. */
+int traj_sim_population_draw(struct traj_sim_population *population,
+                             const struct traj_sim_options *options, gsl_rng *rng);
+void traj_sim_population_free(struct traj_sim_population *population);
+
+/* Firing rate of unit n at t, spikes/s. */
+double traj_sim_rate(const struct traj_sim_population *population, size_t n,
+                     const struct traj_sim_course *course, double t,
+                     const struct traj_sim_drive *drive);
+
+#endif
