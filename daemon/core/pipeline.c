@@ -15,19 +15,12 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "daemon/core/limits.h"
+#include "daemon/core/event_check.h"
 #include "daemon/core/order.h"
+#include "daemon/core/publish.h"
 #include "daemon/core/queue.h"
 
-#define RECENT 64         /* accepted events that are remembered, to know their copies */
 #define GAP_RESET_MAX 60.0 /* s; bounds the prediction steps of one frame */
-
-/* What tells one event from another. */
-struct fingerprint {
-    enum traj_event_kind kind;
-    double t;
-    uint64_t hash;
-};
 
 struct traj_pipeline {
     struct traj_decoder *decoder;
@@ -36,8 +29,7 @@ struct traj_pipeline {
     struct traj_counters counters;
     struct traj_order order;
     struct traj_queue queue;
-    struct fingerprint recent[RECENT];
-    size_t remembered; /* events remembered in this run; the newest at (remembered - 1) % RECENT */
+    struct traj_event_memory recent;
     bool marked;       /* the decoder has been told that trial marks come */
     bool in_trial;
     bool gone;         /* the go cue of this trial came, or its movement has begun */
@@ -45,8 +37,7 @@ struct traj_pipeline {
     unsigned flags;    /* for the next intent */
     uint64_t seq;      /* of the next intent */
     double time;       /* t of the last decoded frame */
-    double position[TRAJ_DIM_MAX];
-    double velocity[TRAJ_DIM_MAX];
+    struct traj_published published;
 };
 
 /* --- settings and layout ---------------------------------------------------------------------- */
@@ -116,15 +107,6 @@ void traj_pipeline_configure(struct traj_pipeline *pipeline,
 
 /* --- small helpers ---------------------------------------------------------------------------- */
 
-static bool all_finite(const double *value, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(value[i]))
-            return false;
-    }
-    return true;
-}
-
 static bool sane_time(double t)
 {
     return t >= -TRAJ_TIME_MAX && t <= TRAJ_TIME_MAX;
@@ -167,110 +149,6 @@ static void set_marks(struct traj_pipeline *pipeline, bool marks)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* Whether a symmetric positive definite matrix stands in cov[dim][dim]: Cholesky goes through. */
-static bool is_covariance(const double *cov, size_t dim)
-{
-    double lower[TRAJ_DIM_MAX][TRAJ_DIM_MAX];
-    for (size_t i = 0; i < dim; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            double a = cov[i * dim + j];
-            double b = cov[j * dim + i];
-            if (fabs(a - b) > 1e-9 * (fabs(a) + fabs(b)))
-                return false;
-            double sum = a;
-            for (size_t k = 0; k < j; k++)
-                sum -= lower[i][k] * lower[j][k];
-            if (i != j)
-                lower[i][j] = sum / lower[j][j];
-            else if (sum > 0)
-                lower[i][i] = sqrt(sum);
-            else
-                return false;
-        }
-    }
-    return true;
-}
-
-static enum traj_refusal check_prior(const struct traj_event *event, size_t targets)
-{
-    if (event->count != targets || targets == 0)
-        return TRAJ_REFUSED_UNITS;
-    double sum = 0;
-    for (size_t m = 0; m < targets; m++) {
-        if (!(event->value[m] >= 0))
-            return TRAJ_REFUSED_FIELD;
-        sum += event->value[m];
-    }
-    return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
-}
-
-static enum traj_refusal check_gaze(const struct traj_event *event, size_t dim)
-{
-    if (event->dim != dim || event->count != dim + dim * dim)
-        return TRAJ_REFUSED_UNITS;
-    if (!all_finite(event->value, event->count))
-        return TRAJ_REFUSED_FIELD;
-    return is_covariance(event->value + dim, dim) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
-}
-
-static enum traj_refusal check_event(const struct traj_pipeline *pipeline,
-                                     const struct traj_event *event)
-{
-    if ((int)event->kind < 0 || event->kind >= TRAJ_EVENT_KINDS)
-        return TRAJ_REFUSED_TYPE;
-    if (event->kind == TRAJ_EVENT_SESSION)
-        return TRAJ_ACCEPTED;
-    if (!sane_time(event->t))
-        return TRAJ_REFUSED_FIELD;
-    if (event->count > TRAJ_EVENT_VALUES_MAX)
-        return TRAJ_REFUSED_SIZE;
-    if (event->kind == TRAJ_EVENT_TARGET_PRIOR)
-        return check_prior(event, pipeline->model->dims.targets);
-    if (event->kind == TRAJ_EVENT_GAZE)
-        return check_gaze(event, pipeline->model->dims.position);
-    return TRAJ_ACCEPTED;
-}
-
-/* Kinds that change the decoder; of the rest only the order is judged. */
-static bool acts_on_decoder(enum traj_event_kind kind)
-{
-    return kind == TRAJ_EVENT_TRIAL_START || kind == TRAJ_EVENT_GO ||
-           kind == TRAJ_EVENT_TRIAL_STOP || kind == TRAJ_EVENT_TARGET_PRIOR ||
-           kind == TRAJ_EVENT_GAZE;
-}
-
-/* FNV-1a over the bytes of what an event says. */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *byte = bytes;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ byte[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
-static struct fingerprint fingerprint_of(const struct traj_event *event)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-    hash = hash_bytes(hash, &event->count, sizeof event->count);
-    hash = hash_bytes(hash, event->value, event->count * sizeof event->value[0]);
-    if (event->kind == TRAJ_EVENT_ESTIMATE)
-        hash = hash_bytes(hash, &event->of, sizeof event->of);
-    if (event->kind == TRAJ_EVENT_TARGETS)
-        hash = hash_bytes(hash, event->text, strnlen(event->text, sizeof event->text));
-    return (struct fingerprint){.kind = event->kind, .t = event->t, .hash = hash};
-}
-
-static bool is_known(const struct traj_pipeline *pipeline, const struct fingerprint *print)
-{
-    size_t count = pipeline->remembered < RECENT ? pipeline->remembered : RECENT;
-    for (size_t i = 0; i < count; i++) {
-        const struct fingerprint *other = &pipeline->recent[i];
-        if (other->kind == print->kind && other->t == print->t && other->hash == print->hash)
-            return true;
-    }
-    return false;
-}
-
 /* A new source, or a restart: nothing of the former run is left but what a person commanded. */
 static void begin_session(struct traj_pipeline *pipeline, bool marks)
 {
@@ -279,7 +157,7 @@ static void begin_session(struct traj_pipeline *pipeline, bool marks)
     set_marks(pipeline, marks);
     traj_order_clear(&pipeline->order);
     traj_queue_clear(&pipeline->queue);
-    pipeline->remembered = 0;
+    pipeline->recent.count = 0;
     pipeline->seq = 0;
     pipeline->time = (double)NAN;
 }
@@ -329,12 +207,12 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
 {
     if (event->kind == TRAJ_EVENT_KINEMATICS || event->kind == TRAJ_EVENT_TRIAL_LABEL)
         return TRAJ_ACCEPTED;
-    struct fingerprint print = fingerprint_of(event);
-    if (is_known(pipeline, &print)) {
+    struct traj_event_print print = traj_event_print_of(event);
+    if (traj_event_known(&pipeline->recent, &print)) {
         pipeline->counters.events_duplicate++;
         return TRAJ_ACCEPTED;
     }
-    bool acts = acts_on_decoder(event->kind);
+    bool acts = traj_event_acts(event->kind);
     if (pipeline->order.started && is_due(event->t, pipeline->order.t)) {
         pipeline->counters.events_late++;
         pipeline->flags |= TRAJ_INTENT_LATE_EVENT;
@@ -346,14 +224,14 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
     } else if (acts && !traj_queue_put(&pipeline->queue, event)) {
         return TRAJ_REFUSED_SIZE;
     }
-    pipeline->recent[pipeline->remembered++ % RECENT] = print;
+    traj_event_remember(&pipeline->recent, &print);
     return TRAJ_ACCEPTED;
 }
 
 enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event)
 {
-    enum traj_refusal refusal = check_event(pipeline, event);
+    enum traj_refusal refusal = traj_event_check(event, &pipeline->model->dims);
     if (refusal == TRAJ_ACCEPTED) {
         if (event->kind == TRAJ_EVENT_SESSION)
             begin_session(pipeline, event->marks);
@@ -461,109 +339,6 @@ static unsigned apply_due(struct traj_pipeline *pipeline, double at, double t, s
     return flags;
 }
 
-static bool estimate_finite(const struct traj_estimate *estimate, const struct traj_dims *dims)
-{
-    size_t dim = dims->position;
-    return estimate->position != NULL && all_finite(estimate->position, dim) &&
-           (estimate->position_cov == NULL || all_finite(estimate->position_cov, dim * dim)) &&
-           (estimate->velocity == NULL || all_finite(estimate->velocity, dim)) &&
-           (estimate->velocity_cov == NULL || all_finite(estimate->velocity_cov, dim * dim)) &&
-           (estimate->target_prob == NULL || all_finite(estimate->target_prob, dims->targets));
-}
-
-static double finite_or_nan(double value)
-{
-    return isfinite(value) ? value : (double)NAN;
-}
-
-/* The most probable target, the first of equals. */
-static size_t most_probable(const double *prob, size_t targets)
-{
-    size_t best = 0;
-    for (size_t m = 1; m < targets; m++) {
-        if (prob[m] > prob[best])
-            best = m;
-    }
-    return best;
-}
-
-static void publish_targets(const struct traj_model *model, const struct traj_estimate *estimate,
-                            struct traj_intent *intent)
-{
-    size_t targets = model->dims.targets;
-    intent->targets = targets;
-    intent->free_prob = finite_or_nan(estimate->free_prob);
-    if (targets == 0 || estimate->target_prob == NULL)
-        return;
-    intent->target_prob = estimate->target_prob;
-    if (model->about.target_id != NULL)
-        intent->target = model->about.target_id[most_probable(estimate->target_prob, targets)];
-    if (model->about.target_set[0] != '\0')
-        intent->target_set = model->about.target_set;
-}
-
-/* Position and velocity, copied so that limits and pause never touch the estimator. */
-static void publish_movement(struct traj_pipeline *pipeline, const struct traj_estimate *estimate,
-                             struct traj_intent *intent)
-{
-    const struct traj_pipeline_settings *settings = &pipeline->settings;
-    size_t dim = pipeline->model->dims.position;
-    memcpy(pipeline->position, estimate->position, dim * sizeof pipeline->position[0]);
-    intent->position = pipeline->position;
-    intent->position_cov = estimate->position_cov;
-    intent->velocity_cov = estimate->velocity_cov;
-    bool limited = settings->workspace && traj_limit_workspace(pipeline->position, dim,
-                                                               settings->low, settings->high);
-    if (estimate->velocity != NULL) {
-        memcpy(pipeline->velocity, estimate->velocity, dim * sizeof pipeline->velocity[0]);
-        intent->velocity = pipeline->velocity;
-        if (settings->speed_limit > 0 && !pipeline->paused &&
-            traj_limit_speed(pipeline->velocity, dim, settings->speed_limit))
-            limited = true;
-    }
-    if (limited)
-        pipeline->flags |= TRAJ_INTENT_LIMITED;
-}
-
-static const char *state_of(enum traj_phase phase)
-{
-    if (phase == TRAJ_PHASE_PLAN)
-        return "plan";
-    return phase == TRAJ_PHASE_MOVE ? "move" : NULL;
-}
-
-/* A pause stops what the intent drives; the estimator goes on, so that it can go on at once. */
-static void hold(struct traj_pipeline *pipeline, struct traj_intent *intent)
-{
-    memset(pipeline->velocity, 0, sizeof pipeline->velocity);
-    intent->velocity = pipeline->velocity;
-    intent->valid = false;
-    pipeline->flags |= TRAJ_INTENT_PAUSED;
-}
-
-/* Fills in all of the intent that comes from the estimate; NULL: there is none to be trusted. */
-static void publish(struct traj_pipeline *pipeline, const struct traj_estimate *estimate,
-                    struct traj_intent *intent)
-{
-    const struct traj_model *model = pipeline->model;
-    intent->dim = model->dims.position;
-    intent->model = model->about.digest[0] != '\0' ? model->about.digest : NULL;
-    intent->free_prob = (double)NAN;
-    intent->state_prob[0] = intent->state_prob[1] = intent->state_prob[2] = (double)NAN;
-    intent->progress = intent->eta = intent->log_evidence = (double)NAN;
-    if (estimate != NULL) {
-        publish_movement(pipeline, estimate, intent);
-        publish_targets(model, estimate, intent);
-        intent->state = state_of(estimate->phase);
-        intent->progress = finite_or_nan(estimate->progress);
-        intent->eta = finite_or_nan(estimate->eta);
-        intent->log_evidence = finite_or_nan(estimate->log_evidence);
-        intent->valid = (pipeline->flags & TRAJ_INTENT_RECOVERED) == 0;
-    }
-    if (pipeline->paused)
-        hold(pipeline, intent);
-}
-
 /* Counts the flags that have a counter and hands them all to the intent. */
 static void publish_flags(struct traj_pipeline *pipeline, struct traj_intent *intent)
 {
@@ -596,11 +371,14 @@ static void decode(struct traj_pipeline *pipeline, const struct traj_frame *fram
         flags |= estimate.flags;
         if (estimate.phase == TRAJ_PHASE_MOVE)
             pipeline->gone = true;
-        good = estimate_finite(&estimate, &model->dims);
+        good = traj_publish_possible(&estimate, &model->dims);
     }
     if (!good || (flags & TRAJ_FLAG_RECOVERED) != 0)
         pipeline->flags |= TRAJ_INTENT_RECOVERED;
-    publish(pipeline, good ? &estimate : NULL, intent);
+    pipeline->flags |= traj_publish(model, good ? &estimate : NULL, &pipeline->settings,
+                                    pipeline->paused, &pipeline->published, intent);
+    if ((pipeline->flags & TRAJ_INTENT_RECOVERED) != 0)
+        intent->valid = false;
     publish_flags(pipeline, intent);
     /* A posterior that the estimator itself could not mend starts anew before the next frame. */
     if (!good)

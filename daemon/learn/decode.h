@@ -20,9 +20,9 @@ struct traj_decode_options {
  * session lacks are not observed), else by place; by place, another number of units is refused, and
  * so is a session with no unit in common.  Kinematics are never read.
  *
- * The session must have passed traj_session_check.  counters (may be NULL) receives the pipeline's
- * at the end: a frame that the pipeline refuses gives no intent and is counted there.  Returns 0, -1
- * with a sentence, or the sink's value.
+ * The session has passed traj_session_check.  counters (may be NULL) receives the pipeline's at the
+ * end: a frame that the pipeline refuses gives no intent and is counted there.  Returns 0, -1 with
+ * a sentence, or the sink's value.
  */
 int traj_decode(const struct traj_model *model, const struct traj_session *session,
                 const struct traj_decode_options *options,

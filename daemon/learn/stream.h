@@ -30,7 +30,7 @@ struct traj_stream_options {
 
 struct traj_stream;
 
-/* The session is borrowed and must have passed traj_session_check.  NULL with a sentence when memory
+/* The session is borrowed and has passed traj_session_check.  NULL with a sentence when memory
  * is short. */
 struct traj_stream *traj_stream_open(const struct traj_session *session,
                                      const struct traj_stream_options *options,

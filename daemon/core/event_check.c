@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Checks of events against a model, and the memory of recent ones. */
+#include "daemon/core/event_check.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "daemon/core/pipeline.h"
+
+/* Whether a symmetric positive definite matrix stands in cov[dim][dim]: Cholesky goes through. */
+static bool is_covariance(const double *cov, size_t dim)
+{
+    double lower[TRAJ_DIM_MAX][TRAJ_DIM_MAX];
+    for (size_t i = 0; i < dim; i++) {
+        for (size_t j = 0; j <= i; j++) {
+            double a = cov[i * dim + j];
+            double b = cov[j * dim + i];
+            if (!isfinite(a) || !(fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b))))
+                return false;
+            double sum = a;
+            for (size_t k = 0; k < j; k++)
+                sum -= lower[i][k] * lower[j][k];
+            if (i != j)
+                lower[i][j] = sum / lower[j][j];
+            else if (sum > 0)
+                lower[i][i] = sqrt(sum);
+            else
+                return false;
+        }
+    }
+    return true;
+}
+
+static enum traj_refusal check_prior(const struct traj_event *event, size_t targets)
+{
+    if (event->count != targets || targets == 0)
+        return TRAJ_REFUSED_UNITS;
+    double sum = 0;
+    for (size_t m = 0; m < targets; m++) {
+        if (!(event->value[m] >= 0))
+            return TRAJ_REFUSED_FIELD;
+        sum += event->value[m];
+    }
+    return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+}
+
+static enum traj_refusal check_gaze(const struct traj_event *event, size_t dim)
+{
+    if (event->dim != dim || event->count != dim + dim * dim)
+        return TRAJ_REFUSED_UNITS;
+    for (size_t d = 0; d < dim; d++) {
+        if (!isfinite(event->value[d]))
+            return TRAJ_REFUSED_FIELD;
+    }
+    return is_covariance(event->value + dim, dim) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+}
+
+enum traj_refusal traj_event_check(const struct traj_event *event, const struct traj_dims *dims)
+{
+    if ((int)event->kind < 0 || event->kind >= TRAJ_EVENT_KINDS)
+        return TRAJ_REFUSED_TYPE;
+    if (event->kind == TRAJ_EVENT_SESSION)
+        return TRAJ_ACCEPTED;
+    if (!(event->t >= -TRAJ_TIME_MAX && event->t <= TRAJ_TIME_MAX))
+        return TRAJ_REFUSED_FIELD;
+    if (event->count > TRAJ_EVENT_VALUES_MAX)
+        return TRAJ_REFUSED_SIZE;
+    if (event->kind == TRAJ_EVENT_TARGET_PRIOR)
+        return check_prior(event, dims->targets);
+    if (event->kind == TRAJ_EVENT_GAZE)
+        return check_gaze(event, dims->position);
+    return TRAJ_ACCEPTED;
+}
+
+bool traj_event_acts(enum traj_event_kind kind)
+{
+    return kind == TRAJ_EVENT_TRIAL_START || kind == TRAJ_EVENT_GO ||
+           kind == TRAJ_EVENT_TRIAL_STOP || kind == TRAJ_EVENT_TARGET_PRIOR ||
+           kind == TRAJ_EVENT_GAZE;
+}
+
+/* FNV-1a over the bytes of what an event says. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+struct traj_event_print traj_event_print_of(const struct traj_event *event)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    hash = hash_bytes(hash, &event->count, sizeof event->count);
+    hash = hash_bytes(hash, event->value, event->count * sizeof event->value[0]);
+    if (event->kind == TRAJ_EVENT_ESTIMATE)
+        hash = hash_bytes(hash, &event->of, sizeof event->of);
+    if (event->kind == TRAJ_EVENT_TARGETS)
+        hash = hash_bytes(hash, event->text, strnlen(event->text, sizeof event->text));
+    return (struct traj_event_print){.kind = event->kind, .t = event->t, .hash = hash};
+}
+
+bool traj_event_known(const struct traj_event_memory *memory, const struct traj_event_print *print)
+{
+    size_t count = memory->count < TRAJ_EVENT_MEMORY ? memory->count : TRAJ_EVENT_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct traj_event_print *other = &memory->print[i];
+        if (other->kind == print->kind && other->t == print->t && other->hash == print->hash)
+            return true;
+    }
+    return false;
+}
+
+void traj_event_remember(struct traj_event_memory *memory, const struct traj_event_print *print)
+{
+    memory->print[memory->count++ % TRAJ_EVENT_MEMORY] = *print;
+}
