@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajd: builds everything in the order of dependence, runs it, takes it down in reverse. */
 #include <gsl/gsl_errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-#include <zmq.h>
 
-#include "daemon/io/clock.h"
 #include "daemon/io/decode_loop.h"
 #include "daemon/io/housekeeping.h"
 #include "daemon/io/link.h"
@@ -17,6 +11,7 @@
 #include "daemon/io/notify.h"
 #include "daemon/io/options.h"
 #include "daemon/io/service.h"
+#include "daemon/io/signals.h"
 #include "traj/version.h"
 
 /* Everything that runs; zero until it is made. */
@@ -28,27 +23,6 @@ struct parts {
     struct traj_decode_loop *loop;
     struct traj_housekeeping *housekeeping;
 };
-
-/*
- * Signals arrive through a descriptor in the decode thread, so they are blocked before any thread
- * is made; a closed pipe on stderr must not end the daemon.
- */
-static int open_signals(struct traj_error *error)
-{
-    sigset_t mask;
-    int fd;
-
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, SIGTERM);
-    (void)sigaddset(&mask, SIGINT);
-    (void)sigaddset(&mask, SIGHUP);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0) {
-        return traj_error_set(error, "cannot block signals");
-    }
-    fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : traj_error_set(error, "cannot receive signals");
-}
 
 static int load_model(struct parts *parts, struct traj_error *error)
 {
@@ -73,13 +47,13 @@ static int build(struct parts *parts, struct traj_error *error)
     if (load_model(parts, error) != 0) {
         return -1;
     }
-    parts->signal_fd = open_signals(error);
+    parts->signal_fd = traj_signals_open(error);
     if (parts->signal_fd < 0) {
         return -1;
     }
-    parts->context = zmq_ctx_new();
+    parts->context = traj_link_context(error);
     if (parts->context == NULL) {
-        return traj_error_set(error, "no zmq context: %s", zmq_strerror(zmq_errno()));
+        return -1;
     }
     if (traj_link_open(&parts->link, parts->context, &service->config, error) != 0) {
         return -1;
@@ -126,12 +100,8 @@ static void take_down(struct parts *parts)
     traj_decode_loop_close(&parts->loop);
     traj_exchange_close(&parts->service.exchange);
     traj_link_close(&parts->link);
-    if (parts->context != NULL) {
-        (void)zmq_ctx_term(parts->context);
-    }
-    if (parts->signal_fd >= 0) {
-        (void)close(parts->signal_fd);
-    }
+    traj_link_context_end(parts->context);
+    traj_signals_close(parts->signal_fd);
     traj_models_close(&parts->service.models);
 }
 

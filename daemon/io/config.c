@@ -35,9 +35,7 @@ void traj_config_default(struct traj_config *config)
     config->log_level = TRAJ_LOG_INFO;
 }
 
-/*
- * --- one kind of value each ---------------------------------------------------------------------
- */
+/* --- one kind of value each ------------------------------------------------------------------ */
 
 static int read_integer(const struct reading *reading, const char *field, const json_t *value,
                         json_int_t low, json_int_t high, int *out)
@@ -103,9 +101,7 @@ static int read_endpoint(const struct reading *reading, const char *field, const
     return 0;
 }
 
-/*
- * --- one function a key -------------------------------------------------------------------------
- */
+/* --- one function a key ---------------------------------------------------------------------- */
 
 static int read_model(const struct reading *reading, const json_t *value)
 {
@@ -283,9 +279,7 @@ static int read_field(const struct reading *reading, const char *key, const json
     return refuse(reading, key, "is not a setting");
 }
 
-/*
- * --- whole configurations -----------------------------------------------------------------------
- */
+/* --- whole configurations -------------------------------------------------------------------- */
 
 /* Lays a parsed document over the configuration and gives it back to jansson. */
 static int read_document(const struct reading *reading, json_t *document,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/io/status.h"
+#include "daemon/io/control_status.h"
 #include "proto/event.h"
 #include "traj/version.h"
 
@@ -37,9 +37,7 @@ static int call(struct request *request, const struct traj_command *command,
     return reply_frame(request, answer);
 }
 
-/*
- * --- events -------------------------------------------------------------------------------------
- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 /* Hands an event to the pipeline; now = without a time of its own. */
 static int send_event(struct request *request, const struct traj_event *event, bool now)
@@ -150,9 +148,7 @@ static int do_prior(struct request *request)
     return rc;
 }
 
-/*
- * --- commands to the decode thread --------------------------------------------------------------
- */
+/* --- commands to the decode thread ----------------------------------------------------------- */
 
 static int do_ping(struct request *request)
 {
@@ -175,7 +171,7 @@ static int do_status(struct request *request)
     if (traj_exchange_call(request->service->exchange, &command, &answer) != 0) {
         return traj_error_set(&request->error, "the daemon is ending");
     }
-    request->reply = traj_status_json(request->service, request->now);
+    request->reply = traj_service_status(request->service, request->now);
     return 0;
 }
 
@@ -207,9 +203,7 @@ static int do_shutdown(struct request *request)
     return call(request, &command, &answer);
 }
 
-/*
- * --- models -------------------------------------------------------------------------------------
- */
+/* --- models ---------------------------------------------------------------------------------- */
 
 static int load_model(struct request *request, const char *path)
 {
@@ -238,7 +232,7 @@ static int tell_model(struct request *request, const char *how)
 
     traj_log(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how, current->path,
              current->model->about.digest);
-    (void)json_object_set_new(request->reply, "model", traj_status_model(current));
+    (void)json_object_set_new(request->reply, "model", traj_service_model(current));
     return 0;
 }
 
@@ -246,7 +240,7 @@ static int show_model(struct request *request)
 {
     const struct traj_models *models = &request->service->models;
     const struct traj_model *model = models->current->model;
-    json_t *shown = traj_status_model(models->current);
+    json_t *shown = traj_service_model(models->current);
     json_t *targets = json_array();
     json_t *training = NULL;
 
@@ -259,7 +253,7 @@ static int show_model(struct request *request)
     (void)json_object_set_new(shown, "target_id", targets);
     (void)json_object_set_new(shown, "training", training != NULL ? training : json_null());
     request->reply =
-        json_pack("{s:o, s:o}", "model", shown, "former", traj_status_model(models->former));
+        json_pack("{s:o, s:o}", "model", shown, "former", traj_service_model(models->former));
     return 0;
 }
 
@@ -292,9 +286,7 @@ static int do_model(struct request *request)
     return tell_model(request, "rolled back");
 }
 
-/*
- * --- dispatch -----------------------------------------------------------------------------------
- */
+/* --- dispatch -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -393,5 +385,14 @@ char *traj_control_answer(struct traj_service *service, const char *request, siz
     json_decref(ok);
     json_decref(self.reply);
     json_decref(self.body);
+    return text;
+}
+
+char *traj_control_status(struct traj_service *service, double now)
+{
+    json_t *status = traj_service_status(service, now);
+    char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
+
+    json_decref(status);
     return text;
 }

@@ -30,4 +30,7 @@
 char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
                           double now);
 
+/* What topic `status` says at time now (s): JSON text to be freed by free(), or NULL. */
+char *traj_control_status(struct traj_service *service, double now);
+
 #endif

@@ -4,14 +4,12 @@
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "daemon/io/clock.h"
 #include "daemon/io/inbox.h"
+#include "daemon/io/signals.h"
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
@@ -49,9 +47,7 @@ struct traj_decode_loop {
     uint64_t silences; /* stale messages since then */
 };
 
-/*
- * --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory ---------------------------------------------------------------------------------- */
 
 static int open_buffers(struct traj_decode_loop *loop)
 {
@@ -133,9 +129,7 @@ void traj_decode_loop_close(struct traj_decode_loop **loop)
     *loop = NULL;
 }
 
-/*
- * --- what others are told -----------------------------------------------------------------------
- */
+/* --- what others are told -------------------------------------------------------------------- */
 
 static void publish_state(struct traj_decode_loop *loop)
 {
@@ -160,9 +154,7 @@ static void note(struct traj_decode_loop *loop, enum traj_note_kind kind, enum t
     }
 }
 
-/*
- * --- commands -----------------------------------------------------------------------------------
- */
+/* --- commands -------------------------------------------------------------------------------- */
 
 /*
  * An event that a person sent without a time happens now: at the last decoded frame, before the
@@ -242,9 +234,7 @@ static void serve_commands(struct traj_decode_loop *loop)
     }
 }
 
-/*
- * --- frames and events --------------------------------------------------------------------------
- */
+/* --- frames and events ----------------------------------------------------------------------- */
 
 static void take_event(struct traj_decode_loop *loop, const void *body, size_t size)
 {
@@ -399,9 +389,7 @@ static bool work_off(struct traj_decode_loop *loop)
     return true;
 }
 
-/*
- * --- deadlines and signals ----------------------------------------------------------------------
- */
+/* --- deadlines and signals ------------------------------------------------------------------- */
 
 /* When the next stale message is due; infinity if none will be. */
 static double stale_deadline(const struct traj_decode_loop *loop)
@@ -434,10 +422,10 @@ static void say_stale(struct traj_decode_loop *loop, double now)
 
 static void read_signals(struct traj_decode_loop *loop)
 {
-    struct signalfd_siginfo info;
+    enum traj_signal signal;
 
-    while (read(loop->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP) {
+    while ((signal = traj_signals_next(loop->signal_fd)) != TRAJ_SIGNAL_NONE) {
+        if (signal == TRAJ_SIGNAL_RELOAD) {
             note(loop, TRAJ_NOTE_RELOAD, TRAJ_ACCEPTED, NULL);
         } else {
             loop->stop = true;

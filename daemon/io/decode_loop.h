@@ -17,8 +17,8 @@
 struct traj_decode_loop;
 
 /*
- * All is borrowed but config, which is copied.  signal_fd is a signalfd of SIGTERM, SIGINT and
- * SIGHUP (the first two end the loop), or -1.  NULL with a sentence.
+ * All is borrowed but config, which is copied.  signal_fd comes from traj_signals_open,
+ * or is -1.  NULL with a sentence.
  */
 struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
                                                struct traj_exchange *exchange,

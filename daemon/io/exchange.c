@@ -171,9 +171,7 @@ void traj_exchange_state(struct traj_exchange *exchange, struct traj_state *stat
     }
 }
 
-/*
- * --- decode side --------------------------------------------------------------------------------
- */
+/* --- decode side ----------------------------------------------------------------------------- */
 
 int traj_exchange_command_fd(const struct traj_exchange *exchange)
 {

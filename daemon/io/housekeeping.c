@@ -2,7 +2,6 @@
 /* The housekeeping thread; see housekeeping.h. */
 #include "daemon/io/housekeeping.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include "daemon/io/clock.h"
 #include "daemon/io/control.h"
 #include "daemon/io/link.h"
-#include "daemon/io/status.h"
 
 /* A request longer than this is no request. */
 #define REQUEST_MAX (256 * 1024)
@@ -35,9 +33,7 @@ struct traj_housekeeping {
     double next_status; /* s; infinity = never */
 };
 
-/*
- * --- the control socket -------------------------------------------------------------------------
- */
+/* --- the control socket ---------------------------------------------------------------------- */
 
 static int open_control(struct traj_housekeeping *self, void *context, struct traj_error *error)
 {
@@ -141,9 +137,7 @@ static void answer_requests(struct traj_housekeeping *self, double now)
     }
 }
 
-/*
- * --- configuration and model again, after SIGHUP ------------------------------------------------
- */
+/* --- configuration and model again, after SIGHUP --------------------------------------------- */
 
 /* Says which changes only a restart brings. */
 static void warn_of_restart(struct traj_service *service, const struct traj_config *next)
@@ -213,9 +207,7 @@ static void handle_reload(struct traj_housekeeping *self)
     self->next_status = service->config.status_ms > 0 ? traj_clock_now() : (double)INFINITY;
 }
 
-/*
- * --- notes from the decode thread ---------------------------------------------------------------
- */
+/* --- notes from the decode thread ------------------------------------------------------------ */
 
 static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const char *what,
                         const struct traj_note *note, double now)
@@ -259,22 +251,18 @@ static void read_notes(struct traj_housekeeping *self, double now)
     }
 }
 
-/*
- * --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------ */
 
 static void publish_status(struct traj_housekeeping *self, double now)
 {
     struct traj_service *service = self->service;
-    json_t *status;
     char *text;
 
     if (service->config.status_ms == 0 || now < self->next_status) {
         return;
     }
     self->next_status = now + 1e-3 * service->config.status_ms;
-    status = traj_status_json(service, now);
-    text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
+    text = traj_control_status(service, now);
     if (text != NULL) {
         struct traj_command command = {
             .kind = TRAJ_COMMAND_PUBLISH, .topic = "status", .body = text, .size = strlen(text)};
@@ -283,7 +271,6 @@ static void publish_status(struct traj_housekeeping *self, double now)
         (void)traj_exchange_call(service->exchange, &command, &answer);
     }
     free(text);
-    json_decref(status);
 }
 
 static long wait_ms(const struct traj_housekeeping *self, double now)

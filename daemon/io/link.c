@@ -16,6 +16,25 @@
  */
 #define SUBSCRIPTIONS_AT_ONCE 64
 
+void *traj_link_context(struct traj_error *error)
+{
+    void *context = zmq_ctx_new();
+
+    if (context == NULL) {
+        (void)traj_error_set(error, "no zmq context: %s", zmq_strerror(zmq_errno()));
+    }
+    return context;
+}
+
+void traj_link_context_end(void *context)
+{
+    if (context == NULL) {
+        return;
+    }
+    while (zmq_ctx_term(context) != 0 && zmq_errno() == EINTR) {
+    }
+}
+
 static int set_option(const char *field, void *socket, int option, int value,
                       struct traj_error *error)
 {

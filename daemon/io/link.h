@@ -34,6 +34,11 @@ struct traj_link {
     uint64_t subscribers; /* subscriptions that let intents through */
 };
 
+/* The zmq context of the whole daemon; NULL with a sentence. */
+void *traj_link_context(struct traj_error *error);
+/* Ends the context; waits for what lingers.  Every socket has been closed before. */
+void traj_link_context_end(void *context);
+
 /* Makes, sets up and attaches both sockets; 0, or -1 with a sentence, and then nothing is open. */
 int traj_link_open(struct traj_link *link, void *context, const struct traj_config *config,
                    struct traj_error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The daemon's state as JSON; see status.h. */
-#include "daemon/io/status.h"
+/* The daemon's state as JSON; see control_status.h. */
+#include "daemon/io/control_status.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 /* The rate is measured over at least so long, s, so that two requests in a row do not spoil it. */
 #define RATE_PERIOD_S 0.5
 
-json_t *traj_status_number(double value)
+/* A number, or null where it is not finite: JSON has no word for those. */
+static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
 }
@@ -26,7 +27,7 @@ static json_t *digest(const struct traj_loaded *loaded)
     return loaded != NULL ? json_string(loaded->model->about.digest) : json_null();
 }
 
-json_t *traj_status_model(const struct traj_loaded *loaded)
+json_t *traj_service_model(const struct traj_loaded *loaded)
 {
     const struct traj_model *model;
 
@@ -41,7 +42,7 @@ json_t *traj_status_model(const struct traj_loaded *loaded)
                      "features", count(model->dims.features), "targets", count(model->dims.targets),
                      "components", count(model->dims.components), "dim",
                      count(model->dims.position), "state", count(model->dims.state), "bin_width",
-                     traj_status_number(model->bin_width), "plan", model->plan.end > 0.0);
+                     number(model->bin_width), "plan", model->plan.end > 0.0);
 }
 
 static json_t *refusals(const uint64_t *counter)
@@ -74,8 +75,9 @@ static json_t *events_json(const struct traj_counters *counters)
         (void)json_object_set_new(accepted, traj_event_name((enum traj_event_kind)kind),
                                   count(counters->event[kind]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o}", "received", count(counters->events), "accepted",
-                     accepted, "late", count(counters->events_late), "refused",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "received", count(counters->events), "accepted",
+                     accepted, "late", count(counters->events_late), "duplicate",
+                     count(counters->events_duplicate), "refused",
                      refusals(counters->events_refused));
 }
 
@@ -95,7 +97,7 @@ static json_t *latency_json(const struct traj_histogram *latency)
                      milliseconds(latency->max));
 }
 
-void traj_status_rate(struct traj_service *service, const struct traj_state *state, double now)
+static void update_rate(struct traj_service *service, const struct traj_state *state, double now)
 {
     double period = now - service->rate.since;
 
@@ -110,11 +112,11 @@ void traj_status_rate(struct traj_service *service, const struct traj_state *sta
 static json_t *threads_json(const struct traj_service *service)
 {
     return json_pack("{s:{s:o}, s:{s:o}}", "decode", "cpu_s",
-                     traj_status_number(traj_clock_thread(service->decode_thread)), "housekeeping",
-                     "cpu_s", traj_status_number(traj_clock_thread(service->housekeeping_thread)));
+                     number(traj_clock_thread(service->decode_thread)), "housekeeping", "cpu_s",
+                     number(traj_clock_thread(service->housekeeping_thread)));
 }
 
-json_t *traj_status_json(struct traj_service *service, double now)
+json_t *traj_service_status(struct traj_service *service, double now)
 {
     struct traj_state *state = malloc(sizeof *state);
     json_t *status;
@@ -123,16 +125,15 @@ json_t *traj_status_json(struct traj_service *service, double now)
         return NULL;
     }
     traj_exchange_state(service->exchange, state);
-    traj_status_rate(service, state, now);
+    update_rate(service, state, now);
     status = json_pack(
         "{s:i, s:s, s:s, s:f, s:b, s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:o, s:o, s:f}", "v", 1,
         "type", "status", "version", TRAJ_VERSION, "uptime", now - service->started, "paused",
         (int)state->paused, "publish", service->config.newest ? "newest" : "all", "model",
-        traj_status_model(service->models.current), "former", digest(service->models.former),
+        traj_service_model(service->models.current), "former", digest(service->models.former),
         "endpoints", "frames", service->frames, "intents", service->intents, "control",
-        service->control, "t", traj_status_number(state->t), "frames",
-        frames_json(&state->counters), "events", events_json(&state->counters), "rate",
-        service->rate.value);
+        service->control, "t", number(state->t), "frames", frames_json(&state->counters), "events",
+        events_json(&state->counters), "rate", service->rate.value);
     if (status != NULL) {
         (void)json_object_set_new(status, "latency_ms", latency_json(&state->latency));
         (void)json_object_set_new(status, "behind_max", count(state->behind_max));

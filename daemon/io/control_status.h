@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The daemon's state as JSON, for the control request and for the topic of that name. */
+#ifndef TRAJ_IO_CONTROL_STATUS_H
+#define TRAJ_IO_CONTROL_STATUS_H
+
+#include <jansson.h>
+
+#include "daemon/io/service.h"
+
+/* Everything that `status` tells, at time now (s); a new reference, NULL when memory is short. */
+json_t *traj_service_status(struct traj_service *service, double now);
+
+/* What is in a loaded model; null for NULL. */
+json_t *traj_service_model(const struct traj_loaded *loaded);
+
+#endif
