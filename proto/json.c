@@ -255,7 +255,7 @@ bool traj_json_member(struct traj_json *json, char *key, size_t cap)
         return false;
     }
     if (traj_json_unescape(text, length, key, cap) == (size_t)-1) {
-        return field(json, "unknown key");
+        return field(json, "a key that is too long or holds U+0000");
     }
     if (traj_json_peek(json) != ':') {
         return syntax(json, "a colon is missing");
@@ -633,7 +633,7 @@ bool traj_json_members(struct traj_json *json, const char *const *names, size_t 
 void traj_json_write_start(struct traj_json_writer *writer, void *out, size_t cap)
 {
     writer->out = out;
-    writer->cap = cap;
+    writer->cap = out == NULL ? SIZE_MAX : cap;
     writer->length = 0;
     writer->comma = false;
     writer->full = false;
@@ -644,7 +644,7 @@ size_t traj_json_written(struct traj_json_writer *writer)
     if (writer->full) {
         return 0;
     }
-    if (writer->length < writer->cap) {
+    if (writer->out != NULL && writer->length < writer->cap) {
         writer->out[writer->length] = '\0';
     }
     return writer->length;
@@ -659,7 +659,9 @@ static void append(struct traj_json_writer *writer, const char *bytes, size_t co
         writer->full = true;
         return;
     }
-    memcpy(writer->out + writer->length, bytes, count);
+    if (writer->out != NULL) {
+        memcpy(writer->out + writer->length, bytes, count);
+    }
     writer->length += count;
 }
 

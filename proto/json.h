@@ -43,7 +43,7 @@ char traj_json_peek(struct traj_json *json);
 /*
  * Objects:  if (traj_json_object(j)) { while (traj_json_member(j, key, sizeof key)) { read one value } }
  * member unescapes the key into key (NUL-terminated) and stands before its value.  It returns false past the
- * closing brace, or on a mistake; a key that does not fit is refused as FIELD.
+ * closing brace, or on a mistake; a key that does not fit or holds U+0000 is refused as FIELD.
  * Arrays:   if (traj_json_array(j)) { while (traj_json_element(j)) { read one value } }
  */
 bool traj_json_object(struct traj_json *json);
@@ -94,7 +94,8 @@ size_t traj_json_unescape(const char *text, size_t length, char *out, size_t cap
 
 /*
  * Appends to the caller's buffer; commas come by themselves.  What does not fit is left out whole and
- * remembered: traj_json_written then returns 0.  Text that is not UTF-8 gets U+FFFD for each wrong byte, so
+ * remembered: traj_json_written then returns 0.  With out NULL nothing is written and the length is
+ * counted.  Text that is not UTF-8 gets U+FFFD for each wrong byte, so
  * that what is written is always JSON.
  */
 struct traj_json_writer {

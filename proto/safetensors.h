@@ -55,7 +55,11 @@ const struct traj_tensor *traj_tensors_find(const struct traj_tensors *tensors, 
 size_t traj_metadata_text(const struct traj_tensors *tensors, const char *key, char *out,
                           size_t cap);
 
-/* Bytes of the file image, and the image itself (entry[].text is plain text here and is escaped). */
+/*
+ * Bytes of the file image, and the image itself (entry[].text is plain UTF-8 here and is escaped).  Arrays
+ * follow one another in the order of the struct; the first begins at a multiple of 8.  0 if a tensor's
+ * bytes are not what dtype and shape say, a size overflows, or cap is too small.
+ */
 size_t traj_tensors_size(const struct traj_tensors *tensors);
 size_t traj_tensors_write(const struct traj_tensors *tensors, void *out, size_t cap);
 
