@@ -20,7 +20,8 @@
 #include "daemon/core/publish.h"
 #include "daemon/core/queue.h"
 
-#define GAP_RESET_MAX 60.0 /* s; bounds the prediction steps of one frame */
+#define GAP_RESET_MAX 60.0 /* s */
+#define STEPS_MAX 100000.0  /* bounds the work of one frame, whatever a model's bin width is */
 
 struct traj_pipeline {
     struct traj_decoder *decoder;
@@ -118,17 +119,21 @@ static bool is_due(double event, double frame)
     return frame - event > TRAJ_TIME_GRACE;
 }
 
-/* The number of training bins in a span of time, rounded, at least 1. */
+/* The number of training bins in a span of time, rounded, 1..STEPS_MAX. */
 static size_t steps_over(double span, double bin_width)
 {
     double steps = span / bin_width + 0.5;
+    if (!(steps < STEPS_MAX))
+        return (size_t)STEPS_MAX;
     return steps >= 2 ? (size_t)steps : 1;
 }
 
-/* The number of training bins that end within a span of time; 0 for a span that is not positive. */
+/* The number of training bins that end within a span of time, 0..STEPS_MAX; 0 if it is negative. */
 static size_t bins_within(double span, double bin_width)
 {
     double bins = (span + TRAJ_TIME_GRACE) / bin_width;
+    if (!(bins < STEPS_MAX))
+        return (size_t)STEPS_MAX;
     return bins >= 1 ? (size_t)bins : 0;
 }
 
@@ -310,31 +315,60 @@ static double first_instant(const struct traj_pipeline *pipeline, double t)
     return t - pipeline->model->bin_width;
 }
 
+/* One step of the estimator over bins of which nothing was observed; returns its flags. */
+static unsigned step_unobserved(struct traj_pipeline *pipeline, size_t bins)
+{
+    struct traj_observation nothing = {.dt = pipeline->model->bin_width, .steps = bins};
+    struct traj_estimate ignored;
+    if (traj_decoder_step(pipeline->decoder, &nothing, &ignored) != TRAJ_OK)
+        return 0;
+    return ignored.flags;
+}
+
+/*
+ * Predicts over so many unobserved bins.  After a start or go (*first) the estimator takes its next
+ * step for the first bin, however long it is, so that this bin is passed by itself.
+ */
+static unsigned pass_over(struct traj_pipeline *pipeline, size_t bins, bool *first)
+{
+    unsigned flags = 0;
+    if (*first && bins > 1) {
+        flags |= step_unobserved(pipeline, 1);
+        bins--;
+    }
+    if (bins > 0) {
+        flags |= step_unobserved(pipeline, bins);
+        *first = false;
+    }
+    return flags;
+}
+
 /*
  * Applies the events that are due, each after the training bins that ended before it.  *steps, the
- * bins from `at` to the frame, is lowered by those already passed; at least one is left.  Returns
- * the estimator's flags on the way.
+ * bins from `at` to the frame, is lowered by those already passed; at least one, the frame's own,
+ * is left.  Returns the estimator's flags on the way.
  */
 static unsigned apply_due(struct traj_pipeline *pipeline, double at, double t, size_t *steps)
 {
     const double bin_width = pipeline->model->bin_width;
-    struct traj_observation unobserved = {.dt = bin_width};
-    struct traj_estimate ignored;
-    unsigned flags = 0;
     const struct traj_pending *event;
+    unsigned flags = 0;
+    bool first = false;
     while ((event = traj_queue_at(&pipeline->queue, 0)) != NULL && is_due(event->t, t)) {
         size_t bins = bins_within(event->t - at, bin_width);
         if (bins >= *steps)
             bins = *steps - 1;
-        if (bins > 0) {
-            unobserved.steps = bins;
-            if (traj_decoder_step(pipeline->decoder, &unobserved, &ignored) == TRAJ_OK)
-                flags |= ignored.flags;
-            *steps -= bins;
-            at += (double)bins * bin_width;
-        }
+        flags |= pass_over(pipeline, bins, &first);
+        *steps -= bins;
+        at += (double)bins * bin_width;
+        if (event->kind == TRAJ_EVENT_TRIAL_START || event->kind == TRAJ_EVENT_GO)
+            first = true;
         apply(pipeline, event);
         traj_queue_drop(&pipeline->queue);
+    }
+    if (first && *steps > 1) {
+        flags |= pass_over(pipeline, 1, &first);
+        *steps -= 1;
     }
     return flags;
 }
