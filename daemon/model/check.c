@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Whether a model's numbers make sense, and the words for what is wrong. */
+#include "daemon/model/linalg.h"
+#include "traj/decoder.h"
+
+#include <math.h>
+
+/* Parts of R up to this size are tried for definiteness here; larger ones when a decoder is made. */
+#define NOISE_TRIED 64u
+
+/* An asymmetry below this part of the diagonal is rounding. */
+#define ASYMMETRY 1e-9
+
+struct complaint {
+    const char *what;
+    size_t index;
+};
+
+const char *traj_status_text(enum traj_status status)
+{
+    switch (status) {
+    case TRAJ_OK:
+        return "all is well";
+    case TRAJ_E_DIMS:
+        return "a size is 0, too large, or disagrees with another";
+    case TRAJ_E_MEMORY:
+        return "the block of memory is too small";
+    case TRAJ_E_NONFINITE:
+        return "a number is NaN or infinite";
+    case TRAJ_E_NOT_PD:
+        return "a covariance is not symmetric positive definite";
+    case TRAJ_E_RANGE:
+        return "a number lies outside its range";
+    }
+    return "an unknown status";
+}
+
+static enum traj_status complain(struct complaint *complaint, enum traj_status status,
+                                 const char *what, size_t index)
+{
+    complaint->what = what;
+    complaint->index = index;
+    return status;
+}
+
+/* rows x columns numbers; the complaint's index is the row. */
+static enum traj_status finite(struct complaint *complaint, const char *what, const double *x,
+                               size_t rows, size_t columns)
+{
+    if (!x && rows > 0)
+        return complain(complaint, TRAJ_E_DIMS, what, 0);
+    for (size_t i = 0; i < rows; i++)
+        if (!traj_all_finite(columns, x + i * columns))
+            return complain(complaint, TRAJ_E_NONFINITE, what, i);
+    return TRAJ_OK;
+}
+
+static bool symmetric(const double *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(a[i * n + i] > 0.0))
+            return false;
+        for (size_t j = 0; j < i; j++) {
+            const double scale = sqrt(a[i * n + i]) * sqrt(a[j * n + j]);
+            if (!(fabs(a[i * n + j] - a[j * n + i]) <= ASYMMETRY * scale) ||
+                !(fabs(a[i * n + j]) < scale))
+                return false;
+        }
+    }
+    return true;
+}
+
+static enum traj_status covariances(struct complaint *complaint, const char *what, const double *a,
+                                    size_t count, size_t n)
+{
+    double factor[TRAJ_STATE_MAX * TRAJ_STATE_MAX];
+    const enum traj_status status = finite(complaint, what, a, count, n * n);
+    if (status != TRAJ_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        if (!symmetric(a + i * n * n, n) || !traj_cholesky(n, a + i * n * n, factor))
+            return complain(complaint, TRAJ_E_NOT_PD, what, i);
+    return TRAJ_OK;
+}
+
+static enum traj_status check_dims(struct complaint *complaint, const struct traj_dims *dims)
+{
+    const size_t d = dims->position;
+    const char *what = NULL;
+    if (d < 1 || d > TRAJ_DIM_MAX)
+        what = "dims.position";
+    else if (dims->state > TRAJ_STATE_MAX || (dims->state != 2 * d && dims->state != 3 * d))
+        what = "dims.state";
+    else if (dims->units > TRAJ_UNITS_MAX || (dims->units == 0 && dims->features == 0))
+        what = "dims.units";
+    else if (dims->features > TRAJ_UNITS_MAX)
+        what = "dims.features";
+    else if (dims->targets > TRAJ_TARGETS_MAX)
+        what = "dims.targets";
+    else if (dims->components < 1 || dims->components > TRAJ_COMPONENTS_MAX)
+        what = "dims.components";
+    else if (dims->lag > TRAJ_LAG_MAX)
+        what = "dims.lag";
+    return what ? complain(complaint, TRAJ_E_DIMS, what, 0) : TRAJ_OK;
+}
+
+static enum traj_status check_tuning(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_dims *dims = &model->dims;
+    const struct traj_tuning *tuning = &model->tuning;
+    enum traj_status status =
+        finite(complaint, "tuning.weight", tuning->weight, dims->units, dims->state);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "tuning.offset", tuning->offset, dims->units, 1);
+    if (status != TRAJ_OK)
+        return status;
+    if (!tuning->lag && dims->units > 0)
+        return complain(complaint, TRAJ_E_DIMS, "tuning.lag", 0);
+    for (size_t n = 0; n < dims->units; n++)
+        if (tuning->lag[n] < 0 || (size_t)tuning->lag[n] > dims->lag)
+            return complain(complaint, TRAJ_E_RANGE, "tuning.lag", n);
+    return TRAJ_OK;
+}
+
+static enum traj_status check_features(struct complaint *complaint, const struct traj_model *model)
+{
+    const size_t count = model->dims.features;
+    const struct traj_feature_map *map = &model->feature;
+    double factor[NOISE_TRIED * NOISE_TRIED];
+    enum traj_status status =
+        finite(complaint, "feature.weight", map->weight, count, model->dims.state);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "feature.offset", map->offset, count, 1);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "feature.noise", map->noise, count, count);
+    if (status != TRAJ_OK || count == 0)
+        return status;
+    if (!symmetric(map->noise, count) ||
+        (count <= NOISE_TRIED && !traj_cholesky(count, map->noise, factor)))
+        return complain(complaint, TRAJ_E_NOT_PD, "feature.noise", 0);
+    return TRAJ_OK;
+}
+
+static enum traj_status check_dynamics(struct complaint *complaint, const struct traj_model *model)
+{
+    const size_t count = model->dims.components;
+    const size_t state = model->dims.state;
+    const struct traj_dynamics *dynamics = &model->dynamics;
+    enum traj_status status =
+        finite(complaint, "dynamics.transition", dynamics->transition, count, state * state);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "dynamics.drift", dynamics->drift, count, state);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "dynamics.start", dynamics->start, count, state);
+    if (status == TRAJ_OK)
+        status = covariances(complaint, "dynamics.noise", dynamics->noise, count, state);
+    if (status == TRAJ_OK)
+        status = covariances(complaint, "dynamics.start_cov", dynamics->start_cov, count, state);
+    return status;
+}
+
+static enum traj_status check_components(struct complaint *complaint,
+                                         const struct traj_model *model)
+{
+    const size_t count = model->dims.components;
+    const size_t targets = model->dims.targets;
+    enum traj_status status =
+        finite(complaint, "component_prior", model->component_prior, count, 1);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "target_position", model->target_position, targets,
+                        model->dims.position);
+    if (status != TRAJ_OK)
+        return status;
+    if (!model->component_target)
+        return complain(complaint, TRAJ_E_DIMS, "component_target", 0);
+    if (!model->trial_reset)
+        return complain(complaint, TRAJ_E_DIMS, "trial_reset", 0);
+    double sum = 0.0;
+    for (size_t k = 0; k < count; k++) {
+        const int32_t target = model->component_target[k];
+        if (target < -1 || (target >= 0 && (size_t)target >= targets))
+            return complain(complaint, TRAJ_E_RANGE, "component_target", k);
+        if (model->trial_reset[k] > 1)
+            return complain(complaint, TRAJ_E_RANGE, "trial_reset", k);
+        if (!(model->component_prior[k] > 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "component_prior", k);
+        sum += model->component_prior[k];
+    }
+    if (!(fabs(sum - 1.0) <= 1e-6))
+        return complain(complaint, TRAJ_E_RANGE, "component_prior", 0);
+    return TRAJ_OK;
+}
+
+static enum traj_status check_plan(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_plan *plan = &model->plan;
+    const size_t units = model->dims.units;
+    const double longest = 1e9 * model->bin_width;
+    if (!(plan->end >= 0.0 && plan->end <= longest))
+        return complain(complaint, TRAJ_E_RANGE, "plan.end", 0);
+    if (!(plan->begin >= 0.0 && (plan->end == 0.0 || plan->begin < plan->end)))
+        return complain(complaint, TRAJ_E_RANGE, "plan.begin", 0);
+    if (!plan->rate)
+        return TRAJ_OK;
+    if (!(plan->temper > 0.0 && plan->temper <= 1.0))
+        return complain(complaint, TRAJ_E_RANGE, "plan.temper", 0);
+    const enum traj_status status =
+        finite(complaint, "plan.rate", plan->rate, model->dims.targets, units);
+    if (status != TRAJ_OK)
+        return status;
+    for (size_t i = 0; i < model->dims.targets * units; i++)
+        if (!(plan->rate[i] > 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "plan.rate", i / units);
+    return TRAJ_OK;
+}
+
+/* The single numbers, each with its range. */
+static enum traj_status check_numbers(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct {
+        const char *what;
+        double value;
+        double least; /* excluded where `open` */
+        double most;
+        bool open;
+    } numbers[] = {
+        {"bin_width", model->bin_width, 0.0, 1e6, true},
+        {"switch_rate", model->switch_rate, 0.0, 1e12, false},
+        {"evidence_temper", model->evidence_temper, 0.0, 1.0, true},
+        {"calibration.position_scale", model->calibration.position_scale, 0.0, 1e12, true},
+        {"calibration.velocity_scale", model->calibration.velocity_scale, 0.0, 1e12, true},
+        {"calibration.target_power", model->calibration.target_power, 0.0, 1e6, true},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const double value = numbers[i].value;
+        if (!traj_all_finite(1, &value))
+            return complain(complaint, TRAJ_E_NONFINITE, numbers[i].what, 0);
+        if (value < numbers[i].least || value > numbers[i].most ||
+            (numbers[i].open && value == numbers[i].least))
+            return complain(complaint, TRAJ_E_RANGE, numbers[i].what, 0);
+    }
+    return TRAJ_OK;
+}
+
+enum traj_status traj_model_check(const struct traj_model *model, const char **what, size_t *index)
+{
+    struct complaint complaint = {NULL, 0};
+    enum traj_status status = check_dims(&complaint, &model->dims);
+    if (status == TRAJ_OK)
+        status = check_numbers(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_tuning(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_features(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_dynamics(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_components(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_plan(&complaint, model);
+    if (what)
+        *what = complaint.what;
+    if (index)
+        *index = complaint.index;
+    return status;
+}

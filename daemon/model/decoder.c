@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The public face of libtraj: memory, one step, what is published; see traj/decoder.h. */
+#include "daemon/model/elementary.h"
+#include "daemon/model/internal.h"
+#include "daemon/model/linalg.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define NEWTON_STEPS_MAX 1000u
+#define HALVINGS_MAX 1000u
+
+void traj_settings_default(struct traj_settings *settings)
+{
+    settings->newton_steps = 8;
+    settings->halvings = 10;
+    settings->newton_tolerance = 1e-10;
+}
+
+static bool settings_in_range(const struct traj_settings *settings)
+{
+    return settings->newton_steps <= NEWTON_STEPS_MAX && settings->halvings <= HALVINGS_MAX &&
+           settings->newton_tolerance >= 0.0 && settings->newton_tolerance <= DBL_MAX;
+}
+
+static bool dims_in_range(const struct traj_dims *dims)
+{
+    const size_t order = dims->position ? dims->state / dims->position : 0;
+    return dims->position >= 1 && dims->position <= TRAJ_DIM_MAX && dims->state <= TRAJ_STATE_MAX &&
+           (order == 2 || order == 3) && dims->state == order * dims->position &&
+           dims->units <= TRAJ_UNITS_MAX && dims->features <= TRAJ_UNITS_MAX &&
+           dims->units + dims->features >= 1 && dims->targets <= TRAJ_TARGETS_MAX &&
+           dims->components >= 1 && dims->components <= TRAJ_COMPONENTS_MAX &&
+           dims->lag <= TRAJ_LAG_MAX;
+}
+
+/* Where everything lies; returns the bytes used.  With arena->base NULL it only counts. */
+static size_t lay_out(struct traj_decoder *decoder, struct traj_arena *arena,
+                      const struct traj_dims *dims)
+{
+    const size_t dim = dims->position;
+    traj_history_lay_out(&decoder->history, arena, dims);
+    traj_observed_lay_out(&decoder->observed, arena, dims);
+    traj_target_belief_lay_out(&decoder->belief, arena, dims);
+    traj_mixture_lay_out(&decoder->mixture, arena, dims);
+    decoder->position = traj_arena_take(arena, dim, sizeof(double));
+    decoder->position_cov = traj_arena_take(arena, dim * dim, sizeof(double));
+    decoder->velocity = traj_arena_take(arena, dim, sizeof(double));
+    decoder->velocity_cov = traj_arena_take(arena, dim * dim, sizeof(double));
+    decoder->target_prob = traj_arena_take(arena, dims->targets, sizeof(double));
+    decoder->change = traj_arena_take(arena, dims->targets, sizeof(double));
+    return arena->used;
+}
+
+/* Bytes from an aligned beginning. */
+static size_t aligned_size(const struct traj_dims *dims)
+{
+    struct traj_decoder counted;
+    struct traj_arena arena = {NULL, 0};
+    traj_arena_take(&arena, 1, sizeof(struct traj_decoder));
+    return lay_out(&counted, &arena, dims);
+}
+
+size_t traj_decoder_size(const struct traj_dims *dims)
+{
+    return dims_in_range(dims) ? aligned_size(dims) + TRAJ_ALIGNMENT - 1 : 0;
+}
+
+enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_model *model,
+                                   const struct traj_settings *settings,
+                                   struct traj_decoder **decoder)
+{
+    struct traj_settings chosen;
+    traj_settings_default(&chosen);
+    if (settings)
+        chosen = *settings;
+    if (!settings_in_range(&chosen))
+        return TRAJ_E_RANGE;
+    const enum traj_status checked = traj_model_check(model, NULL, NULL);
+    if (checked != TRAJ_OK)
+        return checked;
+    const size_t slack = (size_t)(-(uintptr_t)memory % TRAJ_ALIGNMENT);
+    const size_t needed = aligned_size(&model->dims);
+    if (!memory || size < slack || size - slack < needed)
+        return TRAJ_E_MEMORY;
+    struct traj_arena arena = {(unsigned char *)memory + slack, 0};
+    memset(arena.base, 0, needed);
+    struct traj_decoder *made = traj_arena_take(&arena, 1, sizeof *made);
+    lay_out(made, &arena, &model->dims);
+    made->model = model;
+    made->settings = chosen;
+    made->trial.marks = true;
+    const enum traj_status observed = traj_observed_init(&made->observed, model);
+    if (observed != TRAJ_OK)
+        return observed;
+    traj_target_belief_init(&made->belief, model);
+    traj_mixture_init(&made->mixture, model, &made->settings, &made->belief);
+    traj_decoder_reset(made);
+    *decoder = made;
+    return TRAJ_OK;
+}
+
+const struct traj_model *traj_decoder_model(const struct traj_decoder *decoder)
+{
+    return decoder->model;
+}
+
+void traj_decoder_reset(struct traj_decoder *decoder)
+{
+    decoder->trial.phase = TRAJ_PHASE_NONE;
+    decoder->trial.elapsed = 0;
+    traj_history_clear(&decoder->history);
+    traj_target_belief_clear(&decoder->belief);
+    traj_mixture_reset(&decoder->mixture, !decoder->trial.marks);
+}
+
+void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
+{
+    if (marks == decoder->trial.marks)
+        return;
+    decoder->trial.marks = marks;
+    if (decoder->trial.phase == TRAJ_PHASE_NONE)
+        traj_mixture_restarting(&decoder->mixture, !marks);
+}
+
+/* Moves the weights along with a belief that has changed; `change` holds what was believed. */
+static void follow_belief(struct traj_decoder *decoder)
+{
+    if (decoder->trial.phase == TRAJ_PHASE_PLAN) {
+        traj_mixture_prior_weights(&decoder->mixture);
+        return;
+    }
+    for (size_t m = 0; m < decoder->model->dims.targets; m++)
+        decoder->change[m] = decoder->belief.total[m] - decoder->change[m];
+    traj_mixture_reweigh(&decoder->mixture, decoder->change);
+}
+
+static void remember_belief(struct traj_decoder *decoder)
+{
+    for (size_t m = 0; m < decoder->model->dims.targets; m++)
+        decoder->change[m] = decoder->belief.total[m];
+}
+
+enum traj_status traj_decoder_target_prior(struct traj_decoder *decoder, const double *prob)
+{
+    remember_belief(decoder);
+    const enum traj_status status = traj_target_belief_prior(&decoder->belief, prob);
+    if (status == TRAJ_OK)
+        follow_belief(decoder);
+    return status;
+}
+
+enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *position,
+                                   const double *cov)
+{
+    remember_belief(decoder);
+    const enum traj_status status = traj_target_belief_gaze(&decoder->belief, position, cov);
+    if (status == TRAJ_OK)
+        follow_belief(decoder);
+    return status;
+}
+
+/* Copies what an estimate shows, so that calibration never touches the posterior. */
+static void publish(struct traj_decoder *decoder, struct traj_estimate *estimate)
+{
+    struct traj_mixture *mixture = &decoder->mixture;
+    const struct traj_model *model = decoder->model;
+    const size_t dim = model->dims.position;
+    const size_t state = model->dims.state;
+    traj_mixture_moments(mixture);
+    for (size_t i = 0; i < dim; i++) {
+        decoder->position[i] = mixture->mean[i];
+        decoder->velocity[i] = mixture->mean[dim + i];
+        for (size_t j = 0; j < dim; j++) {
+            decoder->position_cov[i * dim + j] = mixture->cov[i * state + j];
+            decoder->velocity_cov[i * dim + j] = mixture->cov[(dim + i) * state + dim + j];
+        }
+    }
+    double free_prob = 0.0;
+    for (size_t m = 0; m < model->dims.targets; m++)
+        decoder->target_prob[m] = 0.0;
+    for (size_t k = 0; k < model->dims.components; k++) {
+        const int32_t target = model->component_target[k];
+        if (target < 0)
+            free_prob += mixture->weight[k];
+        else
+            decoder->target_prob[target] += mixture->weight[k];
+    }
+    estimate->position = decoder->position;
+    estimate->position_cov = decoder->position_cov;
+    estimate->velocity = decoder->velocity;
+    estimate->velocity_cov = decoder->velocity_cov;
+    estimate->target_prob = model->dims.targets ? decoder->target_prob : NULL;
+    estimate->free_prob = free_prob;
+    traj_mixture_course(mixture, &estimate->progress, &estimate->eta);
+}
+
+enum traj_status traj_decoder_step(struct traj_decoder *decoder,
+                                   const struct traj_observation *observation,
+                                   struct traj_estimate *estimate)
+{
+    const struct traj_model *model = decoder->model;
+    struct traj_mixture *mixture = &decoder->mixture;
+    const size_t steps = observation->steps;
+    if (!(observation->dt > 0.0 && observation->dt <= DBL_MAX) || steps == 0)
+        return TRAJ_E_RANGE;
+    const struct traj_trial_frame frame = traj_trial_advance(decoder, steps);
+    const enum traj_phase phase = decoder->trial.phase;
+    const uint16_t *counts = model->dims.units ? observation->counts : NULL;
+    const float *features = model->dims.features ? observation->features : NULL;
+    if (frame.plan)
+        traj_target_belief_plan(&decoder->belief, counts, observation->dt);
+    if (phase == TRAJ_PHASE_PLAN)
+        traj_mixture_prior_weights(mixture);
+    else if (!decoder->trial.marks)
+        traj_mixture_switch(mixture, steps);
+    traj_history_push(&decoder->history, counts, observation->dt, steps, frame.plan);
+    traj_observed_prepare(&decoder->observed, &decoder->history, phase != TRAJ_PHASE_MOVE,
+                          features);
+    bool recovered;
+    estimate->log_evidence =
+        traj_mixture_step(mixture, &decoder->observed, steps, frame.fresh_steps,
+                          phase != TRAJ_PHASE_PLAN, &recovered);
+    estimate->phase = phase;
+    estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
+    publish(decoder, estimate);
+    return TRAJ_OK;
+}
+
+void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *estimate)
+{
+    const struct traj_calibration *calibration = &decoder->model->calibration;
+    const size_t dim = decoder->model->dims.position;
+    const size_t targets = decoder->model->dims.targets;
+    for (size_t i = 0; i < dim * dim; i++) {
+        decoder->position_cov[i] *= calibration->position_scale;
+        decoder->velocity_cov[i] *= calibration->velocity_scale;
+    }
+    double most = estimate->free_prob;
+    for (size_t m = 0; m < targets; m++)
+        most = decoder->target_prob[m] > most ? decoder->target_prob[m] : most;
+    const double power = calibration->target_power;
+    double sum = 0.0;
+    for (size_t m = 0; m < targets; m++) {
+        decoder->target_prob[m] = traj_exp(power * traj_log(decoder->target_prob[m] / most));
+        sum += decoder->target_prob[m];
+    }
+    estimate->free_prob = traj_exp(power * traj_log(estimate->free_prob / most));
+    sum += estimate->free_prob;
+    for (size_t m = 0; m < targets; m++)
+        decoder->target_prob[m] /= sum;
+    estimate->free_prob /= sum;
+}
+
+enum traj_status traj_decoder_component(const struct traj_decoder *decoder, size_t k,
+                                        double *log_weight, double *mean, double *cov)
+{
+    if (k >= decoder->mixture.components)
+        return TRAJ_E_RANGE;
+    const struct traj_mixture_component *one = &decoder->mixture.component[k];
+    *log_weight = decoder->mixture.log_weight[k];
+    one->table->moments(one->self, mean, cov);
+    return TRAJ_OK;
+}

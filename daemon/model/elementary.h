@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Exponential and logarithm of the decode path, written out so that every compiler, at every
+ * optimisation level, gives the same bits: IEEE 754 additions, multiplications and divisions in a
+ * fixed order, no fused multiply-add, no table, no libm.  Rounding to nearest is taken for granted.
+ *
+ * Relative errors (tests/unit/test_elementary.c measures them against long double):
+ *     traj_exp  below 2.3e-16 where the result is normal, half a unit of the last place of the
+ *               subnormals more where it is not
+ *     traj_log  below 2.3e-16, near 1 too
+ */
+#ifndef TRAJ_MODEL_ELEMENTARY_H
+#define TRAJ_MODEL_ELEMENTARY_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* ln 2 in two parts; the first has 21 bits, so that its product with an exponent is exact. */
+#define TRAJ_LN2_HIGH 0x1.62e42p-1
+#define TRAJ_LN2_LOW 0x1.fdf473de6af28p-22
+#define TRAJ_LOG2_E 0x1.71547652b82fep+0
+
+/* Adding it to a number below 2^51 leaves the nearest whole number in the lowest bits. */
+#define TRAJ_ROUNDER 0x1.8p52
+
+/* 2^k, where k stands in the lowest bits of a number to which TRAJ_ROUNDER has been added. */
+static inline double traj_power_of_two(double rounded)
+{
+    uint64_t bits;
+    memcpy(&bits, &rounded, sizeof bits);
+    bits = (bits + 1023u) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+/*
+ * e^x.  0 below -745.2, infinity above 709.8, NaN for NaN.  Without a branch, so that a loop over
+ * it becomes vector code: x = k ln 2 + r with |r| <= ln 2 / 2, the Taylor series of e^r to r^13
+ * (remainder 4e-18), and 2^k in two factors, so that subnormal results are rounded once.
+ */
+static inline double traj_exp(double x)
+{
+    x = x > 710.0 ? 710.0 : x;
+    x = x < -746.0 ? -746.0 : x;
+    const double k = (x * TRAJ_LOG2_E + TRAJ_ROUNDER) - TRAJ_ROUNDER;
+    const double r = (x - k * TRAJ_LN2_HIGH) - k * TRAJ_LN2_LOW;
+    double sum = 1.6059043836821613e-10;
+    sum = sum * r + 2.08767569878681e-09;
+    sum = sum * r + 2.505210838544172e-08;
+    sum = sum * r + 2.755731922398589e-07;
+    sum = sum * r + 2.7557319223985893e-06;
+    sum = sum * r + 2.48015873015873e-05;
+    sum = sum * r + 0.0001984126984126984;
+    sum = sum * r + 0.001388888888888889;
+    sum = sum * r + 0.008333333333333333;
+    sum = sum * r + 0.041666666666666664;
+    sum = sum * r + 0.16666666666666666;
+    sum = sum * r + 0.5;
+    sum = 1.0 + (r + r * r * sum);
+    const double half = k * 0.5 + TRAJ_ROUNDER;
+    const double rest = (k - (half - TRAJ_ROUNDER)) + TRAJ_ROUNDER;
+    return sum * traj_power_of_two(half) * traj_power_of_two(rest);
+}
+
+/* Natural logarithm: -infinity at 0, NaN below 0 and for NaN, infinity at infinity. */
+double traj_log(double x);
+
+/* log(n!), as the Poisson probability of n needs it; relative error below 5e-16. */
+double traj_log_factorial(unsigned n);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The decoder's insides, for the files of this room that make it up. */
+#ifndef TRAJ_MODEL_INTERNAL_H
+#define TRAJ_MODEL_INTERNAL_H
+
+#include "daemon/model/history.h"
+#include "daemon/model/mixture.h"
+#include "daemon/model/observe.h"
+#include "daemon/model/target.h"
+
+struct traj_trial {
+    bool marks; /* trial marks will come */
+    enum traj_phase phase;
+    size_t elapsed; /* training bins since the trial's start, 0 = no frame yet */
+};
+
+struct traj_decoder {
+    const struct traj_model *model;
+    struct traj_settings settings;
+    struct traj_history history;
+    struct traj_observed observed;
+    struct traj_target_belief belief;
+    struct traj_mixture mixture;
+    struct traj_trial trial;
+    /* What an estimate points to: */
+    double *position;     /* [D] */
+    double *position_cov; /* [D][D] */
+    double *velocity;     /* [D] */
+    double *velocity_cov; /* [D][D] */
+    double *target_prob;  /* [M] */
+    double *change;       /* [M] scratch: change of a belief */
+};
+
+/* What the trial makes of a frame that comes `steps` bins after the last (trial.c). */
+struct traj_trial_frame {
+    bool plan;          /* the bin belongs to the plan window: its counts speak there alone */
+    size_t fresh_steps; /* bins since the movement's beginning, this one counted */
+};
+struct traj_trial_frame traj_trial_advance(struct traj_decoder *decoder, size_t steps);
+
+#endif
