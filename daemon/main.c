@@ -81,10 +81,10 @@ static int run(struct parts *parts, struct traj_error *error)
     int rc;
 
     service->decode_thread = pthread_self();
-    traj_log(&service->log, TRAJ_LOG_INFO,
-             "ready: model %s (%.12s), frames %s, intents %s, control %s",
-             service->models.current->path, service->models.current->model->about.digest,
-             service->frames, service->intents, service->control);
+    traj_log_write(&service->log, TRAJ_LOG_INFO,
+                   "ready: model %s (%.12s), frames %s, intents %s, control %s",
+                   service->models.current->path, service->models.current->model->about.digest,
+                   service->frames, service->intents, service->control);
     if (traj_housekeeping_start(parts->housekeeping, error) != 0) {
         return -1;
     }

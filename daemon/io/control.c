@@ -230,8 +230,8 @@ static int tell_model(struct request *request, const char *how)
 {
     const struct traj_loaded *current = request->service->models.current;
 
-    traj_log(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how, current->path,
-             current->model->about.digest);
+    traj_log_write(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how,
+                   current->path, current->model->about.digest);
     (void)json_object_set_new(request->reply, "model", traj_service_model(current));
     return 0;
 }

@@ -147,8 +147,9 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
     if (strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
         strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
         now->send_hwm != next->send_hwm || now->message_max != next->message_max) {
-        traj_log(&service->log, TRAJ_LOG_WARNING,
-                 "endpoints, receive_hwm, send_hwm and message_max change at a restart alone");
+        traj_log_write(
+            &service->log, TRAJ_LOG_WARNING,
+            "endpoints, receive_hwm, send_hwm and message_max change at a restart alone");
     }
 }
 
@@ -198,12 +199,12 @@ static void handle_reload(struct traj_housekeeping *self)
     struct traj_error error = {{0}};
 
     if (reload(service, &error) != 0) {
-        traj_log(&service->log, TRAJ_LOG_ERROR,
-                 "reload refused, the running configuration and model go on: %s", error.text);
+        traj_log_write(&service->log, TRAJ_LOG_ERROR,
+                       "reload refused, the running configuration and model go on: %s", error.text);
         return;
     }
-    traj_log(&service->log, TRAJ_LOG_INFO, "reloaded: model %s (%.12s)",
-             service->models.current->path, service->models.current->model->about.digest);
+    traj_log_write(&service->log, TRAJ_LOG_INFO, "reloaded: model %s (%.12s)",
+                   service->models.current->path, service->models.current->model->about.digest);
     self->next_status = service->config.status_ms > 0 ? traj_clock_now() : (double)INFINITY;
 }
 

@@ -50,7 +50,7 @@ write_line(struct traj_log *log, enum traj_log_level level, const char *format, 
     (void)fflush(log->out);
 }
 
-void traj_log(struct traj_log *log, enum traj_log_level level, const char *format, ...)
+void traj_log_write(struct traj_log *log, enum traj_log_level level, const char *format, ...)
 {
     va_list arguments;
 
@@ -66,8 +66,8 @@ static void end_period(struct traj_log *log, enum traj_log_kind kind, double now
         return;
     }
     if (log->limit[kind].suppressed > 0) {
-        traj_log(log, TRAJ_LOG_WARNING, "%" PRIu64 " more %s were not logged one by one",
-                 log->limit[kind].suppressed, kind_names[kind]);
+        traj_log_write(log, TRAJ_LOG_WARNING, "%" PRIu64 " more %s were not logged one by one",
+                       log->limit[kind].suppressed, kind_names[kind]);
     }
     log->limit[kind].since = now;
     log->limit[kind].written = 0;

@@ -40,7 +40,7 @@ struct traj_log {
 void traj_log_init(struct traj_log *log, FILE *out, enum traj_log_level level);
 
 /* One line; control characters of what strangers sent are shown as '?'. */
-void traj_log(struct traj_log *log, enum traj_log_level level, const char *format, ...)
+void traj_log_write(struct traj_log *log, enum traj_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
