@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of a model's arrays, and a model's memory: one block that holds the struct and all. */
+#include "daemon/learn/model_layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/learn/model_file.h"
+
+/* Start of every array, so that wide loads stay inside one cache line. */
+#define ALIGNMENT 64u
+
+const char *traj_dims_check(const struct traj_dims *dims)
+{
+    if (dims->position < 1 || dims->position > TRAJ_DIM_MAX)
+        return "dims.position";
+    if (dims->state > TRAJ_STATE_MAX ||
+        (dims->state != 2 * dims->position && dims->state != 3 * dims->position))
+        return "dims.state";
+    if (dims->units > TRAJ_UNITS_MAX)
+        return "dims.units";
+    if (dims->features > TRAJ_UNITS_MAX)
+        return "dims.features";
+    if (dims->targets > TRAJ_TARGETS_MAX)
+        return "dims.targets";
+    if (dims->components < 1 || dims->components > TRAJ_COMPONENTS_MAX)
+        return "dims.components";
+    if (dims->lag > TRAJ_LAG_MAX)
+        return "dims.lag";
+    return NULL;
+}
+
+size_t traj_dtype_bytes(enum traj_dtype dtype)
+{
+    switch (dtype) {
+    case TRAJ_F64:
+        return 8;
+    case TRAJ_F32:
+    case TRAJ_I32:
+        return 4;
+    case TRAJ_U16:
+        return 2;
+    case TRAJ_U8:
+        return 1;
+    }
+    return 0;
+}
+
+size_t traj_model_field_count(const struct traj_model_field *field)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < field->rank; i++)
+        count *= field->shape[i];
+    return count;
+}
+
+void *traj_model_field_data(const struct traj_model_field *field, const struct traj_model *model)
+{
+    char *place = (char *)(uintptr_t)model + field->offset;
+    if (field->place == TRAJ_PLACE_SCALAR)
+        return place;
+    void *data;
+    memcpy(&data, place, sizeof data);
+    return data;
+}
+
+#define ARRAY(type, member, rank, a, b, c)                                                         \
+    {#member, type, rank, {a, b, c, 1}, TRAJ_PLACE_ARRAY, offsetof(struct traj_model, member)}
+#define SCALAR(member)                                                                             \
+    {#member, TRAJ_F64, 1, {1, 1, 1, 1}, TRAJ_PLACE_SCALAR, offsetof(struct traj_model, member)}
+
+size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
+                         struct traj_model_field *field)
+{
+    size_t d = dims->position, s = dims->state, n = dims->units, f = dims->features;
+    size_t m = dims->targets, k = dims->components;
+    const struct traj_model_field all[] = {
+        SCALAR(bin_width),
+        ARRAY(TRAJ_F64, tuning.weight, 2, n, s, 1),
+        ARRAY(TRAJ_F64, tuning.offset, 1, n, 1, 1),
+        ARRAY(TRAJ_I32, tuning.lag, 1, n, 1, 1),
+        ARRAY(TRAJ_F64, feature.weight, 2, f, s, 1),
+        ARRAY(TRAJ_F64, feature.offset, 1, f, 1, 1),
+        ARRAY(TRAJ_F64, feature.noise, 2, f, f, 1),
+        ARRAY(TRAJ_F64, dynamics.transition, 3, k, s, s),
+        ARRAY(TRAJ_F64, dynamics.drift, 2, k, s, 1),
+        ARRAY(TRAJ_F64, dynamics.noise, 3, k, s, s),
+        ARRAY(TRAJ_F64, dynamics.start, 2, k, s, 1),
+        ARRAY(TRAJ_F64, dynamics.start_cov, 3, k, s, s),
+        ARRAY(TRAJ_I32, component_target, 1, k, 1, 1),
+        ARRAY(TRAJ_F64, component_prior, 1, k, 1, 1),
+        ARRAY(TRAJ_U8, trial_reset, 1, k, 1, 1),
+        ARRAY(TRAJ_F64, target_position, 2, m, d, 1),
+        SCALAR(plan.begin),
+        SCALAR(plan.end),
+        ARRAY(TRAJ_F64, plan.rate, 2, with_plan ? m : 0, n, 1),
+        SCALAR(plan.temper),
+        SCALAR(switch_rate),
+        SCALAR(evidence_temper),
+        SCALAR(calibration.position_scale),
+        SCALAR(calibration.velocity_scale),
+        SCALAR(calibration.target_power),
+    };
+    _Static_assert(sizeof all / sizeof all[0] <= TRAJ_MODEL_FIELDS, "the table has outgrown its caller");
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (traj_model_field_count(&all[i]) > 0)
+            field[count++] = all[i];
+    return count;
+}
+
+/* A block is measured first (base NULL) and then carved by the same calls. */
+struct carver {
+    char *base;
+    size_t used;
+};
+
+static void *carve(struct carver *carver, size_t bytes)
+{
+    carver->used = (carver->used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *place = carver->base ? carver->base + carver->used : NULL;
+    carver->used += bytes;
+    return place;
+}
+
+static void lay_out(struct carver *carver, const struct traj_dims *dims, bool with_plan,
+                    bool with_names, size_t training_size)
+{
+    struct traj_model *model = carve(carver, sizeof *model);
+    struct traj_model_field field[TRAJ_MODEL_FIELDS];
+    size_t count = traj_model_fields(dims, with_plan, field);
+    for (size_t i = 0; i < count; i++) {
+        if (field[i].place == TRAJ_PLACE_SCALAR)
+            continue;
+        size_t values = traj_model_field_count(&field[i]);
+        void *data = carve(carver, values * traj_dtype_bytes(field[i].dtype));
+        if (model)
+            memcpy((char *)model + field[i].offset, &data, sizeof data);
+    }
+    void *target_id = carve(carver, dims->targets * TRAJ_ID_SIZE);
+    void *unit_name = carve(carver, with_names ? dims->units * TRAJ_ID_SIZE : 0);
+    void *training = carve(carver, training_size);
+    if (model) {
+        model->dims = *dims;
+        model->about.target_id = dims->targets > 0 ? target_id : NULL;
+        model->about.unit_name = with_names && dims->units > 0 ? unit_name : NULL;
+        model->about.training = training_size > 0 ? training : NULL;
+    }
+}
+
+struct traj_model *traj_model_make(const struct traj_dims *dims, bool with_plan, bool with_names,
+                                   size_t training_size, struct traj_error *error)
+{
+    const char *wrong = traj_dims_check(dims);
+    if (wrong) {
+        traj_error_set(error, "model: %s is out of range", wrong);
+        return NULL;
+    }
+    struct carver carver = {NULL, 0};
+    lay_out(&carver, dims, with_plan, with_names, training_size);
+    size_t bytes = (carver.used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    carver.base = aligned_alloc(ALIGNMENT, bytes);
+    if (!carver.base) {
+        traj_error_set(error, "model: no memory for %zu bytes", bytes);
+        return NULL;
+    }
+    memset(carver.base, 0, bytes);
+    carver.used = 0;
+    lay_out(&carver, dims, with_plan, with_names, training_size);
+    return (struct traj_model *)(void *)carver.base;
+}
+
+struct traj_model *traj_model_new(const struct traj_dims *dims, int with_plan, int with_names,
+                                  struct traj_error *error)
+{
+    return traj_model_make(dims, with_plan != 0, with_names != 0, 0, error);
+}
+
+void traj_model_free(struct traj_model *model)
+{
+    free(model);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Tells a person what is in a model. */
+#include <math.h>
+#include <string.h>
+
+#include "daemon/learn/model_file.h"
+
+static void show_head(const struct traj_model *model, FILE *out)
+{
+    const struct traj_description *about = &model->about;
+    const struct traj_dims *dims = &model->dims;
+    fprintf(out, "family       %s\n", about->family);
+    fprintf(out, "digest       %s\n", about->digest[0] ? about->digest : "(never saved)");
+    fprintf(out, "subject      %s\n", about->subject[0] ? about->subject : "(not named)");
+    fprintf(out, "length unit  %s\n", about->length_unit);
+    fprintf(out, "position     %zu dimension%s, state of order %zu (%s)\n", dims->position,
+            dims->position == 1 ? "" : "s", dims->state / dims->position,
+            dims->state == 3 * dims->position ? "position, velocity, acceleration"
+                                              : "position, velocity");
+    fprintf(out, "training bin %g s\n", model->bin_width);
+    fprintf(out, "units        %zu%s\n", dims->units, about->unit_name ? ", named" : "");
+    fprintf(out, "features     %zu\n", dims->features);
+}
+
+static void show_lags(const struct traj_model *model, FILE *out)
+{
+    size_t histogram[TRAJ_LAG_MAX + 1] = {0};
+    size_t most = 1;
+    for (size_t n = 0; n < model->dims.units; n++)
+        if (model->tuning.lag[n] >= 0 && model->tuning.lag[n] <= TRAJ_LAG_MAX)
+            histogram[model->tuning.lag[n]]++;
+    for (size_t l = 0; l <= TRAJ_LAG_MAX; l++)
+        most = histogram[l] > most ? histogram[l] : most;
+    fprintf(out, "\nlag of activity before movement\n");
+    for (size_t l = 0; l <= model->dims.lag; l++) {
+        size_t bar = (histogram[l] * 40 + most - 1) / most;
+        fprintf(out, "  %6.3f s %5zu ", (double)l * model->bin_width, histogram[l]);
+        for (size_t i = 0; i < bar; i++)
+            fputc('#', out);
+        fputc('\n', out);
+    }
+}
+
+static void show_units(const struct traj_model *model, FILE *out)
+{
+    const double *offset = model->tuning.offset;
+    double sum = 0, low = offset[0], high = offset[0];
+    for (size_t n = 0; n < model->dims.units; n++) {
+        sum += offset[n];
+        low = offset[n] < low ? offset[n] : low;
+        high = offset[n] > high ? offset[n] : high;
+    }
+    fprintf(out, "rate at rest %.3g spikes/s (geometric mean; units from %.3g to %.3g)\n",
+            exp(sum / (double)model->dims.units), exp(low), exp(high));
+    show_lags(model, out);
+}
+
+static void show_vector(const double *value, size_t count, FILE *out)
+{
+    fputc('(', out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s%.4g", i > 0 ? ", " : "", value[i]);
+    fputc(')', out);
+}
+
+static void show_targets(const struct traj_model *model, FILE *out)
+{
+    size_t dim = model->dims.position;
+    fprintf(out, "\ntargets      %zu%s%s\n", model->dims.targets,
+            model->about.target_set[0] ? " of set " : "", model->about.target_set);
+    for (size_t m = 0; m < model->dims.targets; m++) {
+        fprintf(out, "  %-12s ", model->about.target_id[m]);
+        show_vector(model->target_position + m * dim, dim, out);
+        fputc('\n', out);
+    }
+}
+
+static void show_components(const struct traj_model *model, FILE *out)
+{
+    size_t state = model->dims.state, dim = model->dims.position;
+    fprintf(out, "\ncomponents   %zu\n", model->dims.components);
+    fprintf(out, "  %-12s %-9s %-10s start\n", "target", "prior", "runs");
+    for (size_t k = 0; k < model->dims.components; k++) {
+        int32_t target = model->component_target[k];
+        fprintf(out, "  %-12s %-9.4g %-10s ", target >= 0 ? model->about.target_id[target] : "(free)",
+                model->component_prior[k], model->trial_reset[k] ? "in trials" : "always");
+        show_vector(model->dynamics.start + k * state, dim, out);
+        fputc('\n', out);
+    }
+}
+
+static void show_policy(const struct traj_model *model, FILE *out)
+{
+    const struct traj_plan *plan = &model->plan;
+    if (plan->end > 0)
+        fprintf(out, "\nplan window  %g to %g s after trial start, or to the go cue\n", plan->begin,
+                plan->end);
+    else
+        fprintf(out, "\nplan window  none: movement begins at trial start\n");
+    if (plan->rate)
+        fprintf(out, "plan rates   of %zu targets, temper %g\n", model->dims.targets, plan->temper);
+    else
+        fprintf(out, "plan rates   none: delay activity says nothing about the target\n");
+    fprintf(out, "switch rate  %g /s where no trial marks come\n", model->switch_rate);
+    fprintf(out, "temper       %g of each bin's evidence\n", model->evidence_temper);
+    fprintf(out, "calibration  covariance of position x %g, of velocity x %g; target power %g\n",
+            model->calibration.position_scale, model->calibration.velocity_scale,
+            model->calibration.target_power);
+}
+
+static void indent(size_t depth, FILE *out)
+{
+    fputc('\n', out);
+    for (size_t i = 0; i < depth + 1; i++)
+        fputs("  ", out);
+}
+
+/* Breaks the JSON text into lines at its first two levels; what lies deeper stays on one line. */
+static void show_training(const char *text, FILE *out)
+{
+    size_t depth = 0;
+    int quoted = 0;
+    fputs("\ntraining", out);
+    for (const char *c = text; *c; c++) {
+        if (quoted) {
+            fputc(*c, out);
+            if (*c == '\\' && c[1])
+                fputc(*++c, out);
+            else if (*c == '"')
+                quoted = 0;
+            continue;
+        }
+        if ((*c == '}' || *c == ']') && depth > 0 && depth-- <= 2)
+            indent(depth, out);
+        fputc(*c, out);
+        quoted = *c == '"';
+        if (*c == '{' || *c == '[')
+            depth++;
+        if ((*c == '{' || *c == '[' || *c == ',') && depth <= 2)
+            indent(depth, out);
+    }
+    fputc('\n', out);
+}
+
+void traj_model_show(const struct traj_model *model, FILE *out)
+{
+    show_head(model, out);
+    if (model->dims.units > 0)
+        show_units(model, out);
+    if (model->dims.targets > 0)
+        show_targets(model, out);
+    show_components(model, out);
+    show_policy(model, out);
+    if (model->about.training)
+        show_training(model->about.training, out);
+}
