@@ -13,6 +13,8 @@
 #define REFERENCE_HOLD 0.15
 #define REFERENCE_DIRECTIONS 16
 #define REFERENCE_PHASES 10
+/* A smaller population has no room for a plan that movement does not read. */
+#define SILENT_PLAN_UNITS 16
 #define TWO_PI 6.283185307179586
 
 /* A vector of random direction whose length is lognormal about its median. */
@@ -75,6 +77,58 @@ static double reference_mean(const struct traj_sim_unit *unit, size_t gains)
                                   (1.0 - REFERENCE_MOVE - REFERENCE_HOLD));
 }
 
+/* The columns of the population's tuning, movement first: two of velocity, speed, two of position. */
+#define MOVEMENT_COLUMNS 5
+#define COLUMNS 7
+
+static void columns_of(struct traj_sim_unit *unit, double *column[COLUMNS])
+{
+    double *const all[COLUMNS] = {&unit->velocity[0], &unit->velocity[1], &unit->speed,
+                                  &unit->position[0], &unit->position[1], &unit->plan[0],
+                                  &unit->plan[1]};
+    for (int i = 0; i < COLUMNS; i++)
+        column[i] = all[i];
+}
+
+/* Takes out of `plan` (one number a unit) its part along `basis`, units weighted by their rates. */
+static void take_out(double *plan, const double *basis, const double *rate, size_t units)
+{
+    double along = 0.0, length = 0.0;
+    for (size_t n = 0; n < units; n++) {
+        along += rate[n] * plan[n] * basis[n];
+        length += rate[n] * basis[n] * basis[n];
+    }
+    for (size_t n = 0; length > 0.0 && n < units; n++)
+        plan[n] -= along / length * basis[n];
+}
+
+/*
+ * Preparation lies where it does not move the hand: in the null space of what movement reads (Kaufman et
+ * al. 2014).  Gram-Schmidt on the columns of tuning, in which units count by their rates; the plan's two
+ * columns come last.
+ */
+static int make_plan_silent(struct traj_sim_unit *unit, const double *rate, size_t units)
+{
+    double *table = calloc(COLUMNS * units, sizeof *table);
+    if (table == NULL)
+        return -1;
+    for (size_t n = 0; n < units; n++) {
+        double *column[COLUMNS];
+        columns_of(&unit[n], column);
+        for (size_t i = 0; i < COLUMNS; i++)
+            table[i * units + n] = *column[i];
+    }
+    for (size_t i = 0; i < COLUMNS; i++)
+        for (size_t j = 0; j < i && j < MOVEMENT_COLUMNS; j++)
+            take_out(table + i * units, table + j * units, rate, units);
+    for (size_t n = 0; n < units; n++) {
+        unit[n].plan[0] = table[MOVEMENT_COLUMNS * units + n];
+        unit[n].plan[1] = table[(MOVEMENT_COLUMNS + 1) * units + n];
+    }
+    free(table);
+    return 0;
+}
+
 int traj_sim_population_draw(struct traj_sim_population *population,
                              const struct traj_sim_options *options, gsl_rng *rng)
 {
@@ -84,19 +138,27 @@ int traj_sim_population_draw(struct traj_sim_population *population,
     population->peak = 1.875 * options->reach_mm / options->duration_s;
     population->log_rate_max = log(options->rate_max_hz);
     population->unit = calloc(options->units, sizeof *population->unit);
-    if (population->unit == NULL)
+    double *rate = calloc(options->units, sizeof *rate);
+    if (population->unit == NULL || rate == NULL) {
+        free(rate);
         return -1;
+    }
     double total = 0.0;
     for (size_t n = 0; n < options->units; n++) {
         draw_unit(&population->unit[n], options, rng);
-        total += exp(population->unit[n].base);
+        rate[n] = exp(population->unit[n].base);
+        total += rate[n];
     }
     for (size_t n = 0; n < options->units; n++) {
         struct traj_sim_unit *unit = &population->unit[n];
         unit->base += log(options->rate_hz * (double)options->units / total) -
                       log(reference_mean(unit, options->gain_rank));
     }
-    return 0;
+    int status = options->units < SILENT_PLAN_UNITS
+                     ? 0
+                     : make_plan_silent(population->unit, rate, options->units);
+    free(rate);
+    return status;
 }
 
 void traj_sim_population_free(struct traj_sim_population *population)

@@ -14,8 +14,8 @@
 /* The envelope of the plan: see simulate.h. */
 #define PLAN_LATENCY_S 0.08
 #define PLAN_RISE_S 0.06
-#define PLAN_LEAD_S 0.05
-#define PLAN_FALL_S 0.08
+#define PLAN_LEAD_S 0.1
+#define PLAN_FALL_S 0.06
 /* The largest count that a bin may hold; the highest one of the file means "not observed". */
 #define COUNT_MAX 60000u
 /* A session of more values than this is a mistyped option. */
@@ -41,7 +41,7 @@ void traj_sim_options_default(struct traj_sim_options *options)
         .depth_spread = 0.8,
         .speed_depth = 0.35,
         .position_depth = 0.25,
-        .plan_depth = 0.25,
+        .plan_depth = 0.6,
         .lag_max_s = 0.15,
         .gain_sd = 0.2,
         .gain_rank = 2,

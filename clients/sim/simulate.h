@@ -25,8 +25,10 @@
  *              + q_n . p(t + lag_n) / reach + plan_n . e(t) + sum_k g_nk z_k(t)
  * with peak = 1.875 reach / duration, the top speed of a reach of median duration; v and p velocity and
  * position; e(t) the direction of the planned movement times an envelope that rises 0.08 s after `start`
- * with time constant 0.06 s and falls from 0.05 s before `move` with 0.08 s; z_k slow gains, each AR(1) with
- * unit variance.  w_n, q_n and plan_n have directions independent of each other.
+ * with time constant 0.06 s and falls from 0.1 s before `move` with the same; z_k slow gains, each AR(1)
+ * with unit variance.  w_n, q_n and plan_n are drawn with independent directions; then, in a population of
+ * 16 units or more, the plan is made orthogonal to the tuning to movement (units weighted by their rates),
+ * since preparation lies in the null space of what drives the hand (Kaufman et al. 2014).
  */
 #ifndef TRAJ_SIM_SIMULATE_H
 #define TRAJ_SIM_SIMULATE_H
