@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajctl prior */
 #include <getopt.h>
+#include <math.h>
 #include <string.h>
 
 #include "clients/trajctl/commands.h"
@@ -30,19 +31,26 @@ int cmd_prior(int argc, char **argv)
         return status;
     }
     if (optind >= argc || strcmp(argv[optind], "set") != 0) {
-        return usage_error("prior", "\"%s\" is not set", optind < argc ? argv[optind] : "");
+        return usage_error("prior", "\"%s\" is not known; there is prior set P1 P2 ...",
+                           optind < argc ? argv[optind] : "");
     }
     if (optind + 1 == argc) {
         return usage_error("prior", "set needs one number for each target");
     }
-    json_t *prob = json_array();
+    double sum = 0.0, p;
     for (int i = optind + 1; i < argc; i++) {
-        double p;
         if (!number_real(argv[i], &p) || p < 0.0) {
-            json_decref(prob);
             return usage_error("prior", "\"%s\" is not a number of at least 0", argv[i]);
         }
-        json_array_append_new(prob, json_real(p));
+        sum += p;
+    }
+    if (!(sum > 0.0) || !isfinite(sum)) {
+        return usage_error("prior", "the numbers have no sum that they could be divided by");
+    }
+    json_t *prob = json_array();
+    for (int i = optind + 1; i < argc; i++) {
+        (void)number_real(argv[i], &p);
+        json_array_append_new(prob, json_real(p / sum));
     }
     return request_do("prior", endpoint, json_pack("{s:s,s:o}", "cmd", "prior", "prob", prob));
 }

@@ -19,7 +19,7 @@ static const struct command_help help = {
         "sessions, options and seed give the same model.",
     .example =
         "trajctl train --session a.h5 --out m.tjm\n"
-        "trajctl train --session mon.h5 --session tue.h5 --prior-session reaches.h5 --out m.tjm\n",
+        "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n",
 };
 
 /* Reads every file of a list; NULL with a sentence.  free_sessions frees what was read. */

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The command line of trajctl: every command explains itself, whatever it does not know it refuses with a
+# sentence and exit 2, and its man page names every command and option.
+set -eu
+man=$TRAJ_SOURCE_DIR/clients/man/trajctl.1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+fail() {
+    echo "FAILED: $*"
+    failed=1
+}
+
+# expect STATUS WORDS ARGUMENTS...: exit status, and words in what was said on stderr.
+expect() {
+    status=$1
+    words=$2
+    shift 2
+    got=0
+    "$TRAJCTL" "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
+    [ "$got" -eq "$status" ] || fail "trajctl $*: exit $got instead of $status: $(cat "$work/err")"
+    grep -q -e "$words" "$work/err" || fail "trajctl $*: \"$words\" is not in: $(cat "$work/err")"
+}
+
+commands=$("$TRAJCTL" help | sed -n '/^first steps/q; s/^  \([a-z]*\)  *[a-z].*/\1/p')
+count=0
+for command in $commands; do
+    count=$((count + 1))
+    "$TRAJCTL" "$command" --help >"$work/help" || fail "$command --help"
+    grep -q "^usage: trajctl $command" "$work/help" || fail "$command --help has no usage line"
+    awk 'length > 79 { exit 1 }' "$work/help" || fail "$command --help is wider than 79 columns"
+    grep -q "^\.SS $command\$" "$man" || fail "$command is not in $man"
+    # In roff a dash of an option is written \-.
+    sed -n "/^\.SS $command\$/,/^\.S[SH] /p" "$man" | sed 's/\\-/-/g' >"$work/page"
+    # shellcheck disable=SC2013 # option names are words
+    for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' "$work/help"); do
+        [ "$option" = help ] || grep -q -e "--$option\b" "$work/page" ||
+            fail "$command --$option is not in $man"
+    done
+    "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
+    expect 2 'unknown' "$command" --no-such-option
+done
+[ "$count" -ge 19 ] || fail "only $count commands were found"
+
+expect 2 'no command is called "nothing"' nothing
+expect 2 'usage' 
+expect 2 '--session S.h5 is missing' decode --model m --out o
+expect 2 'needs a value' decode --model
+expect 2 'one word too many' decode --model m --session s --out o more
+expect 2 '"blue" is not delay' simulate --out "$work/s.h5" --task blue
+expect 2 'not a whole number' simulate --out "$work/s.h5" --units -3
+expect 2 'not a whole number' simulate --out "$work/s.h5" --seed 1x
+expect 2 'not between' simulate --out "$work/s.h5" --units 0
+expect 2 'not a number' simulate --out "$work/s.h5" --rate fast
+expect 2 'not a number' simulate --out "$work/s.h5" --rate nan
+expect 2 '"kalman" is not mixture' train --session s --out m --family kalman
+expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
+expect 2 'is not start, go or stop' trial begin
+expect 2 'is not on or off' pause
+expect 2 'set needs one number' prior set
+expect 2 'not a number of at least 0' prior set 0.5 much
+expect 2 'no sum' prior set 0 0
+expect 2 'no JSON object' event '[1]'
+expect 2 'not show, load or rollback' model forget
+expect 2 'load needs a model file' model load
+
+expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"
+expect 1 'no.tjm' model show "$work/no.tjm"
+expect 1 'no trajd answers' status --control "ipc://$work/nobody"
+[ ! -e "$work/o" ] || fail "a decode that failed left a file"
+[ "$(ls "$work")" = "$(printf 'err\nhelp\nout\npage')" ] || fail "files were left: $(ls "$work")"
+[ "$failed" -eq 0 ] && echo "$count commands: help, refusals and man page agree"
+exit "$failed"

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The daemon's policies on its way from frames to intents, each seen from outside."""
+import json
+import signal
+import struct
+import time
+
+import daemon
+from daemon import BIN, TARGETS, UNITS, bare, event, frame, zmq
+
+
+def frames(count, start=0):
+    return [(b"frame", frame(seq)) for seq in range(start, start + count)]
+
+
+class Decoding(daemon.DaemonTest):
+    def test_every_frame_gives_an_intent_in_order(self):
+        intents, d = self.run_through(frames(300), 300)
+        self.assertEqual([i["frame"] for i in intents], list(range(300)))
+        self.assertEqual([i["seq"] for i in intents], list(range(300)))
+        for i in intents:
+            self.assertTrue(i["valid"])
+            self.assertAlmostEqual(sum(i["target_prob"]) + i["free_prob"], 1.0, places=9)
+        status = d.settle(frames=300)
+        self.assertEqual(status["frames"]["decoded"], 300)
+        self.assert_identity(status)
+        self.assertEqual(status["latency_ms"]["count"], 300)
+
+    def test_the_same_frames_give_the_same_intents(self):
+        first, _ = self.run_through(frames(120), 120)
+        second, _ = self.run_through(frames(120), 120)
+        self.assertEqual(first, second)
+
+    def test_stamps(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        before = time.monotonic()
+        source.send_multipart([b"frame", frame(0)])
+        (intent,) = d.intents(sink, 1)
+        stamps = intent["stamps"]
+        self.assertLessEqual(before, stamps["recv"])
+        self.assertLessEqual(stamps["recv"], stamps["done"])
+        self.assertLessEqual(stamps["done"], time.monotonic())
+        self.assertEqual(stamps["behind"], 0)
+        self.assertIsNone(stamps["device"])
+
+    def test_frames_that_wait_are_all_decoded_and_say_how_many_wait(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        expected, _ = self.run_through(frames(400), 400)
+        for _ in range(20):
+            d.signal(signal.SIGSTOP)
+            source.send_multipart([b"event", event("session", run="r", marks=False)])
+            for message in frames(400):
+                source.send_multipart(message)
+            time.sleep(0.1)  # so that they wait in the sockets, not in this process
+            d.signal(signal.SIGCONT)
+            intents = d.intents(sink, 400)
+            got = [bare(i) for i in intents]
+            got[0]["flags"] = expected[0]["flags"]  # the session event starts the posterior anew
+            self.assertEqual(got, expected)
+            self.assertEqual(intents[-1]["stamps"]["behind"], 0)
+            behind = [i["stamps"]["behind"] for i in intents]
+            if max(behind) > 0:
+                break
+        self.assertGreater(max(behind), 0)
+        # While nothing arrives, each frame that is done is one less that waits.
+        self.assertEqual(behind[-2:], [1, 0])
+        self.assertGreaterEqual(d.status()["behind_max"], max(behind))
+
+    def test_newest_publishes_the_last_of_those_that_waited(self):
+        d = self.start(config={"publish": "newest"})
+        expected, _ = self.run_through(frames(400), 400)
+        sink, source = d.sink("intent"), d.source()
+        for _ in range(20):
+            d.signal(signal.SIGSTOP)
+            source.send_multipart([b"event", event("session", run="r", marks=False)])
+            for message in frames(400):
+                source.send_multipart(message)
+            time.sleep(0.1)
+            d.signal(signal.SIGCONT)
+            got = []
+            while not got or got[-1]["frame"] != 399:
+                got += d.intents(sink, 1)
+            if len(got) < 400:
+                break
+        self.assertLess(len(got), 400)
+        for intent in got:
+            # All are decoded, only fewer are told: what is told is what it would have been.
+            same = bare(intent)
+            if intent["frame"] == 0:
+                same["flags"] = expected[0]["flags"]
+            self.assertEqual(same, expected[intent["frame"]])
+        status = d.settle(frames=400)
+        self.assertEqual(status["frames"]["decoded"] % 400, 0)
+        self.assertLess(status["published"], status["frames"]["decoded"])
+
+    def test_nothing_is_lost_with_short_queues(self):
+        # 20000 frames through a queue of 10: the source is held back and nothing is dropped.
+        d = self.start(config={"receive_hwm": 10, "publish": "newest"})
+        source = d.source(SNDHWM=10)
+        for seq in range(20000):
+            source.send_multipart([b"frame", frame(seq, counts=[1] * UNITS)])
+        status = d.settle(frames=20000)
+        self.assertEqual(status["frames"]["decoded"], 20000)
+        self.assertEqual(status["frames"]["missing"], 0)
+
+    def test_a_slow_subscriber_delays_nothing(self):
+        d = self.start(config={"send_hwm": 100})
+        slow = d.sink("intent", RCVHWM=1, RCVBUF=4096)
+        source = d.source()
+        # Far more than any socket buffer holds, to somebody who does not read.
+        count = 20000
+        for seq in range(count):
+            source.send_multipart([b"frame", frame(seq, counts=[1] * UNITS)])
+        status = d.settle(frames=count)
+        self.assertEqual(status["frames"]["decoded"], count)
+        got = []
+        while slow.poll(500):
+            got.append(json.loads(slow.recv_multipart()[1])["seq"])
+        self.assertLess(len(got), count, "the slow subscriber lost nothing: this shows nothing")
+        self.assertEqual(got, sorted(set(got)))
+        # Its losses show in seq, and it is served again.
+        source.send_multipart([b"frame", frame(count)])
+        (intent,) = d.intents(slow, 1)
+        self.assertEqual(intent["seq"], count)
+
+    def test_a_dead_subscriber_delays_nothing(self):
+        d = self.start()
+        dead = d.sink("intent")
+        source = d.source()
+        for seq in range(50):
+            source.send_multipart([b"frame", frame(seq)])
+        d.intents(dead, 10)
+        dead.close(0)
+        for seq in range(50, 2000):
+            source.send_multipart([b"frame", frame(seq)])
+        self.assertEqual(d.settle(frames=2000)["frames"]["decoded"], 2000)
+        daemon.wait_for(lambda: d.status()["subscribers"] == 0)
+
+    def test_binary_frames_are_the_same_frames(self):
+        text, _ = self.run_through(frames(60), 60)
+        binary, _ = self.run_through([(b"frame", binary_frame(seq)) for seq in range(60)], 60)
+        self.assertEqual(text, binary)
+
+    def test_a_source_that_starts_anew(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        runs = []
+        for _ in range(2):
+            source.send_multipart([b"event", event("session", run="r", marks=False)])
+            for message in frames(50):
+                source.send_multipart(message)
+            runs.append([bare(i) for i in d.intents(sink, 50)])
+        self.assertEqual(runs[0], runs[1])
+
+
+def binary_frame(seq):
+    counts = daemon.counts_of(seq)
+    payload = struct.pack(f"<{UNITS}H", *counts)
+    def header(crc):
+        return struct.pack("<4sHHHHIQddQII", b"TRJF", 1, 56, 1, 1, UNITS, seq, (seq + 1) * BIN,
+                           BIN, 0, 0, crc)
+    return header(crc32c(header(0) + payload)) + payload
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+class Refusals(daemon.DaemonTest):
+    def test_malformed_messages_are_counted_and_change_nothing(self):
+        good = frames(100)
+        binary = binary_frame(1)
+        bad = {  # by the cause under which each is counted
+            "syntax": [b"", b"{", b"hello", b"\x00" * 64, b"[1,2]", frame(1) + b"x", frame(1)[:-1],
+                       binary[:40], binary + b"\0", b"TRJF", b"TRJX" + binary[4:], b"{" * 2000],
+            "version": [binary[:4] + b"\x07\x00" + binary[6:]],
+            "checksum": [binary[:-1] + bytes([binary[-1] ^ 1])],
+            "field": [frame(1, t="x"), frame(1, dt=0), frame(1, dt=-1.0), frame(-1),
+                      frame(1)[:-1] + b',"extra":1}', frame(1)[:-1] + b',"seq":1}',
+                      b'{"type":"frame","seq":1,"t":NaN,"dt":0.02,"counts":[]}'],
+            "units": [frame(1, units=UNITS - 1), frame(1, units=UNITS + 1)],
+            "counts": [frame(1, counts=[1001] + [0] * (UNITS - 1))],
+        }
+        messages = []
+        for i, message in enumerate(good):
+            messages.append(message)
+            if i == 40:
+                messages += [(b"frame", body) for bodies in bad.values() for body in bodies]
+        expected, _ = self.run_through(good, 100)
+        got, d = self.run_through(messages, 100)
+        self.assertEqual(got, expected)
+        sent = sum(len(bodies) for bodies in bad.values())
+        status = d.settle(frames=100 + sent)
+        self.assertEqual(status["frames"]["invalid"], sent)
+        self.assert_identity(status)
+        for cause, bodies in bad.items():
+            self.assertGreaterEqual(status["frames"]["refused"][cause], 1, cause)
+        # Logged, but at a limited rate.
+        said = d.said().count("frame refused")
+        self.assertGreaterEqual(said, 1)
+        self.assertLessEqual(said, 5)
+
+    def test_messages_of_a_wrong_number_of_parts(self):
+        messages = frames(10)
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        for message in messages[:5]:
+            source.send_multipart(message)
+        source.send_multipart([b"frame"])
+        source.send_multipart([b"frame", frame(5), b"more"])
+        source.send_multipart([b"frame", frame(5), b"more", b"and more"])
+        source.send_multipart([b"event"])
+        source.send_multipart([b"event", event("go", t=0.1), b""])
+        source.send_multipart([b"framed", frame(5)])
+        source.send_multipart([b"eventually", frame(5)])
+        for message in messages[5:]:
+            source.send_multipart(message)
+        got = [bare(i) for i in d.intents(sink, 10)]
+        expected, _ = self.run_through(messages, 10)
+        self.assertEqual(got, expected)
+        status = d.settle(frames=15, events=2)
+        self.assertEqual(status["frames"]["refused"]["syntax"], 3)
+        self.assertEqual(status["frames"]["refused"]["type"], 2)
+        self.assertEqual(status["events"]["refused"]["syntax"], 2)
+        self.assert_identity(status)
+
+    def test_bad_events_are_counted_and_change_nothing(self):
+        bad = [b"", b"{}", b"nonsense", event("unheard"), event("go"), event("go", t="now"),
+               event("go", t=0.1, more=1), event("target_prior", t=0.1, prob=[1.0]),
+               event("target_prior", t=0.1, prob=[0.0] * TARGETS),
+               event("gaze", t=0.1, position=[0, 0], cov=[1, 0, 0])]
+        messages = frames(50)
+        expected, _ = self.run_through(messages, 50)
+        got, d = self.run_through(messages[:20] + [(b"event", b) for b in bad] + messages[20:], 50)
+        self.assertEqual(got, expected)
+        status = d.settle(events=len(bad))
+        self.assertEqual(sum(status["events"]["refused"].values()), len(bad))
+
+    def test_a_message_that_is_far_too_long(self):
+        d = self.start(config={"message_max": 4096})
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"frame", b" " * 100000])
+        # libzmq ends that connection; the source comes back by itself and is served.
+        seq = 0
+        while not sink.poll(50):
+            source.send_multipart([b"frame", frame(seq)])
+            seq += 1
+            self.assertLess(seq, 1000, "the source is not served again")
+
+    def test_late_and_duplicate(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        for seq in (0, 1, 2, 2, 5, 4, 6):
+            source.send_multipart([b"frame", frame(seq)])
+        got = d.intents(sink, 5)
+        self.assertEqual([i["frame"] for i in got], [0, 1, 2, 5, 6])
+        self.assertIn("gap", got[3]["flags"])
+        counted = d.settle(frames=7)["frames"]
+        self.assertEqual((counted["late"], counted["duplicate"], counted["gaps"]), (1, 1, 1))
+
+
+class Silence(daemon.DaemonTest):
+    def test_stale_speaks_once_a_period_and_changes_nothing(self):
+        messages = frames(40)
+        expected, _ = self.run_through(messages, 40)
+        d = self.start(config={"stale_ms": 100})
+        both = d.sink("intent", "stale")
+        source = d.source()
+        time.sleep(0.3)
+        self.assertFalse(both.poll(0), "stale before any frame has come")
+        for message in messages[:20]:
+            source.send_multipart(message)
+        first = [m for m in d.receive(both, 20) if m[0] == "intent"]
+        self.assertEqual(len(first), 20)
+        stale = d.receive(both, 4)
+        self.assertEqual({topic for topic, _ in stale}, {"stale"})
+        for k, (_, body) in enumerate(stale):
+            self.assertEqual(body["type"], "stale")
+            self.assertIs(body["valid"], False)
+            self.assertEqual(body["velocity"], [0, 0])
+            self.assertEqual(body["t"], first[-1][1]["t"])
+            self.assertEqual(body["model"], first[-1][1]["model"])
+            self.assertNotIn("seq", body)
+            # Once a period: the k-th is not said before k periods have gone by.
+            self.assertGreaterEqual(body["silent"], 0.1 * (k + 1) - 1e-6)
+        for message in messages[20:]:
+            source.send_multipart(message)
+        second = []
+        while len(second) < 20:
+            second += [m for m in d.receive(both, 1) if m[0] == "intent"]
+        self.assertEqual([bare(body) for _, body in first + second], expected)
+        self.assertGreaterEqual(d.status()["stale"], 4)
+
+    def test_stale_can_be_turned_off(self):
+        d = self.start(config={"stale_ms": 0})
+        sink, source = d.sink("intent", "stale"), d.source()
+        source.send_multipart([b"frame", frame(0)])
+        d.intents(sink, 1)
+        self.assertFalse(sink.poll(700))
+
+    def test_status_is_published(self):
+        d = self.start(config={"status_ms": 50})
+        sink = d.socket(zmq.SUB, "intents")
+        sink.subscribe("status")
+        for topic, body in d.receive(sink, 3):
+            self.assertEqual((topic, body["type"], body["v"]), ("status", "status", 1))
+            self.assert_identity(body)
+        self.assertEqual(set(body), set(d.status()) - {"ok"})
+
+
+class Events(daemon.DaemonTest):
+    def test_an_event_waits_for_the_frame_after_it(self):
+        # A prior that is sent early takes effect at its time, as if it had come just in time.
+        sure = [0.97] + [0.01] * (TARGETS - 1)
+        message = (b"event", event("target_prior", t=0.615, prob=sure))
+        start = [(b"event", event("trial_start", t=0.19))]
+        messages = frames(60)
+        early, _ = self.run_through(start + messages[:5] + [message] + messages[5:], 60)
+        just, _ = self.run_through(start + messages[:30] + [message] + messages[30:], 60)
+        never, _ = self.run_through(start + messages, 60)
+        self.assertEqual(early, just)
+        self.assertEqual(early[:30], never[:30])
+        self.assertNotEqual(early[30]["target_prob"], never[30]["target_prob"])
+        late, d = self.run_through(start + messages[:40] + [message] + messages[40:], 60)
+        self.assertEqual(late[:40], never[:40])
+        self.assertEqual(late[40]["flags"], ["late_event"])
+        self.assertEqual(d.status()["events"]["late"], 1)
+
+    def test_every_kind_is_counted(self):
+        sent = [event("session", run="r", marks=True), event("trial_start", t=0.1),
+                event("go", t=0.2), event("trial_stop", t=0.3),
+                event("target_prior", t=0.3, prob=[1] * TARGETS),
+                event("gaze", t=0.3, position=[0, 0], cov=[1, 0, 0, 1]),
+                event("targets", t=0.3, set="s", id=["a"], position=[[0, 0]]),
+                event("effector", t=0.3, position=[0, 0]),
+                event("estimate", t=0.3, position=[0, 0], cov=[1, 0, 0, 1]),
+                event("kinematics", t=0.3, position=[0, 0]),
+                event("trial_label", t=0.3, target=1, go=0.2, rewarded=True)]
+        d = self.start()
+        source = d.source()
+        for body in sent:
+            source.send_multipart([b"event", body])
+        status = d.settle(events=len(sent))
+        self.assertEqual(set(status["events"]["accepted"].values()), {1},
+                         status["events"])
+
+
+if __name__ == "__main__":
+    daemon.main()
