@@ -56,13 +56,14 @@ void traj_session_free(struct traj_session *session)
     free(session);
 }
 
-/* rows * columns zeroed elements; NULL as well where that number overflows.  Never NULL for want of
- * rows. */
+/* rows * columns zeroed elements, at least one; NULL as well where their size is beyond any memory. */
 static void *make_array(size_t rows, size_t columns, size_t size)
 {
-    if (columns != 0 && size > SIZE_MAX / columns)
+    size_t count = columns == 0 ? 1 : columns;
+    rows = rows == 0 ? 1 : rows;
+    if (count > (size_t)PTRDIFF_MAX / size || rows > (size_t)PTRDIFF_MAX / (count * size))
         return NULL;
-    return calloc(rows == 0 ? 1 : rows, columns == 0 ? size : columns * size);
+    return calloc(rows, count * size);
 }
 
 static int no_memory(const struct traj_session *session, const char *what, size_t rows,
