@@ -151,19 +151,16 @@ void traj_mixture_move(struct traj_mixture *mixture)
         mixture->component[k].running = 1;
 }
 
-void traj_mixture_end(struct traj_mixture *mixture)
+void traj_mixture_end(struct traj_mixture *mixture, bool moved)
 {
-    bool observed = true;
-    for (size_t k = 0; k < mixture->components; k++) {
-        const struct traj_mixture_component *one = &mixture->component[k];
-        if (one->restarts && (one->fresh || !one->running))
-            observed = false;
-    }
-    if (observed)
+    for (size_t k = 0; k < mixture->components; k++)
+        if (mixture->component[k].restarts && mixture->component[k].fresh)
+            moved = false; /* no frame since */
+    if (moved)
         traj_mixture_moments(mixture);
     for (size_t k = 0; k < mixture->components; k++) {
         struct traj_mixture_component *one = &mixture->component[k];
-        if (!one->restarts && observed)
+        if (!one->restarts && moved)
             one->table->enter(one->self, 1.0, mixture->mean, mixture->cov);
         one->present = !one->restarts;
         one->running = one->present;

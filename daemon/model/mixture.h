@@ -60,9 +60,10 @@ void traj_mixture_move(struct traj_mixture *mixture);
 
 /*
  * A trial ends: what restarts is taken out, and what goes on goes on from the mean and covariance
- * of the mixture, if the movement had begun to be observed.  Not where everything restarts.
+ * of the mixture, if it had moved: if the trial got as far as a frame of the movement.  Not for
+ * models in which everything restarts.
  */
-void traj_mixture_end(struct traj_mixture *mixture);
+void traj_mixture_end(struct traj_mixture *mixture, bool moved);
 
 /* Weights of the components present: component_prior times what is believed about the targets. */
 void traj_mixture_prior_weights(struct traj_mixture *mixture);

@@ -17,7 +17,7 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder)
     const bool outlived = trial->marks && !decoder->mixture.all_restart;
     traj_target_belief_clear(&decoder->belief);
     if (trial->phase != TRAJ_PHASE_NONE && outlived)
-        traj_mixture_end(&decoder->mixture);
+        traj_mixture_end(&decoder->mixture, trial->phase == TRAJ_PHASE_MOVE);
     else if (trial->phase == TRAJ_PHASE_PLAN)
         traj_mixture_move(&decoder->mixture);
     trial->phase = TRAJ_PHASE_NONE;
