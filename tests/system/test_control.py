@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests to the daemon: what each does, when it takes effect, and what is refused."""
+import json
+
+import daemon
+from daemon import TARGETS, bare, event, frame, zmq
+
+
+def frames(first, count):
+    return [(b"frame", frame(seq)) for seq in range(first, first + count)]
+
+
+class ControlTest(daemon.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.d = self.start()
+        self.sink = self.d.sink("intent")
+        self.source = self.d.source()
+
+    def send(self, first, count):
+        for message in frames(first, count):
+            self.source.send_multipart(message)
+        return [bare(i) for i in self.d.intents(self.sink, count)]
+
+    def refused(self, **request):
+        reply = self.d.ask(**request)
+        self.assertEqual(set(reply), {"ok", "error"}, reply)
+        self.assertIs(reply["ok"], False)
+        return reply["error"]
+
+
+class Requests(ControlTest):
+    def test_ping(self):
+        reply = self.d.must(cmd="ping")
+        self.assertEqual(reply["frame"], 0)
+        self.send(0, 7)
+        self.assertEqual(self.d.must(cmd="ping")["frame"], 7)
+
+    def test_trial_marks_by_hand_are_those_of_the_socket(self):
+        by_hand = []
+        for first, count, action in ((0, 10, "start"), (10, 20, "go"), (30, 5, "stop"), (35, 5, None)):
+            by_hand += self.send(first, count)
+            if action:
+                reply = self.d.must(cmd="trial", action=action)
+                self.assertEqual(reply["frame"], first + count)
+        counted = self.d.status()["events"]
+        self.assertEqual((counted["received"], counted["late"]), (3, 0))
+        messages = frames(0, 10) + [(b"event", event("trial_start", t=0.2))] + frames(10, 20) + \
+            [(b"event", event("go", t=0.6))] + frames(30, 5) + \
+            [(b"event", event("trial_stop", t=0.7))] + frames(35, 5)
+        over_socket, _ = self.run_through(messages, 40)
+        self.assertEqual(by_hand, over_socket)
+        without, _ = self.run_through(frames(0, 40), 40)
+        self.assertNotEqual(by_hand, without)
+
+    def test_marks_before_the_first_frame_and_twice_between_two(self):
+        self.d.must(cmd="trial", action="start")
+        first = self.send(0, 20)
+        over_socket, _ = self.run_through([(b"event", event("trial_start", t=0.0))] + frames(0, 20), 20)
+        self.assertEqual(first, over_socket)
+        for action in ("stop", "start", "stop", "start"):
+            self.d.must(cmd="trial", action=action)
+        counted = self.d.status()["events"]
+        self.assertEqual((counted["received"], counted["duplicate"]), (5, 0))
+
+    def test_a_source_that_starts_anew_does_not_hold_up_commands(self):
+        self.send(0, 30)
+        self.source.send_multipart([b"event", event("session", run="b", marks=True)])
+        self.d.settle(events=1)
+        self.d.must(cmd="trial", action="start")
+        again = self.send(0, 10)
+        messages = [(b"event", event("session", run="b", marks=True)),
+                    (b"event", event("trial_start", t=0.0))] + frames(0, 10)
+        expected, _ = self.run_through(messages, 10)
+        self.assertEqual(again, expected)
+
+    def test_prior(self):
+        self.d.must(cmd="trial", action="start")
+        self.send(0, 5)
+        before = self.send(5, 1)[0]
+        sure = [0.01] * TARGETS
+        sure[2] = 0.97
+        self.d.must(cmd="prior", prob=sure)
+        after = self.send(6, 1)[0]
+        self.assertGreater(after["target_prob"][2], before["target_prob"][2])
+        self.assertEqual(after["target"], "t2")
+        self.assertEqual(after["flags"], [])
+        self.assertIn("target_prior", self.refused(cmd="prior", prob=[1, 0]))
+        self.assertIn("prob", self.refused(cmd="prior", prob=["a"]))
+        self.assertIn("target_prior", self.refused(cmd="prior", prob=[0] * TARGETS))
+        self.refused(cmd="prior")
+        self.refused(cmd="prior", prob=3)
+
+    def test_events(self):
+        self.send(0, 10)
+        reply = self.d.must(cmd="event", event={"type": "trial_start"})
+        self.assertEqual(reply["frame"], 10)
+        # One with a time of its own is judged by it.
+        self.d.must(cmd="event", event={"type": "go", "t": 0.05})
+        self.assertEqual(self.send(10, 1)[0]["flags"], ["late_event"])
+        self.assertEqual(self.d.status()["events"]["late"], 1)
+        self.d.must(cmd="event", event={"type": "session", "run": "x", "marks": False})
+        self.assertEqual(self.send(0, 1)[0]["seq"], 0)
+        self.assertIn("type", self.refused(cmd="event", event={"type": "unheard"}))
+        self.assertIn("position", self.refused(cmd="event", event={"type": "gaze"}))
+        self.refused(cmd="event", event={})
+        self.refused(cmd="event", event="go")
+        self.refused(cmd="event")
+
+    def test_reset(self):
+        self.d.source()
+        self.send(0, 50)
+        self.assertEqual(self.d.must(cmd="reset")["frame"], 50)
+        intent = self.send(50, 1)[0]
+        self.assertEqual(intent["flags"], ["reset"])
+        self.assertEqual(self.d.status()["frames"]["resets"], 1)
+
+    def test_pause(self):
+        expected, _ = self.run_through(frames(0, 30), 30)
+        got = self.send(0, 10)
+        self.assertEqual(self.d.must(cmd="pause", on=True)["frame"], 10)
+        self.assertIs(self.d.status()["paused"], True)
+        held = self.send(10, 10)
+        for intent in held:
+            self.assertIs(intent["valid"], False)
+            self.assertEqual(intent["velocity"], [0, 0])
+            self.assertEqual(intent["flags"], ["paused"])
+        self.d.must(cmd="pause", on=False)
+        self.assertIs(self.d.status()["paused"], False)
+        # The estimator went on meanwhile.
+        self.assertEqual(got + self.send(20, 10), expected[:10] + expected[20:])
+        for request in ({}, {"on": 1}, {"on": "yes"}, {"on": True, "for": 3}):
+            self.refused(cmd="pause", **request)
+
+    def test_status(self):
+        self.send(0, 10)
+        status = self.d.settle(frames=10)
+        self.assert_identity(status)
+        self.assertEqual(status["model"]["units"], daemon.UNITS)
+        self.assertEqual(status["model"]["targets"], TARGETS)
+        self.assertEqual(status["model"]["family"], "mixture")
+        self.assertEqual(status["endpoints"], self.d.endpoints)
+        self.assertEqual(status["t"], frame_t(9))
+        self.assertEqual(status["published"], 10)
+        self.assertGreater(status["latency_ms"]["max"], 0)
+        self.assertLessEqual(status["latency_ms"]["p50"], status["latency_ms"]["max"])
+        self.assertGreaterEqual(status["threads"]["decode"]["cpu_s"], 0)
+        self.assertGreaterEqual(status["threads"]["housekeeping"]["cpu_s"], 0)
+
+    def test_shutdown(self):
+        self.send(0, 10)
+        self.assertEqual(self.d.must(cmd="shutdown")["frame"], 10)
+        self.assertEqual(self.d.wait(), 0)
+
+
+def frame_t(seq):
+    return (seq + 1) * daemon.BIN
+
+
+class Models(ControlTest):
+    def test_load_and_roll_back(self):
+        expected, _ = self.run_through(frames(0, 10), 10)
+        first = self.d.must(cmd="model", action="show")
+        self.assertIsNone(first["former"])
+        other = daemon.make_model(self.d.path("other.tjm"), seed=2)
+        before = self.send(0, 10)
+        self.assertEqual(before, expected)
+        reply = self.d.must(cmd="model", action="load", path=other)
+        self.assertEqual(reply["frame"], 10)
+        self.assertNotEqual(reply["model"]["digest"], first["model"]["digest"])
+        after = self.send(10, 5)
+        self.assertEqual(after[0]["flags"], ["model"])
+        self.assertEqual(after[0]["model"], reply["model"]["digest"][:12])
+        self.assertEqual([i["flags"] for i in after[1:]], [[]] * 4)
+        shown = self.d.must(cmd="model", action="show")
+        self.assertEqual(shown["former"]["digest"], first["model"]["digest"])
+        self.assertEqual(shown["model"]["target_id"], [f"t{m}" for m in range(TARGETS)])
+        back = self.d.must(cmd="model", action="rollback")
+        self.assertEqual(back["model"]["digest"], first["model"]["digest"])
+        again = self.send(15, 1)[0]
+        self.assertEqual(again["model"], first["model"]["digest"][:12])
+        self.assertEqual(again["flags"], ["model"])
+        # A rollback can itself be rolled back.
+        self.assertEqual(self.d.must(cmd="model", action="rollback")["model"]["digest"],
+                         reply["model"]["digest"])
+        self.assertIsNotNone(self.d.status()["former"])
+
+    def test_a_model_of_another_shape(self):
+        self.send(0, 3)
+        wide = daemon.make_model(self.d.path("wide.tjm"), units=20, targets=6)
+        self.d.must(cmd="model", action="load", path=wide)
+        self.source.send_multipart([b"frame", frame(3, units=20)])
+        (intent,) = self.d.intents(self.sink, 1)
+        self.assertEqual(len(intent["target_prob"]), 6)
+        self.source.send_multipart([b"frame", frame(4)])
+        self.assertEqual(self.d.settle(frames=5)["frames"]["refused"]["units"], 1)
+
+    def test_a_bad_model_is_refused_and_the_running_one_goes_on(self):
+        expected, _ = self.run_through(frames(0, 30), 30)
+        got = self.send(0, 10)
+        with open(self.d.model, "rb") as file:
+            good = file.read()
+        bad = {"empty": b"", "text": b"not a model", "short": good[:-8], "long": good + b"\0",
+               "flipped": good[:-5] + bytes([good[-5] ^ 64]) + good[-4:], "huge": b"\xff" * 100}
+        for name, content in bad.items():
+            path = self.d.path(name)
+            with open(path, "wb") as file:
+                file.write(content)
+            self.assertIn(path, self.refused(cmd="model", action="load", path=path))
+        missing = self.d.path("nowhere.tjm")
+        self.assertIn(missing, self.refused(cmd="model", action="load", path=missing))
+        self.refused(cmd="model", action="load", path=self.d.folder)
+        self.refused(cmd="model", action="load", path="")
+        self.refused(cmd="model", action="load", path="x" * 5000)
+        self.assertIn("former", self.refused(cmd="model", action="rollback"))
+        self.assertEqual(got + self.send(10, 20), expected)
+        self.assertIsNone(self.d.status()["former"])
+
+    def test_model_requests_are_strict(self):
+        for request in ({}, {"action": "eat"}, {"action": "load"}, {"action": "show", "path": "x"},
+                        {"action": "load", "path": 3}, {"action": 1}):
+            self.refused(cmd="model", **request)
+
+
+class Garbage(daemon.DaemonTest):
+    def test_whatever_comes_is_answered_with_a_sentence(self):
+        d = self.start()
+        requests = ["", " ", "{", "hello", "[]", "3", "null", '{"cmd":3}', "{}", '{"cmd":"fly"}',
+                    '{"cmd":"ping","more":1}', '{"cmd":"ping","cmd":"ping"}', '{"cmd":"ping"} x',
+                    '{"cmd":"trial"}', '{"cmd":"trial","action":"pause"}', '{"cmd":"reset","t":1}',
+                    '{"Cmd":"ping"}', "[" * 5000, '{"cmd":"' + "x" * 5000 + '"}',
+                    '{"cmd":"' + "\u00e4" * 63 + '"}', b"\xff\xfe", b"\0", b'{"cmd":"ping"\0}']
+        for request in requests:
+            reply = d.ask_text(request)
+            self.assertEqual(set(reply), {"ok", "error"}, (request, reply))
+            self.assertGreater(len(reply["error"]), 10)
+        self.assertTrue(d.ask(cmd="ping")["ok"])
+
+    def test_envelopes(self):
+        d = self.start()
+        for parts in ([b'{"cmd":"ping"}', b""], [b'{"cmd":"ping"}', b'{"cmd":"ping"}'], [b"x"] * 20):
+            self.assertIs(d.ask_text(*parts)["ok"], False)
+        dealer = d.socket(zmq.DEALER, "control")
+        for parts, ok in (([b'{"cmd":"ping"}'], True), ([b"", b'{"cmd":"ping"}'], True),
+                          ([b"id", b"", b'{"cmd":"ping"}'], True), ([b""], False), ([b"", b""], False),
+                          ([b"a", b"b", b'{"cmd":"ping"}'], False), ([b"x"] * 9, False)):
+            dealer.send_multipart(parts)
+            self.assertTrue(dealer.poll(daemon.PATIENCE * 1000), parts)
+            reply = dealer.recv_multipart()
+            self.assertIs(json.loads(reply[-1])["ok"], ok, parts)
+        # Many requests at once are all answered, in order.
+        for _ in range(200):
+            dealer.send_multipart([b'{"cmd":"ping"}'])
+        for _ in range(200):
+            self.assertTrue(dealer.poll(daemon.PATIENCE * 1000))
+            dealer.recv_multipart()
+
+    def test_a_client_that_goes_away_with_its_request(self):
+        d = self.start()
+        for _ in range(20):
+            gone = d.socket(zmq.DEALER, "control")
+            gone.send_multipart([b"", b'{"cmd":"status"}'])
+            gone.close(0)
+        self.assertTrue(d.ask(cmd="ping")["ok"])
+
+    def test_a_request_that_is_far_too_long(self):
+        d = self.start()
+        dealer = d.socket(zmq.DEALER, "control")
+        dealer.send_multipart([b"", b" " * 1000000])
+        self.assertTrue(d.ask(cmd="ping")["ok"])
+        self.assertIsNone(d.process.poll())
+
+
+if __name__ == "__main__":
+    daemon.main()
