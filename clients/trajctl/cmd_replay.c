@@ -12,6 +12,8 @@
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
+#include "daemon/learn/decode.h"
+#include "daemon/learn/model_file.h"
 #include "daemon/learn/stream.h"
 #include "traj/client.h"
 
@@ -35,13 +37,14 @@ static const struct command_help help = {
 };
 
 struct replay {
-    const char *session, *frames;
+    const char *session, *frames, *model;
     double speed;  /* recorded seconds a second; 0 = as fast as possible */
     double repeat; /* share of messages that are sent twice */
     uint64_t seed; /* of which ones, and the generator's state */
     size_t limit;  /* frames; 0 = all */
     bool json, quiet;
     struct traj_stream_options stream;
+    size_t *unit_map; /* where stream.unit_map leads, or NULL */
 
     struct traj_source *source;
     struct progress progress;
@@ -183,6 +186,27 @@ static int wait_for_daemon(struct replay *r, struct traj_error *error)
     }
 }
 
+/* Has the stream give the units in the model's order, by name, as decode takes them. */
+static int map_units(struct replay *r, const struct traj_session *session, struct traj_error *error)
+{
+    struct traj_model *model = traj_model_load(r->model, error);
+    if (!model) {
+        return -1;
+    }
+    size_t units = model->dims.units;
+    int result = -1;
+    r->unit_map = calloc(units ? units : 1, sizeof *r->unit_map);
+    if (r->unit_map) {
+        result = traj_match_units(model, session, r->unit_map, error);
+    } else {
+        traj_error_set(error, "memory is short");
+    }
+    r->stream.unit_map = r->unit_map;
+    r->stream.units_out = units;
+    traj_model_free(model);
+    return result;
+}
+
 static int replay(struct replay *r, struct traj_error *error)
 {
     struct traj_session *session = traj_session_read(r->session, error);
@@ -190,8 +214,14 @@ static int replay(struct replay *r, struct traj_error *error)
         return -1;
     }
     int result = -1;
+    if (r->model && map_units(r, session, error)) {
+        traj_session_free(session);
+        free(r->unit_map);
+        return -1;
+    }
+    size_t units = r->model ? r->stream.units_out : session->units;
     r->first_t = NAN;
-    r->cap = EVENT_MAX + TRAJ_FRAME_HEADER + 8 * session->units + 32 * session->features;
+    r->cap = EVENT_MAX + TRAJ_FRAME_HEADER + 8 * units + 32 * session->features;
     r->body = malloc(r->cap);
     if (!r->body) {
         traj_error_set(error, "memory is short");
@@ -211,6 +241,7 @@ static int replay(struct replay *r, struct traj_error *error)
         traj_source_close(&r->source, result < 0 ? 0 : LINGER_MS);
     }
     free(r->body);
+    free(r->unit_map);
     traj_session_free(session);
     return result;
 }
@@ -239,6 +270,8 @@ int cmd_replay(int argc, char **argv)
         {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames", .required = true},
         {"frames", "ENDPOINT", OPTION_TEXT, &r.frames,
          "where trajd takes frames; @ before it binds instead of connecting"},
+        {"model", "M.tjm", OPTION_TEXT, &r.model,
+         "send the units that this model names, in its order; without it, the units as recorded"},
         {"speed", "X", OPTION_REAL, &r.speed, "recorded seconds sent in one second", 1e-3, 1e6},
         {"asap", NULL, OPTION_FLAG, &asap, "as fast as the daemon takes them, instead of --speed"},
         {"no-trials", NULL, OPTION_NO, &r.stream.trials,

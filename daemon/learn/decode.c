@@ -11,7 +11,7 @@
 
 /* Everything that one run owns. */
 struct run {
-    size_t *unit_map; /* [N], or NULL: as recorded */
+    size_t *unit_map; /* [N] */
     void *decoder_memory;
     void *pipeline_memory;
     struct traj_decoder *decoder;
@@ -38,17 +38,13 @@ static size_t column_of(const struct traj_session *session, const char *name)
 }
 
 /* Matches units by name; the model's units that the session lacks are not observed. */
-static int map_units(const struct traj_model *model, const struct traj_session *session,
-                     struct run *run, struct traj_error *error)
+static int match_names(const struct traj_model *model, const struct traj_session *session,
+                       size_t *map, struct traj_error *error)
 {
-    size_t units = model->dims.units;
-    run->unit_map = malloc(units * sizeof *run->unit_map);
-    if (run->unit_map == NULL)
-        return traj_error_set(error, "%s: no memory to match %zu units", session->path, units);
     size_t common = 0;
-    for (size_t n = 0; n < units; n++) {
-        run->unit_map[n] = column_of(session, model->about.unit_name[n]);
-        common += run->unit_map[n] != (size_t)-1;
+    for (size_t n = 0; n < model->dims.units; n++) {
+        map[n] = column_of(session, model->about.unit_name[n]);
+        common += map[n] != (size_t)-1;
     }
     if (common == 0)
         return traj_error_set(error, "%s: /frames/unit_name: no unit in common with the model",
@@ -56,8 +52,8 @@ static int map_units(const struct traj_model *model, const struct traj_session *
     return 0;
 }
 
-static int match_units(const struct traj_model *model, const struct traj_session *session,
-                       struct run *run, struct traj_error *error)
+int traj_match_units(const struct traj_model *model, const struct traj_session *session,
+                     size_t *map, struct traj_error *error)
 {
     size_t units = model->dims.units;
     if (session->bins == 0)
@@ -67,11 +63,23 @@ static int match_units(const struct traj_model *model, const struct traj_session
                               session->path, session->features, model->dims.features);
     if (units > 0 && session->units > 0 && model->about.unit_name != NULL &&
         session->unit_name != NULL)
-        return map_units(model, session, run, error);
+        return match_names(model, session, map, error);
     if (session->units != units)
         return traj_error_set(error, "%s: /frames/counts has %zu units, the model %zu",
                               session->path, session->units, units);
+    for (size_t n = 0; n < units; n++)
+        map[n] = n;
     return 0;
+}
+
+static int match_units(const struct traj_model *model, const struct traj_session *session,
+                       struct run *run, struct traj_error *error)
+{
+    size_t units = model->dims.units;
+    run->unit_map = malloc((units > 0 ? units : 1) * sizeof *run->unit_map);
+    if (run->unit_map == NULL)
+        return traj_error_set(error, "%s: no memory to match %zu units", session->path, units);
+    return traj_match_units(model, session, run->unit_map, error);
 }
 
 static int make_decoder(const struct traj_model *model, const struct traj_settings *settings,
