@@ -17,11 +17,12 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\S+))')
 
-# What compilers add on their own: sanitizers, coverage, fuzzing, stack protection, checked copies.
+# What compilers add on their own: sanitizers, coverage, fuzzing, stack protection, checked copies,
+# bcmp for a memcmp that is only asked for equality.
 FROM_COMPILER = (
     "__asan_* __ubsan_* __tsan_* __msan_* __lsan_* __sanitizer_* __sancov_* __gcov_* llvm_gcov_* "
     "__llvm_* __cyg_* __stack_chk_fail __mem*_chk _GLOBAL_OFFSET_TABLE_ __tls_get_addr "
-    "__start___sancov_* __stop___sancov_* __cpu_model __cpu_indicator_init"
+    "bcmp __start___sancov_* __stop___sancov_* __cpu_model __cpu_indicator_init"
 ).split()
 
 
