@@ -27,7 +27,7 @@ static const struct command_help help = {
         "ratios.",
     .example =
         "trajctl evaluate --session s.h5 --baselines\n"
-        "trajctl evaluate --session s.h5 --trials-per-target 1,2,5,10 --seeds 1,2,3 --json\n",
+        "trajctl evaluate --session s.h5 --trials-per-target 1,2,5,10 --seeds 1,2,3\n",
 };
 
 /* "1,2,5" into numbers; returns how many, 0 if the text is no such list or too long. */
