@@ -87,7 +87,7 @@ class Requests(ControlTest):
         self.assertEqual(after["flags"], [])
         self.assertIn("target_prior", self.refused(cmd="prior", prob=[1, 0]))
         self.assertIn("prob", self.refused(cmd="prior", prob=["a"]))
-        self.assertIn("target_prior", self.refused(cmd="prior", prob=[0] * TARGETS))
+        self.assertIn("prob", self.refused(cmd="prior", prob=[0] * TARGETS))
         self.refused(cmd="prior")
         self.refused(cmd="prior", prob=3)
 

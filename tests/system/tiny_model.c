@@ -68,8 +68,7 @@ static void fill_targets(struct traj_model *model)
     }
 }
 
-struct traj_model *tiny_model(size_t units, size_t targets, uint64_t seed,
-                              struct traj_error *error)
+struct traj_model *tiny_model(size_t units, size_t targets, uint64_t seed, struct traj_error *error)
 {
     struct traj_dims dims = {.position = 2,
                              .state = STATE,

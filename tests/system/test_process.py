@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The daemon as a process: command line, configuration, start, signals, end."""
+import json
+import os
+import signal
+import socket
+import tempfile
+import unittest
+
+import daemon
+from daemon import bare, event, frame, run_alone, wait_for, zmq
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def frames(first, count):
+    return [(b"frame", frame(seq)) for seq in range(first, first + count)]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class CommandLine(unittest.TestCase):
+    def test_help_and_version(self):
+        status, out, err = run_alone("--help")
+        self.assertEqual((status, err), (0, ""))
+        for option in ("--model", "--config", "--frames", "--intents", "--control", "--check-config",
+                       "--version"):
+            self.assertIn(option, out)
+        self.assertLessEqual(max(map(len, out.splitlines())), 80)
+        status, out, err = run_alone("--version")
+        self.assertEqual((status, out.split()[0], err), (0, "trajd", ""))
+
+    def test_refused(self):
+        for arguments, words in (([], "no model is named"), (["--modell", "x"], "--modell"),
+                                 (["--model"], "needs a value"), (["model"], '"model"'),
+                                 (["--model", "/nowhere.tjm"], "/nowhere.tjm"),
+                                 (["--config", "/nowhere.json"], "/nowhere.json"),
+                                 (["--frames", "5601"], "frames"),
+                                 (["--check-config", "--model", "/nowhere.tjm"], "/nowhere.tjm")):
+            status, _, err = run_alone(*arguments)
+            self.assertEqual(status, 1, arguments)
+            self.assertIn(words, err)
+            self.assertEqual(err.count("\n"), 1, err)
+
+
+class Configuration(unittest.TestCase):
+    """Each folder of config/ holds config.json and what is said of it: error, or effective.json."""
+
+    def test_table(self):
+        names = sorted(os.listdir(os.path.join(HERE, "config")))
+        self.assertGreater(len(names), 30)
+        for name in names:
+            with self.subTest(name):
+                folder = os.path.join(HERE, "config", name)
+                path = os.path.join(folder, "config.json")
+                status, out, err = run_alone("--check-config", "--config", path)
+                if os.path.exists(os.path.join(folder, "error")):
+                    with open(os.path.join(folder, "error")) as file:
+                        expected = file.read().strip()
+                    self.assertEqual((status, out), (1, ""))
+                    self.assertEqual(err.strip(), f"trajd: error: {expected}".replace("FILE", path))
+                else:
+                    with open(os.path.join(folder, "effective.json")) as file:
+                        expected = json.load(file)
+                    self.assertEqual((status, err), (0, ""))
+                    effective = json.loads(out)
+                    self.assertEqual({key: effective[key] for key in expected}, expected)
+
+    def test_what_is_printed_is_a_configuration_that_says_the_same(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "c.json")
+            given = {"stale_ms": 123, "workspace": {"low": [-0.1, -2], "high": [1e-3, 7.25]},
+                     "publish": "newest", "gap_reset_s": 0.3, "log_level": "debug"}
+            with open(path, "w") as file:
+                json.dump(given, file)
+            _, first, _ = run_alone("--check-config", "--config", path)
+            with open(path, "w") as file:
+                file.write(first)
+            status, second, _ = run_alone("--check-config", "--config", path)
+            self.assertEqual((status, second), (0, first))
+            self.assertEqual({key: json.loads(first)[key] for key in given}, given)
+
+    def test_the_command_line_goes_before_the_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "c.json")
+            with open(path, "w") as file:
+                json.dump({"frames": "ipc://a", "intents": "ipc://b"}, file)
+            _, out, _ = run_alone("--check-config", "--config", path, "--frames", ">ipc://c")
+            effective = json.loads(out)
+            self.assertEqual(effective["frames"], ">ipc://c")
+            self.assertEqual(effective["intents"], "ipc://b")
+
+    def test_the_model_is_checked_with_the_configuration(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = daemon.make_model(os.path.join(folder, "m.tjm"))
+            path = os.path.join(folder, "c.json")
+            status, _, err = run_alone("--check-config", "--model", model)
+            self.assertEqual((status, err), (0, ""))
+            with open(path, "w") as file:
+                json.dump({"model": model, "workspace": {"low": [0], "high": [1]}}, file)
+            status, _, err = run_alone("--check-config", "--config", path)
+            self.assertEqual(status, 1)
+            self.assertIn("workspace", err)
+
+    def test_beyond_loopback_is_refused(self):
+        beyond = ["tcp://*:5601", "tcp://0.0.0.0:5601", "tcp://192.168.1.4:5601", "tcp://[::]:5601",
+                  "tcp://example.org:5601", "tcp://127.0.0.1.example.org:5601", "tcp://eth0:5601",
+                  "tcp://127.0.0:5601", "tcp://127.0.0.256:5601", "tcp://localhost.org:5601",
+                  "tcp://10.0.0.1;127.0.0.1:5601", "tcp://127.0.0.1:99999", "tcp://127.0.0.1",
+                  "tcp://127.0.0.1:", "tcp://127.0.0.1:56x", "tcp://:5601", "udp://127.0.0.1:5601",
+                  "pgm://127.0.0.1;239.192.1.1:5555", "127.0.0.1:5601", "", "ipc://", "inproc://",
+                  "tcp://[::1]x:5601", "@@tcp://127.0.0.1:1", "tcp://127.0.0.1:-1"]
+        within = ["tcp://127.0.0.1:5601", "tcp://127.1.2.3:0", "tcp://[::1]:5601", "ipc://path",
+                  "tcp://localhost:5601", "tcp://localhost:*", "inproc://name", "ipc://@abstract"]
+        for name in ("frames", "intents", "control"):
+            for prefix in ("", "@", ">"):
+                for endpoint in beyond:
+                    status, _, err = run_alone("--check-config", "--" + name, prefix + endpoint)
+                    self.assertEqual(status, 1, prefix + endpoint)
+                    self.assertIn(name, err)
+                    self.assertEqual(err.count("\n"), 1, err)
+                for endpoint in within:
+                    status, _, err = run_alone("--check-config", "--" + name, prefix + endpoint)
+                    self.assertEqual((status, err), (0, ""), prefix + endpoint)
+
+
+class StartAndEnd(daemon.DaemonTest):
+    def test_signals_end_it_well(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            d = self.start()
+            sink, source = d.sink("intent"), d.source()
+            for message in frames(0, 20):
+                source.send_multipart(message)
+            d.intents(sink, 20)
+            d.signal(number)
+            self.assertEqual(d.wait(), 0)
+
+    def test_it_ends_in_the_midst_of_a_flood(self):
+        d = self.start()
+        source = d.source()
+        slow = d.sink("intent", RCVHWM=1)
+        for message in frames(0, 3000):
+            source.send_multipart(message)
+        d.signal(signal.SIGTERM)
+        self.assertEqual(d.wait(), 0)
+        self.assertTrue(slow)
+
+    def test_ready_and_stopping_are_told_to_the_service_manager(self):
+        for abstract in (False, True):
+            with tempfile.TemporaryDirectory() as folder, \
+                    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                name = f"@trajd-{os.getpid()}" if abstract else os.path.join(folder, "notify")
+                manager.bind(name.replace("@", "\0") if abstract else name)
+                manager.settimeout(daemon.PATIENCE)
+                d = self.start(environment={"NOTIFY_SOCKET": name})
+                self.assertEqual(manager.recv(100), b"READY=1")
+                d.signal(signal.SIGTERM)
+                self.assertEqual(manager.recv(100), b"STOPPING=1")
+                self.assertEqual(d.wait(), 0)
+        self.start(environment={"NOTIFY_SOCKET": "/nowhere/notify"})
+
+    def test_two_daemons_on_one_port(self):
+        port = free_port()
+        endpoint = f"tcp://127.0.0.1:{port}"
+        for name in ("frames", "intents", "control"):
+            first = self.start(endpoints={name: endpoint})
+            second = self.start(endpoints={name: endpoint}, wait=False)
+            self.assertEqual(second.wait(), 1)
+            code, said = self.forget(second)
+            self.assertEqual(code, 1)
+            self.assertIn(endpoint, said)
+            self.assertIn("in use", said)
+            self.assertEqual(said.count("\n"), 1, said)
+            self.assertTrue(first.ask(cmd="ping")["ok"])
+            first.signal(signal.SIGTERM)
+            first.wait()
+
+    def test_tcp_and_the_port_that_the_system_chose(self):
+        d = self.start(endpoints={"frames": "tcp://127.0.0.1:*", "intents": "tcp://localhost:*"})
+        d.endpoints.update(d.status()["endpoints"])
+        self.assertNotIn("*", d.endpoints["frames"])
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart(frames(0, 1)[0])
+        d.intents(sink, 1)
+
+    def test_the_daemon_can_be_the_one_that_connects(self):
+        # A rig's PUB socket that is bound, as most rigs have it.
+        with tempfile.TemporaryDirectory() as folder:
+            context = zmq.Context()
+            rig = context.socket(zmq.PUB)
+            rig.linger = 0
+            rig.bind("ipc://" + os.path.join(folder, "rig"))
+            d = self.start(arguments=("--frames", ">ipc://" + os.path.join(folder, "rig")))
+            sink = d.sink("intent")
+            seq = 0
+            while not sink.poll(20):
+                rig.send_multipart([b"frame", frame(seq)])
+                seq += 1
+                self.assertLess(seq, 5000)
+            rig.close()
+            context.term()
+
+    def test_a_bad_model_ends_it_with_a_sentence(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "bad.tjm")
+            with open(path, "wb") as file:
+                file.write(b"nothing of the kind")
+            status, out, err = run_alone("--model", path)
+            self.assertEqual((status, out), (1, ""))
+            self.assertIn(path, err)
+            self.assertEqual(err.count("\n"), 1, err)
+
+
+class Reload(daemon.DaemonTest):
+    def hangup(self, d, words):
+        """SIGHUP, and the sentence that must follow."""
+        before = d.said().count(words)
+        d.signal(signal.SIGHUP)
+        wait_for(lambda: d.said().count(words) > before)
+
+    def test_the_same_model_goes_on(self):
+        expected, _ = self.run_through(frames(0, 40), 40)
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        for message in frames(0, 20):
+            source.send_multipart(message)
+        got = d.intents(sink, 20)
+        d.write_config({**d.config, "publish": "newest", "log_level": "debug"})
+        self.hangup(d, "reloaded")
+        self.assertEqual(d.status()["publish"], "newest")
+        for message in frames(20, 20):
+            source.send_multipart(message)
+            got += d.intents(sink, 1)
+        self.assertEqual([bare(i) for i in got], expected)
+
+    def test_another_model_and_other_settings(self):
+        d = self.start()
+        sink, source = d.sink("intent", "stale"), d.source()
+        source.send_multipart(frames(0, 1)[0])
+        d.intents(sink, 1)
+        before = d.status()["model"]["digest"]
+        daemon.make_model(d.model, units=7, seed=9)
+        d.write_config({**d.config, "stale_ms": 50, "count_max": 3})
+        self.hangup(d, "reloaded")
+        status = d.status()
+        self.assertNotEqual(status["model"]["digest"], before)
+        self.assertEqual(status["former"], before)
+        self.assertEqual(d.receive(sink)[0][0], "stale")
+        source.send_multipart([b"frame", frame(1, counts=[4] * 7)])
+        self.assertEqual(d.settle(frames=2)["frames"]["refused"]["counts"], 1)
+        source.send_multipart([b"frame", frame(2, counts=[3] * 7)])
+        wait_for(lambda: d.receive(sink)[0][0] == "intent")
+
+    def test_a_bad_configuration_or_model_is_refused_and_the_old_goes_on(self):
+        expected, _ = self.run_through(frames(0, 40), 40)
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        for message in frames(0, 20):
+            source.send_multipart(message)
+        got = d.intents(sink, 20)
+        before = d.status()
+        d.write_config({**d.config, "publish": "some"})
+        self.hangup(d, "reload refused")
+        self.assertIn('field "publish"', d.said())
+        with open(d.path("config.json"), "w") as file:
+            file.write('{\n"publish": "all",\n}')
+        self.hangup(d, "reload refused")
+        self.assertIn("config.json:3:", d.said())
+        d.write_config({**d.config, "publish": "newest"})
+        with open(d.model, "r+b") as file:
+            file.truncate(1000)
+        self.hangup(d, "reload refused")
+        self.assertIn(d.model, d.said())
+        after = d.status()
+        self.assertEqual(after["model"], before["model"])
+        self.assertEqual(after["publish"], "all")
+        self.assertIsNone(after["former"])
+        for message in frames(20, 20):
+            source.send_multipart(message)
+        got += d.intents(sink, 20)
+        self.assertEqual([bare(i) for i in got], expected)
+
+    def test_endpoints_change_at_a_restart_alone(self):
+        d = self.start()
+        d.write_config({**d.config, "receive_hwm": 5})
+        self.hangup(d, "at a restart alone")
+        self.assertTrue(d.ask(cmd="ping")["ok"])
+
+
+class Limits(daemon.DaemonTest):
+    def test_configured_limits_are_those_of_the_pipeline(self):
+        with_limits, d = self.run_through(frames(0, 30), 30, config={
+            "speed_limit": 1.0, "workspace": {"low": [-1, -1], "high": [1, 1]}})
+        free, _ = self.run_through(frames(0, 30), 30)
+        limited = [i for i in with_limits if "limited" in i["flags"]]
+        self.assertGreater(len(limited), 0)
+        self.assertEqual(d.status()["frames"]["limited"], len(limited))
+        for intent in with_limits:
+            self.assertLessEqual(sum(v * v for v in intent["velocity"]), 1.0 + 1e-9)
+            self.assertLessEqual(max(map(abs, intent["position"])), 1.0)
+        self.assertGreater(max(max(map(abs, i["position"])) for i in free), 1.0)
+
+    def test_gap_reset(self):
+        messages = [frames(0, 10), frames(14, 10)]
+        for limit, flags in ((1.0, ["gap"]), (0.05, ["gap", "reset"])):
+            got, _ = self.run_through(messages[0] + messages[1], 20, config={"gap_reset_s": limit})
+            self.assertEqual(got[10]["flags"], flags)
+
+
+if __name__ == "__main__":
+    daemon.main()
