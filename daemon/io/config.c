@@ -79,9 +79,6 @@ static int read_text(const struct reading *reading, const char *field, const jso
     if (json_string_length(value) >= cap) {
         return refuse(reading, field, "is too long");
     }
-    if (strlen(json_string_value(value)) != json_string_length(value)) {
-        return refuse(reading, field, "holds a NUL character");
-    }
     memcpy(out, json_string_value(value), json_string_length(value) + 1);
     return 0;
 }

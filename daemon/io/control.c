@@ -91,10 +91,10 @@ static int send_event_json(struct request *request, json_t *object)
         if (refusal == TRAJ_ACCEPTED) {
             rc = send_event(request, event, now);
         } else {
-            (void)traj_error_set(&request->error, "the event's %s %s (%s)",
+            (void)traj_error_set(&request->error, "the event is refused: %s: %s",
                                  detail.field != NULL ? detail.field : "JSON",
-                                 detail.reason != NULL ? detail.reason : "is refused",
-                                 traj_refusal_name(refusal));
+                                 detail.reason != NULL ? detail.reason
+                                                       : traj_refusal_name(refusal));
         }
     }
     free(text);

@@ -279,7 +279,7 @@ static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_it
 
 static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arrival)
 {
-    struct traj_refusal_detail detail = {"message", "is not of two parts, topic and body", 0};
+    struct traj_refusal_detail detail = {"message", "not of two parts, topic and body", 0};
 
     if (arrival == TRAJ_ARRIVAL_BAD_EVENT) {
         traj_pipeline_refuse_event(loop->pipeline, TRAJ_REFUSED_SYNTAX);
@@ -289,7 +289,7 @@ static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arri
         note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
     } else {
         detail.field = "topic";
-        detail.reason = "is neither \"frame\" nor \"event\"";
+        detail.reason = "neither \"frame\" nor \"event\"";
         traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_TYPE);
         note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_TYPE, &detail);
     }

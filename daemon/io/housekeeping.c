@@ -216,7 +216,7 @@ static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const cha
     const struct traj_refusal_detail *detail = &note->detail;
 
     if (detail->field != NULL && detail->reason != NULL) {
-        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s %s, at byte %zu",
+        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s: %s, at byte %zu",
                          what, traj_refusal_name(note->refusal), detail->field, detail->reason,
                          detail->offset);
     } else if (detail->reason != NULL) {

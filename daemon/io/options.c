@@ -14,16 +14,16 @@ const char traj_options_help[] =
     "\n"
     "  --model FILE        the model, as trajctl train writes it\n"
     "  --config FILE       settings as JSON; the command line goes before it\n"
-    "  --frames ENDPOINT   where frames and events come in   (@tcp://127.0.0.1:5601)\n"
-    "  --intents ENDPOINT  where intents are published       (@tcp://127.0.0.1:5602)\n"
-    "  --control ENDPOINT  where requests are answered       (@tcp://127.0.0.1:5603)\n"
-    "  --check-config      print the effective configuration as JSON, check it and the\n"
-    "                      model it names, and end: 0 if trajd could start with it, else 1\n"
+    "  --frames ENDPOINT   where frames and events come in (@tcp://127.0.0.1:5601)\n"
+    "  --intents ENDPOINT  where intents are published     (@tcp://127.0.0.1:5602)\n"
+    "  --control ENDPOINT  where requests are answered     (@tcp://127.0.0.1:5603)\n"
+    "  --check-config      print the effective configuration as JSON and check it,\n"
+    "                      with the model if it names one; 0 if trajd could start\n"
     "  --help, --version\n"
     "\n"
-    "An endpoint is tcp://127.0.0.1:PORT or ipc://PATH; @ before it (or nothing) binds,\n"
-    "> connects.  SIGTERM and SIGINT end trajd; SIGHUP reads configuration and model\n"
-    "again and, if they are good, goes on with them between two frames.\n";
+    "An endpoint is tcp://127.0.0.1:PORT or ipc://PATH; @ before it (or nothing)\n"
+    "binds, > connects.  SIGTERM and SIGINT end trajd; SIGHUP reads configuration\n"
+    "and model again and, if they are good, goes on with them between two frames.\n";
 
 int traj_options_parse(struct traj_options *options, int argc, char **argv,
                        struct traj_error *error)
