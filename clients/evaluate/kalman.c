@@ -92,16 +92,16 @@ static void residual_cov(const double *x, const double *y, const double *b, size
 static int regress(const double *x, const double *y, size_t count, size_t inputs, size_t outputs,
                    double *b, gsl_matrix *cov)
 {
-    struct traj_moments m = {0};
-    if (count <= inputs || traj_moments_init(&m, inputs, outputs)) {
+    struct traj_regression m = {0};
+    if (count <= inputs || traj_regression_init(&m, inputs, outputs)) {
         return -1;
     }
-    traj_moments_add(&m, x, y, count);
-    int result = traj_moments_solve(&m, 1e-9, b);
+    traj_regression_add(&m, x, y, count);
+    int result = traj_regression_solve(&m, 1e-9, b);
     if (result == 0) {
         residual_cov(x, y, b, count, inputs, outputs, cov);
     }
-    traj_moments_free(&m);
+    traj_regression_free(&m);
     return result;
 }
 

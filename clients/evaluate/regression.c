@@ -8,7 +8,7 @@
 
 #define TILE 512 /* columns of X'X that are worked on together: 4 KiB a row */
 
-int traj_moments_init(struct traj_moments *m, size_t inputs, size_t outputs)
+int traj_regression_init(struct traj_regression *m, size_t inputs, size_t outputs)
 {
     m->inputs = inputs;
     m->outputs = outputs;
@@ -16,13 +16,13 @@ int traj_moments_init(struct traj_moments *m, size_t inputs, size_t outputs)
     m->xx = calloc(inputs * inputs, sizeof *m->xx);
     m->xy = calloc(inputs * outputs, sizeof *m->xy);
     if (!m->xx || !m->xy) {
-        traj_moments_free(m);
+        traj_regression_free(m);
         return -1;
     }
     return 0;
 }
 
-void traj_moments_free(struct traj_moments *m)
+void traj_regression_free(struct traj_regression *m)
 {
     free(m->xx);
     free(m->xy);
@@ -32,7 +32,8 @@ void traj_moments_free(struct traj_moments *m)
 
 /* One tile of columns of X'X for four samples at a time, so that each sum is loaded once for four
  * products. */
-static void add_tile(struct traj_moments *m, const double *x, size_t count, size_t from, size_t to)
+static void add_tile(struct traj_regression *m, const double *x, size_t count, size_t from,
+                     size_t to)
 {
     size_t d = m->inputs;
     for (size_t i = 0; i < to; i++) {
@@ -55,7 +56,7 @@ static void add_tile(struct traj_moments *m, const double *x, size_t count, size
     }
 }
 
-void traj_moments_add(struct traj_moments *m, const double *x, const double *y, size_t count)
+void traj_regression_add(struct traj_regression *m, const double *x, const double *y, size_t count)
 {
     for (size_t from = 0; from < m->inputs; from += TILE) {
         add_tile(m, x, count, from, from + TILE < m->inputs ? from + TILE : m->inputs);
@@ -70,7 +71,7 @@ void traj_moments_add(struct traj_moments *m, const double *x, const double *y, 
     m->samples += count;
 }
 
-void traj_moments_merge(struct traj_moments *m, const struct traj_moments *other)
+void traj_regression_merge(struct traj_regression *m, const struct traj_regression *other)
 {
     for (size_t i = 0; i < m->inputs * m->inputs; i++) {
         m->xx[i] += other->xx[i];
@@ -81,7 +82,7 @@ void traj_moments_merge(struct traj_moments *m, const struct traj_moments *other
     m->samples += other->samples;
 }
 
-int traj_moments_solve(const struct traj_moments *m, double ridge, double *b)
+int traj_regression_solve(const struct traj_regression *m, double ridge, double *b)
 {
     size_t d = m->inputs;
     gsl_matrix *a = gsl_matrix_alloc(d, d);

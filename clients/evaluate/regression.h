@@ -7,26 +7,27 @@
 
 /* Sums over samples of x x' [inputs][inputs] (upper triangle), x y' [inputs][outputs]; from zero.
  */
-struct traj_moments {
+struct traj_regression {
     size_t inputs, outputs, samples;
     double *xx; /* [inputs][inputs]; only j >= i is kept */
     double *xy; /* [inputs][outputs] */
 };
 
 /* 0, or -1 when memory is short. */
-int traj_moments_init(struct traj_moments *moments, size_t inputs, size_t outputs);
-void traj_moments_free(struct traj_moments *moments);
+int traj_regression_init(struct traj_regression *moments, size_t inputs, size_t outputs);
+void traj_regression_free(struct traj_regression *moments);
 
 /* Adds count samples: x [count][inputs], y [count][outputs]. */
-void traj_moments_add(struct traj_moments *moments, const double *x, const double *y, size_t count);
+void traj_regression_add(struct traj_regression *moments, const double *x, const double *y,
+                         size_t count);
 
 /* Adds the sums of another set of samples. */
-void traj_moments_merge(struct traj_moments *moments, const struct traj_moments *other);
+void traj_regression_merge(struct traj_regression *moments, const struct traj_regression *other);
 
 /*
  * Solves (X'X + ridge * mean diagonal * I) B = X'Y by Cholesky; B [inputs][outputs].
  * 0, or -1 when memory is short or the matrix is not positive definite.
  */
-int traj_moments_solve(const struct traj_moments *moments, double ridge, double *b);
+int traj_regression_solve(const struct traj_regression *moments, double ridge, double *b);
 
 #endif

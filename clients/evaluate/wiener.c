@@ -42,7 +42,7 @@ static void regressors(const struct wiener *w, const struct traj_channels *c, si
 
 /* Adds the known bins of [from, to) to the moments, in batches. */
 static int accumulate(const struct wiener *w, const struct traj_channels *c, const double *movement,
-                      const bool *known, size_t from, size_t to, struct traj_moments *m)
+                      const bool *known, size_t from, size_t to, struct traj_regression *m)
 {
     double *x = malloc(BATCH * w->inputs * sizeof *x), *y = malloc(BATCH * 2 * w->dim * sizeof *y);
     size_t count = 0;
@@ -55,7 +55,7 @@ static int accumulate(const struct wiener *w, const struct traj_channels *c, con
             count++;
         }
         if (count == BATCH || (i + 1 == to && count > 0)) {
-            traj_moments_add(m, x, y, count);
+            traj_regression_add(m, x, y, count);
             count = 0;
         }
     }
@@ -97,19 +97,19 @@ static double misfit(const struct wiener *w, const struct traj_channels *c, cons
 static int fit(struct wiener *w, const struct traj_channels *c, const double *movement,
                const bool *known)
 {
-    struct traj_moments early = {0}, late = {0};
+    struct traj_regression early = {0}, late = {0};
     size_t split =
         c->first[c->bins * 4 / 5]; /* a stretch is never cut, if there is more than one */
     split = split > c->bins / 2 ? split : c->bins * 4 / 5;
     double *x = malloc(w->inputs * sizeof *x), best = INFINITY, chosen = ridges[RIDGES - 1];
-    int result = x && !traj_moments_init(&early, w->inputs, 2 * w->dim) &&
-                         !traj_moments_init(&late, w->inputs, 2 * w->dim) &&
+    int result = x && !traj_regression_init(&early, w->inputs, 2 * w->dim) &&
+                         !traj_regression_init(&late, w->inputs, 2 * w->dim) &&
                          !accumulate(w, c, movement, known, 0, split, &early) &&
                          !accumulate(w, c, movement, known, split, c->bins, &late)
                      ? 0
                      : -1;
     for (size_t k = 0; result == 0 && k < RIDGES; k++) {
-        if (traj_moments_solve(&early, ridges[k], w->weight)) {
+        if (traj_regression_solve(&early, ridges[k], w->weight)) {
             continue;
         }
         double e = misfit(w, c, movement, known, split, c->bins, x);
@@ -119,12 +119,12 @@ static int fit(struct wiener *w, const struct traj_channels *c, const double *mo
         }
     }
     if (result == 0) {
-        traj_moments_merge(&early, &late);
-        result = traj_moments_solve(&early, chosen, w->weight);
+        traj_regression_merge(&early, &late);
+        result = traj_regression_solve(&early, chosen, w->weight);
     }
     free(x);
-    traj_moments_free(&early);
-    traj_moments_free(&late);
+    traj_regression_free(&early);
+    traj_regression_free(&late);
     return result;
 }
 
