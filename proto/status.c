@@ -14,7 +14,7 @@ struct traj_status_field traj_status_number(const char *name, double number)
     return (struct traj_status_field){name, TRAJ_STATUS_NUMBER, {.number = number}};
 }
 
-struct traj_status_field traj_status_text(const char *name, const char *text)
+struct traj_status_field traj_status_string(const char *name, const char *text)
 {
     return (struct traj_status_field){name, TRAJ_STATUS_TEXT, {.text = text}};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The body of topic "status", and of the reply to a status request: an object of named fields.  Which
- * fields there are is the sender's business (status.md); how they are spelled is this file's.
+ * The body of topic "status", and of the reply to a status request: an object of named fields.
+ * Which fields there are is the sender's business (status.md); how they are spelled is this file's.
  */
 #ifndef TRAJ_PROTO_STATUS_H
 #define TRAJ_PROTO_STATUS_H
@@ -33,14 +33,14 @@ struct traj_status_field {
 /* One field, for tables of them. */
 struct traj_status_field traj_status_count(const char *name, uint64_t count);
 struct traj_status_field traj_status_number(const char *name, double number);
-struct traj_status_field traj_status_text(const char *name, const char *text);
+struct traj_status_field traj_status_string(const char *name, const char *text);
 struct traj_status_field traj_status_truth(const char *name, bool truth);
 struct traj_status_field traj_status_open(const char *name);
 struct traj_status_field traj_status_close(void);
 
 /*
- * Writes {"v":1,"type":"status", fields in order}; returns its length without NUL, or 0 if cap is too small
- * or an object is closed that was not opened, or the other way round.
+ * Writes {"v":1,"type":"status", fields in order}; returns its length without NUL, or 0 if cap is
+ * too small or an object is closed that was not opened, or the other way round.
  */
 size_t traj_status_write(const struct traj_status_field *field, size_t fields, char *out,
                          size_t cap);
