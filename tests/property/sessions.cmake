@@ -1,0 +1,2 @@
+# Sessions: files over many drawn sessions, and what a simulated one must look like.
+traj_test(NAME test_session_random SOURCES test_session_random.c LIBS traj_files m LABELS property)

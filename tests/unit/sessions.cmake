@@ -1,0 +1,4 @@
+# Session files and what is read into them.
+traj_test(NAME test_session_file SOURCES test_session_file.c LIBS traj_files PkgConfig::HDF5 m
+    LABELS unit)
+traj_test(NAME test_real_sessions SOURCES test_real_sessions.c LIBS traj_files m LABELS unit real)
