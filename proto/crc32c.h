@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Goes on from the checksum of what came before (0 at the beginning); the checksum of "123456789" is
- * 0xE3069283.
+ * Goes on from the checksum of what came before (0 at the beginning); the checksum of "123456789"
+ * is 0xE3069283.
  */
 uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size);
 

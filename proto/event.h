@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Events: what the task computer, the eye tracker or a person tells the decoder.  JSON <-> struct. */
+/* Events: what the task computer, the eye tracker or a person tells the decoder.  JSON <->
+ * struct. */
 #ifndef TRAJ_PROTO_EVENT_H
 #define TRAJ_PROTO_EVENT_H
 
@@ -52,15 +53,16 @@ struct traj_event {
 const char *traj_event_name(enum traj_event_kind kind);
 
 /*
- * Parses one JSON body, strictly (unknown or doubled keys, trailing bytes, non-finite numbers, wrong
- * lengths such as cov that is not D*D are refused).  Nothing allocates; *event is large (~16 KB).
+ * Parses one JSON body, strictly (unknown or doubled keys, trailing bytes, non-finite numbers,
+ * wrong lengths such as cov that is not D*D are refused).  Nothing allocates; *event is large (~16
+ * KB).
  */
 enum traj_refusal traj_event_parse(const void *body, size_t size, struct traj_event *event,
                                    struct traj_refusal_detail *detail);
 
 /*
- * Writes an event's JSON; returns its length without NUL, or 0 if cap is too small or the event is one
- * that the parser would refuse (t not finite, a wrong number of values).
+ * Writes an event's JSON; returns its length without NUL, or 0 if cap is too small or the event is
+ * one that the parser would refuse (t not finite, a wrong number of values).
  */
 size_t traj_event_write(const struct traj_event *event, char *out, size_t cap);
 

@@ -25,7 +25,7 @@ static const char *check_times(const struct traj_frame *frame, const char **fiel
     return NULL;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 enum key { KEY_TYPE, KEY_SEQ, KEY_T, KEY_DT, KEY_COUNTS, KEY_FEATURES, KEY_DEVICE, KEYS };
 
@@ -198,7 +198,7 @@ size_t traj_frame_write_json(const struct traj_frame *frame, char *out, size_t c
     return traj_json_written(&writer);
 }
 
-/* ---- binary ------------------------------------------------------------------------------------- */
+/* ---- binary ---------------------------------------------------------------------------------- */
 
 #define VERSION 1
 #define KIND_FRAME 1
@@ -372,7 +372,7 @@ size_t traj_frame_write_binary(const struct traj_frame *frame, void *out, size_t
     return size;
 }
 
-/* ------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 enum traj_refusal traj_frame_parse(const void *body, size_t size, struct traj_frame *frame,
                                    struct traj_refusal_detail *detail)

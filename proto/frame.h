@@ -3,7 +3,8 @@
  * Frames: bytes <-> struct.  Two bodies, told apart by the first byte ('{' = JSON, 'T' = binary).
  * Nothing here allocates; counts and features land in buffers that the caller put in the struct.
  *
- * Binary body, little-endian, header of TRAJ_FRAME_HEADER bytes, then N u16 counts, then F f32 features:
+ * Binary body, little-endian, header of TRAJ_FRAME_HEADER bytes, then N u16 counts, then F f32
+ * features:
  *     0 char[4] "TRJF"   4 u16 version = 1   6 u16 header length = 56   8 u16 kind = 1 (frame)
  *    10 u16 payload: bit 0 counts present, bit 1 features present
  *    12 u32 units N     16 u64 seq   24 f64 t_end   32 f64 dt   40 u64 device stamp (0 = none)
@@ -34,15 +35,16 @@ struct traj_frame {
 };
 
 /*
- * Parses one body.  On refusal *frame's numbers are undefined and refusal says why.  JSON is strict:
- * unknown keys, duplicates, trailing bytes, numbers out of range, NaN are refused.
+ * Parses one body.  On refusal *frame's numbers are undefined and refusal says why.  JSON is
+ * strict: unknown keys, duplicates, trailing bytes, numbers out of range, NaN are refused.
  * Absurd values are refused here where no context is needed: t or dt not finite, dt <= 0 or > 3600,
  * a count of 65535 spelled as a number in JSON (null says it).
  */
 enum traj_refusal traj_frame_parse(const void *body, size_t size, struct traj_frame *frame,
                                    struct traj_refusal_detail *detail);
 
-/* Writes a body; returns its length, or 0 if cap is too small.  JSON is for people, binary for rigs. */
+/* Writes a body; returns its length, or 0 if cap is too small.  JSON is for people, binary for
+ * rigs. */
 size_t traj_frame_write_json(const struct traj_frame *frame, char *out, size_t cap);
 size_t traj_frame_write_binary(const struct traj_frame *frame, void *out, size_t cap);
 

@@ -54,12 +54,12 @@ enum stamp { STAMP_DEVICE, STAMP_RECV, STAMP_DONE, STAMP_BEHIND, STAMPS };
 
 static const char *const stamp_names[STAMPS] = {"device", "recv", "done", "behind"};
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 size_t traj_intent_size(size_t dim, size_t targets)
 {
-    /* Keys, words, flags and single numbers; five texts of at most 63 bytes, each perhaps six times as
-       long when escaped; a comma for each number. */
+    /* Keys, words, flags and single numbers; five texts of at most 63 bytes, each perhaps six times
+       as long when escaped; a comma for each number. */
     return 1024 + 5 * 63 * 6 + (2 * dim + 2 * dim * dim + targets) * (TRAJ_NUMBER_SIZE + 1);
 }
 
@@ -212,7 +212,7 @@ size_t traj_stale_write(double last_t, double silent, size_t dim, const char *mo
     return traj_json_written(&writer);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     struct traj_json json;

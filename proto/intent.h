@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Intents: struct -> JSON, and JSON -> struct for clients.  Keys stand in a fixed order, numbers read
- * back exactly, NULL or NaN is written as null, and a non-finite number never reaches the wire.
+ * Intents: struct -> JSON, and JSON -> struct for clients.  Keys stand in a fixed order, numbers
+ * read back exactly, NULL or NaN is written as null, and a non-finite number never reaches the
+ * wire.
  */
 #ifndef TRAJ_PROTO_INTENT_H
 #define TRAJ_PROTO_INTENT_H

@@ -7,14 +7,15 @@
 
 #include "proto/number.h"
 
-/* ---- text: what both sides share ---------------------------------------------------------------- */
+/* ---- text: what both sides share ------------------------------------------------------------- */
 
 static bool is_continuation(const char *at)
 {
     return ((unsigned char)*at & 0xC0) == 0x80;
 }
 
-/* Length of the UTF-8 sequence at `at` (RFC 3629: no overlong form, no surrogate), or 0 if it is not one. */
+/* Length of the UTF-8 sequence at `at` (RFC 3629: no overlong form, no surrogate), or 0 if it is
+ * not one. */
 static size_t utf8_length(const char *at, const char *end)
 {
     unsigned char lead = (unsigned char)*at;
@@ -125,7 +126,7 @@ static const char *read_escape(const char *at, const char *end, uint32_t *code)
     return at;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 void traj_json_start(struct traj_json *json, const void *body, size_t size)
 {
@@ -180,7 +181,8 @@ bool traj_json_finish(struct traj_json *json)
     return json->at == json->end || syntax(json, "bytes follow the value");
 }
 
-/* Where the value at hand is not of the kind that was asked for: a wrong type, or no JSON at all. */
+/* Where the value at hand is not of the kind that was asked for: a wrong type, or no JSON at
+ * all. */
 static bool mismatch(struct traj_json *json, const char *reason)
 {
     const char *at = json->at;
@@ -478,7 +480,8 @@ bool traj_json_skip(struct traj_json *json)
     return true;
 }
 
-/* True if the array at hand is over, having passed "]"; otherwise stands before the next element. */
+/* True if the array at hand is over, having passed "]"; otherwise stands before the next
+ * element. */
 static bool array_over(struct traj_json *json)
 {
     return !traj_json_element(json);
@@ -538,7 +541,8 @@ bool traj_json_counts(struct traj_json *json, uint16_t *out, size_t max, size_t 
         json->at = skip_space(json->at, json->end);
         json->at = read_count_run(json->at, json->end, out + *count, max - *count, count);
         if (*count == max) {
-            /* Also where a run ends in a comma: something stands behind it, and there is no room for it. */
+            /* Also where a run ends in a comma: something stands behind it, and there is no room
+             * for it. */
             return traj_json_refuse(json, TRAJ_REFUSED_SIZE, "more counts than there is room for");
         }
         if (!read_count(json, &out[(*count)++])) {
@@ -628,7 +632,7 @@ bool traj_json_members(struct traj_json *json, const char *const *names, size_t 
     return json->refusal == TRAJ_ACCEPTED;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void traj_json_write_start(struct traj_json_writer *writer, void *out, size_t cap)
 {

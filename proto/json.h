@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * JSON (RFC 8259), read by pulling and written by appending.  Nothing is allocated and no tree is built:
- * the caller says what it expects next.  The reader is strict: no comments, no trailing commas, no bytes
- * after the value, UTF-8 and surrogate pairs checked, nesting at most TRAJ_JSON_DEPTH.
+ * JSON (RFC 8259), read by pulling and written by appending.  Nothing is allocated and no tree is
+ * built: the caller says what it expects next.  The reader is strict: no comments, no trailing
+ * commas, no bytes after the value, UTF-8 and surrogate pairs checked, nesting at most
+ * TRAJ_JSON_DEPTH.
  */
 #ifndef TRAJ_PROTO_JSON_H
 #define TRAJ_PROTO_JSON_H
@@ -15,11 +16,11 @@
 
 #define TRAJ_JSON_DEPTH 8
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /*
- * Where reading stands.  The first mistake stays: from then on every function returns false, and refusal,
- * reason and at tell what it was and where.
+ * Where reading stands.  The first mistake stays: from then on every function returns false, and
+ * refusal, reason and at tell what it was and where.
  */
 struct traj_json {
     const char *begin, *at, *end;
@@ -41,9 +42,10 @@ bool traj_json_finish(struct traj_json *json);
 char traj_json_peek(struct traj_json *json);
 
 /*
- * Objects:  if (traj_json_object(j)) { while (traj_json_member(j, key, sizeof key)) { read one value } }
- * member unescapes the key into key (NUL-terminated) and stands before its value.  It returns false past the
- * closing brace, or on a mistake; a key that does not fit or holds U+0000 is refused as FIELD.
+ * Objects:  if (traj_json_object(j)) { while (traj_json_member(j, key, sizeof key)) { read one
+ * value } } member unescapes the key into key (NUL-terminated) and stands before its value.  It
+ * returns false past the closing brace, or on a mistake; a key that does not fit or holds U+0000 is
+ * refused as FIELD.
  * Arrays:   if (traj_json_array(j)) { while (traj_json_element(j)) { read one value } }
  */
 bool traj_json_object(struct traj_json *json);
@@ -64,7 +66,8 @@ bool traj_json_raw_text(struct traj_json *json, const char **text, size_t *lengt
 bool traj_json_skip(struct traj_json *json);
 
 /*
- * Whole arrays, the fast way.  *count receives how many there were.  More than max is refused as SIZE.
+ * Whole arrays, the fast way.  *count receives how many there were.  More than max is refused as
+ * SIZE.
  * counts: 0..65534, null becomes 65535; a larger number is refused as COUNTS.
  * doubles: finite numbers.
  * floats: numbers that are finite as float, null becomes NaN.
@@ -74,10 +77,10 @@ bool traj_json_doubles(struct traj_json *json, double *out, size_t max, size_t *
 bool traj_json_floats(struct traj_json *json, float *out, size_t max, size_t *count);
 
 /*
- * The members of an object, found before they are read, so that they can be read in any order: at[i]
- * receives where the value of names[i] stands, or NULL.  Everything is checked as JSON on the way.  The first
- * key that is unknown or doubled is not a mistake yet, for the "type" may say more: it is told in `odd`
- * (where its value stands, NULL = none) and odd_reason.  At most 64 names.
+ * The members of an object, found before they are read, so that they can be read in any order:
+ * at[i] receives where the value of names[i] stands, or NULL.  Everything is checked as JSON on the
+ * way.  The first key that is unknown or doubled is not a mistake yet, for the "type" may say more:
+ * it is told in `odd` (where its value stands, NULL = none) and odd_reason.  At most 64 names.
  */
 struct traj_json_members {
     const char *at[64];
@@ -90,12 +93,12 @@ bool traj_json_members(struct traj_json *json, const char *const *names, size_t 
 /* Unescapes raw text into out (NUL-terminated if it fits); returns its length or (size_t)-1. */
 size_t traj_json_unescape(const char *text, size_t length, char *out, size_t cap);
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /*
- * Appends to the caller's buffer; commas come by themselves.  What does not fit is left out whole and
- * remembered: traj_json_written then returns 0.  With out NULL nothing is written and the length is
- * counted.  Text that is not UTF-8 gets U+FFFD for each wrong byte, so
+ * Appends to the caller's buffer; commas come by themselves.  What does not fit is left out whole
+ * and remembered: traj_json_written then returns 0.  With out NULL nothing is written and the
+ * length is counted.  Text that is not UTF-8 gets U+FFFD for each wrong byte, so
  * that what is written is always JSON.
  */
 struct traj_json_writer {

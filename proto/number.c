@@ -32,7 +32,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static const char digit_pairs[201] = "00010203040506070809"
                                      "10111213141516171819"
@@ -90,8 +90,8 @@ struct decimal {
 };
 
 /*
- * The upper 64 bits of factor * g / 2^64, with the lowest bit set if anything was cut off ("round to
- * odd"): enough to compare with multiples of 4 as if nothing had been.
+ * The upper 64 bits of factor * g / 2^64, with the lowest bit set if anything was cut off ("round
+ * to odd"): enough to compare with multiples of 4 as if nothing had been.
  */
 static uint64_t scale_to_odd(struct traj_power g, uint64_t factor)
 {
@@ -220,7 +220,7 @@ size_t traj_number_write(double value, char *out)
     return sign + lay_out(strip_zeros(d), out + sign);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* What stands in the text: digits * 10^exponent, or a little more where `more` is set. */
 struct literal {
@@ -232,8 +232,8 @@ struct literal {
 };
 
 /*
- * The double nearest to w * 10^q, as bits without sign; w has at most 19 digits.  The product with the
- * 128-bit power always decides the rounding: Mushtak and Lemire, "Fast number parsing without
+ * The double nearest to w * 10^q, as bits without sign; w has at most 19 digits.  The product with
+ * the 128-bit power always decides the rounding: Mushtak and Lemire, "Fast number parsing without
  * fallback" (2023).
  */
 static uint64_t nearest(uint64_t w, int64_t q)
@@ -249,7 +249,8 @@ static uint64_t nearest(uint64_t w, int64_t q)
     struct traj_power power = traj_powers[q - TRAJ_POWER_MIN];
     uint128 product = (uint128)w * power.high;
     if (((uint64_t)(product >> 64) & 0x1FF) == 0x1FF) {
-        /* 10^-27 to 10^-1 are wanted rounded up, so that a product that is whole comes out whole. */
+        /* 10^-27 to 10^-1 are wanted rounded up, so that a product that is whole comes out
+         * whole. */
         power.low += (q < 0 && q >= -27);
         product += (uint64_t)((uint128)w * power.low >> 64);
     }
@@ -338,12 +339,13 @@ static int big_compare(const struct big *a, const struct big *b)
 }
 
 /*
- * No double and no midpoint between two has more than 768 significant digits, so that all digits beyond
- * can be told by a single 1.
+ * No double and no midpoint between two has more than 768 significant digits, so that all digits
+ * beyond can be told by a single 1.
  */
 #define BIG_DIGITS 770
 
-/* The text's significant digits as a whole number; returns the power of ten that it is to be scaled by. */
+/* The text's significant digits as a whole number; returns the power of ten that it is to be scaled
+ * by. */
 static int64_t big_from_digits(struct big *big, const struct literal *number)
 {
     int64_t exponent = number->exponent + 19; /* as if no digit had been taken */
@@ -451,7 +453,8 @@ static void gather(struct literal *number, const char *point)
             taken++;
         }
     }
-    /* Each digit before the point that was passed over is a factor of ten; each one taken after it, a tenth. */
+    /* Each digit before the point that was passed over is a factor of ten; each one taken after it,
+     * a tenth. */
     number->exponent += point - at + (at > point);
     for (; at < number->last; at++) {
         number->more = number->more || (*at != '.' && *at != '0');

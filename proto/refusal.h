@@ -7,12 +7,12 @@
 
 enum traj_refusal {
     TRAJ_ACCEPTED = 0,
-    TRAJ_REFUSED_SYNTAX, /* not the JSON or binary layout that it claims to be; truncated; trailing bytes */
+    TRAJ_REFUSED_SYNTAX,  /* not the layout that it claims to be; truncated; trailing bytes */
     TRAJ_REFUSED_VERSION, /* a version that is not spoken here */
     TRAJ_REFUSED_CHECKSUM,
-    TRAJ_REFUSED_TYPE,  /* unknown "type" or topic */
-    TRAJ_REFUSED_FIELD, /* a field is missing, unknown, doubled, of the wrong type or out of range */
-    TRAJ_REFUSED_SIZE,  /* more numbers than there is room for, or a body that is too long */
+    TRAJ_REFUSED_TYPE,   /* unknown "type" or topic */
+    TRAJ_REFUSED_FIELD,  /* a field missing, unknown, doubled, of the wrong type or out of range */
+    TRAJ_REFUSED_SIZE,   /* more numbers than there is room for, or a body that is too long */
     TRAJ_REFUSED_UNITS,  /* the number of units or features is not the model's */
     TRAJ_REFUSED_COUNTS, /* a count beyond what is believable */
     TRAJ_REFUSALS        /* how many there are */
@@ -28,7 +28,8 @@ struct traj_refusal_detail {
 /* "syntax", "version", ...: the word under which a cause is counted. */
 const char *traj_refusal_name(enum traj_refusal refusal);
 
-/* Fills in *detail unless it is NULL, and returns refusal: the last line of a parser that refuses. */
+/* Fills in *detail unless it is NULL, and returns refusal: the last line of a parser that
+ * refuses. */
 enum traj_refusal traj_refuse(struct traj_refusal_detail *detail, enum traj_refusal refusal,
                               const char *field, const char *reason, size_t offset);
 

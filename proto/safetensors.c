@@ -38,7 +38,7 @@ static bool size_of(const struct traj_tensor *tensor, size_t *bytes)
     return true;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     struct traj_json json;
@@ -271,9 +271,10 @@ size_t traj_metadata_text(const struct traj_tensors *tensors, const char *key, c
     return (size_t)-1;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
-/* Whether the struct can be written: known dtypes, sizes that agree, a sum that a size_t can hold. */
+/* Whether the struct can be written: known dtypes, sizes that agree, a sum that a size_t can
+ * hold. */
 static bool writable(const struct traj_tensors *tensors, size_t *data_size)
 {
     *data_size = 0;
@@ -313,7 +314,8 @@ static void put_tensor(struct traj_json_writer *writer, const struct traj_tensor
     traj_json_put_bracket(writer, '}');
 }
 
-/* Writes the header's JSON, or counts it if out is NULL; returns its length without padding, or 0. */
+/* Writes the header's JSON, or counts it if out is NULL; returns its length without padding, or
+ * 0. */
 static size_t write_header(const struct traj_tensors *tensors, char *out, size_t cap)
 {
     struct traj_json_writer writer;

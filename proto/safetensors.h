@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The safetensors layout: u64 little-endian header length, JSON header
- * {"__metadata__":{key:text,..},"name":{"dtype":"F64","shape":[..],"data_offsets":[a,b]},..}, then the
- * arrays, little-endian, row-major, back to back.  Bytes <-> structs; nothing allocates.
+ * {"__metadata__":{key:text,..},"name":{"dtype":"F64","shape":[..],"data_offsets":[a,b]},..}, then
+ * the arrays, little-endian, row-major, back to back.  Bytes <-> structs; nothing allocates.
  */
 #ifndef TRAJ_PROTO_SAFETENSORS_H
 #define TRAJ_PROTO_SAFETENSORS_H
@@ -30,8 +30,8 @@ struct traj_tensor {
 
 struct traj_metadata {
     char key[64];
-    const char *
-        text; /* raw JSON string contents, escapes as on the wire when parsed; use traj_metadata_text */
+    /* The JSON string's contents, escapes as on the wire when parsed; use traj_metadata_text. */
+    const char *text;
     size_t length;
 };
 
@@ -43,22 +43,23 @@ struct traj_tensors {
 };
 
 /*
- * Parses a whole file image.  Checks: header length, JSON, dtypes, offsets (inside the data, in order, no
- * overlap, no hole, equal to shape times size without overflow), names unique.
+ * Parses a whole file image.  Checks: header length, JSON, dtypes, offsets (inside the data, in
+ * order, no overlap, no hole, equal to shape times size without overflow), names unique.
  */
 enum traj_refusal traj_tensors_parse(const void *image, size_t size, struct traj_tensors *tensors,
                                      struct traj_refusal_detail *detail);
 
 const struct traj_tensor *traj_tensors_find(const struct traj_tensors *tensors, const char *name);
 
-/* Unescapes a metadata value into out (NUL-terminated); returns its length, or (size_t)-1 if absent or too long. */
+/* Unescapes a metadata value into out (NUL-terminated); returns its length, or (size_t)-1 if absent
+ * or too long. */
 size_t traj_metadata_text(const struct traj_tensors *tensors, const char *key, char *out,
                           size_t cap);
 
 /*
- * Bytes of the file image, and the image itself (entry[].text is plain UTF-8 here and is escaped).  Arrays
- * follow one another in the order of the struct; the first begins at a multiple of 8.  0 if a tensor's
- * bytes are not what dtype and shape say, a size overflows, or cap is too small.
+ * Bytes of the file image, and the image itself (entry[].text is plain UTF-8 here and is escaped).
+ * Arrays follow one another in the order of the struct; the first begins at a multiple of 8.  0 if
+ * a tensor's bytes are not what dtype and shape say, a size overflows, or cap is too small.
  */
 size_t traj_tensors_size(const struct traj_tensors *tensors);
 size_t traj_tensors_write(const struct traj_tensors *tensors, void *out, size_t cap);

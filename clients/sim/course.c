@@ -22,9 +22,9 @@ double traj_sim_progress_rate(double s)
 }
 
 /*
- * With rest at both ends and position alone prescribed at s = 1/2, the integral of squared jerk is least
- * for a quintic on each half whose derivatives up to the fourth agree in the middle (Flash & Hogan 1985);
- * by symmetry p' = p''' = 0 there, which leaves these three coefficients.
+ * With rest at both ends and position alone prescribed at s = 1/2, the integral of squared jerk is
+ * least for a quintic on each half whose derivatives up to the fourth agree in the middle (Flash &
+ * Hogan 1985); by symmetry p' = p''' = 0 there, which leaves these three coefficients.
  */
 double traj_sim_excursion(double s)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where the hand is: minimum-jerk movements added up on a fine grid of time.  Internal to clients/sim. */
+/* Where the hand is: minimum-jerk movements added up on a fine grid of time.  Internal to
+ * clients/sim. */
 #ifndef TRAJ_SIM_COURSE_H
 #define TRAJ_SIM_COURSE_H
 
@@ -24,13 +25,14 @@ struct traj_sim_course {
 double traj_sim_progress(double s);
 double traj_sim_progress_rate(double s);
 
-/* Minimum-jerk excursion: 0 at s = 0 and 1, 1 at s = 1/2, at rest at both ends; and its derivative by s. */
+/* Minimum-jerk excursion: 0 at s = 0 and 1, 1 at s = 1/2, at rest at both ends; and its derivative
+ * by s. */
 double traj_sim_excursion(double s);
 double traj_sim_excursion_rate(double s);
 
 /*
- * Adds the movements up, from rest at `origin`, until the time `end`.  0, or -1 when memory is short; to be
- * freed in either case.
+ * Adds the movements up, from rest at `origin`, until the time `end`.  0, or -1 when memory is
+ * short; to be freed in either case.
  */
 int traj_sim_course_make(struct traj_sim_course *course, const double origin[2],
                          const struct traj_sim_movement *movement, size_t movements, double end);

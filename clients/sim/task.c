@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* When a target jumps: between these times after the movement began, and the hand answers so much later. */
+/* When a target jumps: between these times after the movement began, and the hand answers so much
+ * later. */
 #define JUMP_FROM_S 0.05
 #define JUMP_TO_S 0.20
 #define JUMP_REACTION_S 0.12
@@ -27,7 +28,7 @@ static double triangular(gsl_rng *rng, const double range[2])
     return 0.5 * (uniform(rng, range) + uniform(rng, range));
 }
 
-/* ---- targets and their order -------------------------------------------------------------------- */
+/* ---- targets and their order ----------------------------------------------------------------- */
 
 static void ring_of_targets(struct traj_sim_script *script, const struct traj_sim_options *o)
 {
@@ -83,7 +84,7 @@ static int draw_order(size_t *order, size_t targets, size_t blocks, gsl_rng *rng
     return 0;
 }
 
-/* ---- movements ---------------------------------------------------------------------------------- */
+/* ---- movements ------------------------------------------------------------------------------- */
 
 struct scene { /* what changes as the session goes on */
     const struct traj_sim_options *options;
@@ -93,7 +94,8 @@ struct scene { /* what changes as the session goes on */
     double hand[2]; /* where the hand will be when the movements so far are complete */
 };
 
-/* Appends a movement to a place near `to`, with the excursion `via` (mm, to the left) and its own scatter. */
+/* Appends a movement to a place near `to`, with the excursion `via` (mm, to the left) and its own
+ * scatter. */
 static struct traj_sim_movement *move_to(struct scene *scene, const double to[2], double via,
                                          double slowness)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What happens in a session: trials, their times and the movements made in them.  Internal to clients/sim. */
+/* What happens in a session: trials, their times and the movements made in them.  Internal to
+ * clients/sim. */
 #ifndef TRAJ_SIM_TASK_H
 #define TRAJ_SIM_TASK_H
 

@@ -41,7 +41,8 @@ struct receiving {
     uint64_t next; /* the seq that is due */
 };
 
-/* Notes what is missing between this intent and the last; a seq that goes back is a daemon that began anew. */
+/* Notes what is missing between this intent and the last; a seq that goes back is a daemon that
+ * began anew. */
 static void check_order(struct receiving *r, const char *body, size_t size)
 {
     struct traj_refusal_detail detail;
@@ -111,7 +112,8 @@ static int run(struct receiving *r, struct traj_error *error)
     } else if (!r->file) {
         traj_error_set(error, "%s cannot be written: %s", r->out, strerror(errno));
     } else if ((rc = traj_sink_open(r->endpoint, "intent,status,stale", &sink)) != 0) {
-        /* status comes once a second: by it one knows that the subscription has reached the daemon */
+        /* status comes once a second: by it one knows that the subscription has reached the
+         * daemon */
         traj_error_set(error, "%s: %s", r->endpoint, strerror(-rc));
     } else {
         result = receive(r, sink, error);

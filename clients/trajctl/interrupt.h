@@ -9,7 +9,8 @@
 void interrupt_catch(void);
 bool interrupted(void);
 
-/* From now on a blocking call returns EINTR at least once a second, so that its caller can look around. */
+/* From now on a blocking call returns EINTR at least once a second, so that its caller can look
+ * around. */
 void interrupt_tick(void);
 
 #endif

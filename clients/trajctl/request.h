@@ -9,9 +9,9 @@
 #define REQUEST_LOAD_MS 60000 /* a model is read and checked before the answer */
 
 /*
- * Sends request (the reference is taken; NULL = memory is short) and waits for the reply.  Returns 0, or 1
- * after a sentence on stderr: no answer, no JSON, or what the daemon refused.  *reply (may be NULL) is
- * a new reference.
+ * Sends request (the reference is taken; NULL = memory is short) and waits for the reply.  Returns
+ * 0, or 1 after a sentence on stderr: no answer, no JSON, or what the daemon refused.  *reply (may
+ * be NULL) is a new reference.
  */
 int request_send(const char *command, const char *endpoint, json_t *request, int timeout_ms,
                  json_t **reply);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A terminal used as a whole: plain ANSI sequences, keys without Enter, and everything put back at the end. */
+/* A terminal used as a whole: plain ANSI sequences, keys without Enter, and everything put back at
+ * the end. */
 #ifndef TRAJCTL_SCREEN_H
 #define TRAJCTL_SCREEN_H
 
@@ -15,7 +16,8 @@ void screen_close(struct screen **screen);
 /* The size now; 80 x 24 where the terminal does not tell. */
 void screen_size(size_t *columns, size_t *rows);
 
-/* A picture is begun, filled line by line (each is cut at the right edge), and shown in one write. */
+/* A picture is begun, filled line by line (each is cut at the right edge), and shown in one
+ * write. */
 void screen_begin(struct screen *screen);
 void screen_line(struct screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

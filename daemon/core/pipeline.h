@@ -36,17 +36,17 @@
 #include "proto/intent.h"
 #include "traj/decoder.h"
 
-#define TRAJ_TIME_GRACE 1e-6   /* s: times this close are equal */
-#define TRAJ_TIME_MAX 1e12     /* s: a time beyond is absurd */
+#define TRAJ_TIME_GRACE 1e-6    /* s: times this close are equal */
+#define TRAJ_TIME_MAX 1e12      /* s: a time beyond is absurd */
 #define TRAJ_TIME_UNKNOWN -9e11 /* s: an event before this is one of unknown time */
-#define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd */
+#define TRAJ_DT_BINS_MAX 100.0  /* a frame wider than so many training bins is absurd */
 
 struct traj_pipeline_settings {
-    double gap_reset_s;  /* a gap longer than this (frame's t less the last t) starts the posterior
-                            anew; 0..60, default 1.0 */
-    uint16_t count_max;  /* a count above this is absurd; 1..65534, default 1000 */
-    double speed_limit;  /* length unit / s, 0 = none: published velocity is held at this norm */
-    bool workspace;      /* hold the published position inside [low, high] */
+    double gap_reset_s; /* a gap longer than this (frame's t less the last t) starts the posterior
+                           anew; 0..60, default 1.0 */
+    uint16_t count_max; /* a count above this is absurd; 1..65534, default 1000 */
+    double speed_limit; /* length unit / s, 0 = none: published velocity is held at this norm */
+    bool workspace;     /* hold the published position inside [low, high] */
     double low[TRAJ_DIM_MAX];
     double high[TRAJ_DIM_MAX];
 };
@@ -58,16 +58,16 @@ const char *traj_pipeline_settings_check(const struct traj_pipeline_settings *se
 struct traj_counters {
     /* frames; the first is the sum of the next four */
     uint64_t received, decoded, late, duplicate, invalid;
-    uint64_t refused[TRAJ_REFUSALS];       /* invalid frames by cause; sums to invalid */
-    uint64_t gaps;                         /* gaps predicted over or reset at */
-    uint64_t missing;                      /* seqs skipped and not come late: a running balance */
-    uint64_t resets;                       /* posterior started anew (gap, session, command) */
-    uint64_t recovered, limited, paused;   /* intents that carried the flag */
+    uint64_t refused[TRAJ_REFUSALS];     /* invalid frames by cause; sums to invalid */
+    uint64_t gaps;                       /* gaps predicted over or reset at */
+    uint64_t missing;                    /* seqs skipped and not come late: a running balance */
+    uint64_t resets;                     /* posterior started anew (gap, session, command) */
+    uint64_t recovered, limited, paused; /* intents that carried the flag */
     /* events */
-    uint64_t events;                       /* received; = accepted + refused */
-    uint64_t event[TRAJ_EVENT_KINDS];      /* accepted, by kind */
-    uint64_t events_late;                  /* accepted, but a later frame had been decoded */
-    uint64_t events_duplicate;             /* accepted, but a copy of one before: without effect */
+    uint64_t events;                  /* received; = accepted + refused */
+    uint64_t event[TRAJ_EVENT_KINDS]; /* accepted, by kind */
+    uint64_t events_late;             /* accepted, but a later frame had been decoded */
+    uint64_t events_duplicate;        /* accepted, but a copy of one before: without effect */
     uint64_t events_refused[TRAJ_REFUSALS];
 };
 

@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define CACHE_LINE 64 /* the two counters live on lines of their own, so that the threads do not
-                         take the line from each other at every record */
+/* The two counters live on lines of their own, so that the threads do not take the line from each
+ * other at every record. */
+#define CACHE_LINE 64
 
 struct traj_ring {
     alignas(CACHE_LINE) atomic_size_t head;

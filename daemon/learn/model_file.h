@@ -9,9 +9,10 @@
 #include "traj/model.h"
 
 /*
- * Loads and checks a model: layout, format and version, dtypes and shapes against each other, digest,
- * then traj_model_check (finiteness, positive definiteness, ranges).  The model is one allocation, freed by
- * traj_model_free.  NULL with a sentence that names the file, the field and the reason.
+ * Loads and checks a model: layout, format and version, dtypes and shapes against each other,
+ * digest, then traj_model_check (finiteness, positive definiteness, ranges).  The model is one
+ * allocation, freed by traj_model_free.  NULL with a sentence that names the file, the field and
+ * the reason.
  */
 struct traj_model *traj_model_load(const char *path, struct traj_error *error);
 
@@ -20,14 +21,15 @@ struct traj_model *traj_model_parse(const void *image, size_t size, const char *
                                     struct traj_error *error);
 
 /*
- * Writes a model to a temporary file beside path, syncs it and renames it, so that nobody ever reads half
- * of one.  Fills in model->about.digest.  The same model gives the same bytes.
+ * Writes a model to a temporary file beside path, syncs it and renames it, so that nobody ever
+ * reads half of one.  Fills in model->about.digest.  The same model gives the same bytes.
  */
 int traj_model_save(struct traj_model *model, const char *path, struct traj_error *error);
 
 /*
- * A model with zeroed arrays of these sizes, in one allocation; with_plan, with_names say whether plan.rate
- * and about.unit_name exist.  The arrays are reached through the struct's pointers (cast away const to fill).
+ * A model with zeroed arrays of these sizes, in one allocation; with_plan, with_names say whether
+ * plan.rate and about.unit_name exist.  The arrays are reached through the struct's pointers (cast
+ * away const to fill).
  */
 struct traj_model *traj_model_new(const struct traj_dims *dims, int with_plan, int with_names,
                                   struct traj_error *error);

@@ -64,10 +64,12 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
     return data;
 }
 
+/* clang-format off */
 #define ARRAY(type, member, rank, a, b, c)                                                         \
     {#member, type, rank, {a, b, c, 1}, TRAJ_PLACE_ARRAY, offsetof(struct traj_model, member)}
 #define SCALAR(member)                                                                             \
     {#member, TRAJ_F64, 1, {1, 1, 1, 1}, TRAJ_PLACE_SCALAR, offsetof(struct traj_model, member)}
+/* clang-format on */
 
 size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
                          struct traj_model_field *field)
@@ -101,7 +103,8 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         SCALAR(calibration.velocity_scale),
         SCALAR(calibration.target_power),
     };
-    _Static_assert(sizeof all / sizeof all[0] <= TRAJ_MODEL_FIELDS, "the table has outgrown its caller");
+    _Static_assert(sizeof all / sizeof all[0] <= TRAJ_MODEL_FIELDS,
+                   "the table has outgrown its caller");
     size_t count = 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (traj_model_field_count(&all[i]) > 0)

@@ -60,7 +60,8 @@ struct traj_model *traj_model_make(const struct traj_dims *dims, bool with_plan,
  */
 void traj_model_digest(const void *image, size_t size, size_t offset, char digest[65]);
 
-/* Writes the right digest into an image whose metadata has one of 64 characters; -1 if it has not. */
+/* Writes the right digest into an image whose metadata has one of 64 characters; -1 if it has
+ * not. */
 int traj_model_seal(void *image, size_t size);
 
 /*

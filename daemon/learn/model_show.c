@@ -82,8 +82,9 @@ static void show_components(const struct traj_model *model, FILE *out)
     fprintf(out, "  %-12s %-9s %-10s start\n", "target", "prior", "runs");
     for (size_t k = 0; k < model->dims.components; k++) {
         int32_t target = model->component_target[k];
-        fprintf(out, "  %-12s %-9.4g %-10s ", target >= 0 ? model->about.target_id[target] : "(free)",
-                model->component_prior[k], model->trial_reset[k] ? "in trials" : "always");
+        fprintf(out, "  %-12s %-9.4g %-10s ",
+                target >= 0 ? model->about.target_id[target] : "(free)", model->component_prior[k],
+                model->trial_reset[k] ? "in trials" : "always");
         show_vector(model->dynamics.start + k * state, dim, out);
         fputc('\n', out);
     }

@@ -194,8 +194,7 @@ static void give_sample(struct traj_stream *stream, size_t sample)
 {
     const struct traj_session *session = stream->session;
     size_t dim = session->dim;
-    struct traj_event *event =
-        new_event(stream, TRAJ_EVENT_KINEMATICS, session->kin_t[sample]);
+    struct traj_event *event = new_event(stream, TRAJ_EVENT_KINEMATICS, session->kin_t[sample]);
     event->dim = dim;
     event->count = dim;
     memcpy(event->value, session->position + sample * dim, dim * sizeof event->value[0]);

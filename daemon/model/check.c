@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-/* Parts of R up to this size are tried for definiteness here; larger ones when a decoder is made. */
+/* Parts of R up to this size are tried for definiteness here; larger ones when a decoder is
+ * made. */
 #define NOISE_TRIED 64u
 
 /* An asymmetry below this part of the diagonal is rounding. */

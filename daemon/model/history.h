@@ -35,7 +35,8 @@ void traj_history_clear(struct traj_history *history);
 void traj_history_push(struct traj_history *history, const uint16_t *counts, double width,
                        size_t steps, bool plan);
 
-/* What is known of the bin `lag` bins ago; bins of the plan count as unobserved unless asked for. */
+/* What is known of the bin `lag` bins ago; bins of the plan count as unobserved unless asked
+ * for. */
 struct traj_history_bin traj_history_bin(const struct traj_history *history, size_t lag,
                                          bool with_plan);
 

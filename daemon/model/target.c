@@ -44,7 +44,8 @@ static void add_up(struct traj_target_belief *belief)
         belief->total[m] = belief->prior[m] + belief->gaze[m] + belief->plan[m];
 }
 
-/* Log ratio to the uniform distribution of weight[m] / sum, floored; weight and ratio may be one. */
+/* Log ratio to the uniform distribution of weight[m] / sum, floored; weight and ratio may be
+ * one. */
 static void floored_ratio(size_t targets, const double *weight, double *ratio)
 {
     double sum = 0.0;
