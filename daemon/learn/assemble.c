@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From choices to a model. */
+#include "daemon/learn/assemble.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/learn/features.h"
+#include "daemon/learn/model_file.h"
+#include "daemon/learn/model_layout.h"
+#include "traj/decoder.h"
+
+/* ---- fits ------------------------------------------------------------------------------------ */
+
+static int fit_slot(struct traj_fits *fits, const struct traj_choice *choice, size_t slot,
+                    struct traj_error *error)
+{
+    const struct traj_training *training = fits->training;
+    size_t units = training->units, features = training->features, state = fits->state;
+    unsigned without = slot < training->folds ? (unsigned)slot : TRAJ_FOLD_NONE;
+    if (units > 0 &&
+        traj_tuning_fit(training, state, &choice->tuning, without,
+                        fits->weight + slot * units * state, fits->offset + slot * units, error))
+        return -1;
+    if (features > 0 &&
+        traj_features_fit(training, state, choice->to_diagonal, without,
+                          fits->feature_weight + slot * features * state,
+                          fits->feature_offset + slot * features,
+                          fits->feature_noise + slot * features * features, error))
+        return -1;
+    return 0;
+}
+
+int traj_fits_make(struct traj_fits *fits, const struct traj_training *training,
+                   const struct traj_choice *choice, struct traj_error *error)
+{
+    size_t slots = training->folds + 1, state = choice->state;
+    size_t units = training->units, features = training->features;
+    *fits = (struct traj_fits){.training = training, .state = state, .plan_end = -1};
+    fits->weight = calloc(slots * units * state + 1, sizeof(double));
+    fits->offset = calloc(slots * units + 1, sizeof(double));
+    fits->feature_weight = calloc(slots * features * state + 1, sizeof(double));
+    fits->feature_offset = calloc(slots * features + 1, sizeof(double));
+    fits->feature_noise = calloc(slots * features * features + 1, sizeof(double));
+    if (!fits->weight || !fits->offset || !fits->feature_weight || !fits->feature_offset ||
+        !fits->feature_noise)
+        return traj_error_set(error, "no memory for the fits of %zu folds", slots);
+    for (size_t slot = 0; slot < slots; slot++)
+        if (fit_slot(fits, choice, slot, error))
+            return -1;
+    return 0;
+}
+
+void traj_fits_free(struct traj_fits *fits)
+{
+    free(fits->weight);
+    free(fits->offset);
+    free(fits->feature_weight);
+    free(fits->feature_offset);
+    free(fits->feature_noise);
+    traj_movement_free(fits->movement);
+    *fits = (struct traj_fits){.training = NULL};
+}
+
+int traj_fits_movement(struct traj_fits *fits, double plan_end, struct traj_error *error)
+{
+    if (fits->movement && fits->plan_end == plan_end)
+        return 0;
+    traj_movement_free(fits->movement);
+    fits->movement = traj_movement_new(fits->training, fits->state, plan_end, error);
+    fits->plan_end = plan_end;
+    return fits->movement ? 0 : -1;
+}
+
+/* ---- components ------------------------------------------------------------------------------ */
+
+/* Arrays of a fresh model are reached through pointers to const; this room made them. */
+static double *writable(const double *array)
+{
+    return (double *)(uintptr_t)array;
+}
+
+static struct traj_dynamics_part part_of(const struct traj_model *model, size_t k)
+{
+    size_t state = model->dims.state;
+    const struct traj_dynamics *dynamics = &model->dynamics;
+    return (struct traj_dynamics_part){writable(dynamics->transition) + k * state * state,
+                                       writable(dynamics->drift) + k * state,
+                                       writable(dynamics->noise) + k * state * state,
+                                       writable(dynamics->start) + k * state,
+                                       writable(dynamics->start_cov) + k * state * state};
+}
+
+static void scale_noise(const struct traj_model *model, const struct traj_dynamics_part *part,
+                        double factor)
+{
+    for (size_t i = 0; i < model->dims.state * model->dims.state; i++) {
+        part->noise[i] *= factor;
+        part->start_cov[i] *= factor;
+    }
+}
+
+/* How the components of a model are shared out. */
+struct cast {
+    size_t targets; /* components of targets, from 0 on */
+    bool single;    /* one component for all movements */
+    bool walk;      /* a random walk */
+    bool reset;     /* of the random walk: it starts anew with each trial */
+};
+
+static struct cast cast_of(const struct traj_training *training, enum traj_family family)
+{
+    bool trials = training->trials > 0;
+    bool targets = training->labelled > 0 && training->targets > 0;
+    switch (family) {
+    case TRAJ_FAMILY_STM:
+        return (struct cast){0, true, false, false};
+    case TRAJ_FAMILY_RWM:
+        return (struct cast){0, false, true, trials};
+    case TRAJ_FAMILY_MIXTURE:
+        break;
+    }
+    return (struct cast){targets ? training->targets : 0, trials && !targets, true, false};
+}
+
+static size_t cast_size(const struct cast *cast)
+{
+    return cast->targets + (cast->single ? 1u : 0u) + (cast->walk ? 1u : 0u);
+}
+
+static void put_component(const struct traj_model *model, size_t k, int32_t target, double prior,
+                          bool reset)
+{
+    ((int32_t *)(uintptr_t)model->component_target)[k] = target;
+    writable(model->component_prior)[k] = prior;
+    ((uint8_t *)(uintptr_t)model->trial_reset)[k] = reset;
+}
+
+static void put_components(const struct traj_fits *fits, const struct traj_choice *choice,
+                           unsigned without, const struct cast *cast, struct traj_model *model)
+{
+    size_t k = 0, directed = cast->targets + (cast->single ? 1 : 0);
+    double walk_prior = directed == 0 ? 1 : cast->walk ? choice->free_prior : 0;
+    double prior = directed > 0 ? (1 - walk_prior) / (double)directed : 0;
+    for (size_t m = 0; m < cast->targets; m++, k++) {
+        struct traj_dynamics_part part = part_of(model, k);
+        traj_dynamics_target(fits->movement, &choice->dynamics, without, m, &part);
+        scale_noise(model, &part, choice->noise_scale);
+        put_component(model, k, (int32_t)m, prior, true);
+    }
+    if (cast->single) {
+        struct traj_dynamics_part part = part_of(model, k);
+        traj_dynamics_single(fits->movement, without, &part);
+        scale_noise(model, &part, choice->noise_scale);
+        put_component(model, k++, -1, prior, true);
+    }
+    if (cast->walk) {
+        struct traj_dynamics_part part = part_of(model, k);
+        bool everywhere = fits->training->unbroken && !cast->reset;
+        traj_dynamics_walk(fits->movement, &choice->dynamics, without, everywhere, &part);
+        scale_noise(model, &part, choice->noise_scale);
+        put_component(model, k, -1, walk_prior, cast->reset);
+    }
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+static void put_observations(const struct traj_fits *fits, const struct traj_choice *choice,
+                             unsigned without, struct traj_model *model)
+{
+    const struct traj_training *training = fits->training;
+    size_t slot = without == TRAJ_FOLD_NONE ? training->folds : without;
+    size_t units = training->units, features = training->features, state = fits->state;
+    if (units > 0) {
+        memcpy(writable(model->tuning.weight), fits->weight + slot * units * state,
+               units * state * sizeof(double));
+        memcpy(writable(model->tuning.offset), fits->offset + slot * units, units * sizeof(double));
+        memcpy((int32_t *)(uintptr_t)model->tuning.lag, choice->tuning.lag, units * sizeof(int32_t));
+    }
+    if (features > 0) {
+        memcpy(writable(model->feature.weight), fits->feature_weight + slot * features * state,
+               features * state * sizeof(double));
+        memcpy(writable(model->feature.offset), fits->feature_offset + slot * features,
+               features * sizeof(double));
+        memcpy(writable(model->feature.noise), fits->feature_noise + slot * features * features,
+               features * features * sizeof(double));
+    }
+}
+
+static void put_description(const struct traj_fits *fits, const struct traj_choice *choice,
+                            const char *training_text, struct traj_model *model)
+{
+    const struct traj_session *session = fits->training->session[0];
+    struct traj_description *about = &model->about;
+    (void)snprintf(about->family, sizeof about->family, "%s", traj_family_name(choice->family));
+    memcpy(about->length_unit, session->length_unit, sizeof about->length_unit);
+    memcpy(about->subject, session->subject, sizeof about->subject);
+    about->length_unit[sizeof about->length_unit - 1] = '\0';
+    about->subject[sizeof about->subject - 1] = '\0';
+    if (model->dims.targets > 0) {
+        (void)snprintf(about->target_set, sizeof about->target_set, "default");
+        memcpy((void *)(uintptr_t)about->target_id, session->target_id,
+               model->dims.targets * TRAJ_ID_SIZE);
+        memcpy(writable(model->target_position), session->target_position,
+               model->dims.targets * model->dims.position * sizeof(double));
+    }
+    if (about->unit_name)
+        memcpy((void *)(uintptr_t)about->unit_name, session->unit_name,
+               model->dims.units * TRAJ_ID_SIZE);
+    if (about->training)
+        memcpy((void *)(uintptr_t)about->training, training_text, strlen(training_text) + 1);
+}
+
+static int check(const struct traj_fits *fits, const struct traj_model *model,
+                 struct traj_error *error)
+{
+    const char *what = NULL;
+    size_t index = 0;
+    enum traj_status status = traj_model_check(model, &what, &index);
+    if (status != TRAJ_OK)
+        return traj_error_set(error, "%s: what was fitted is no model: %s[%zu]: %s",
+                              fits->training->session[0]->path, what ? what : "?", index,
+                              traj_status_text(status));
+    return 0;
+}
+
+struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choice *choice,
+                                 unsigned without, const char *training_text,
+                                 struct traj_error *error)
+{
+    const struct traj_training *training = fits->training;
+    struct cast cast = cast_of(training, choice->family);
+    bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
+    struct traj_dims dims = {training->dim,      choice->state,     training->units,
+                             training->features, cast.targets,      cast_size(&cast),
+                             choice->tuning.lag_max};
+    if (traj_fits_movement(fits, choice->plan.end, error))
+        return NULL;
+    struct traj_model *model =
+        traj_model_make(&dims, rates, training->session[0]->unit_name != NULL,
+                        training_text ? strlen(training_text) + 1 : 0, error);
+    if (!model)
+        return NULL;
+    model->bin_width = training->bin;
+    model->plan.begin = choice->plan.begin;
+    model->plan.end = choice->plan.end;
+    model->plan.temper = choice->plan.temper;
+    model->switch_rate = choice->switch_rate;
+    model->evidence_temper = choice->evidence_temper;
+    model->calibration = choice->calibration;
+    put_observations(fits, choice, without, model);
+    put_components(fits, choice, without, &cast, model);
+    put_description(fits, choice, training_text, model);
+    int status = 0;
+    if (rates)
+        status = traj_plan_rates(training, &choice->plan, without, writable(model->plan.rate), error);
+    if (status != 0 || check(fits, model, error)) {
+        traj_model_free(model);
+        return NULL;
+    }
+    return model;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From choices to a model: everything that is fitted given what was chosen, on all training data or
+ * on all but one fold.  Internal to this room.
+ */
+#ifndef TRAJ_LEARN_ASSEMBLE_H
+#define TRAJ_LEARN_ASSEMBLE_H
+
+#include "daemon/learn/dynamics.h"
+#include "daemon/learn/fit.h"
+#include "daemon/learn/plan.h"
+#include "daemon/learn/training.h"
+#include "daemon/learn/tuning.h"
+
+/* Everything that cross-validation chooses. */
+struct traj_choice {
+    enum traj_family family;
+    size_t state; /* S */
+    struct traj_tuning_choice tuning;
+    double to_diagonal; /* of the features' noise */
+    struct traj_dynamics_choice dynamics;
+    struct traj_plan_choice plan;
+    double noise_scale; /* factor on Q and V: how far movement is believed against spikes */
+    double evidence_temper;
+    double free_prior;
+    double switch_rate;
+    struct traj_calibration calibration;
+};
+
+/* Fits that do not depend on the later choices, kept for each fold; slot folds = nothing left out. */
+struct traj_fits {
+    const struct traj_training *training;
+    size_t state;
+    double *weight;         /* [folds + 1][units][S] */
+    double *offset;         /* [folds + 1][units] */
+    double *feature_weight; /* [folds + 1][F][S] */
+    double *feature_offset; /* [folds + 1][F] */
+    double *feature_noise;  /* [folds + 1][F][F] */
+    struct traj_movement *movement; /* for plan_end */
+    double plan_end;
+};
+
+/* Fits tuning and features under the choice, for every fold and for all. */
+int traj_fits_make(struct traj_fits *fits, const struct traj_training *training,
+                   const struct traj_choice *choice, struct traj_error *error);
+void traj_fits_free(struct traj_fits *fits);
+
+/* Gathers movement anew if the plan window has changed. */
+int traj_fits_movement(struct traj_fits *fits, double plan_end, struct traj_error *error);
+
+/*
+ * A checked model from all data but fold `without`; training_text becomes about.training (NULL =
+ * none).  NULL with a sentence.
+ */
+struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choice *choice,
+                                 unsigned without, const char *training_text,
+                                 struct traj_error *error);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Held-out decoding: each fold is decoded, by the very code that the daemon runs, with a model that
+ * has not seen it, and compared with the movement that was recorded.  Internal to this room.
+ */
+#ifndef TRAJ_LEARN_BENCH_H
+#define TRAJ_LEARN_BENCH_H
+
+#include "daemon/learn/assemble.h"
+#include "proto/intent.h"
+
+/* What one fold leaves out of one session, with the truth at each of its bins. */
+struct traj_held {
+    struct traj_session *session;
+    unsigned fold;
+    double *position; /* [bins][dim] */
+    double *velocity; /* [bins][dim] */
+    uint8_t *known;   /* [bins] */
+    int32_t *target;  /* [bins] the trial's target, -1 = none or not known */
+};
+
+struct traj_bench {
+    const struct traj_training *training;
+    size_t count;
+    struct traj_held *held;
+};
+
+/* Cuts the folds out; about bins_max bins in all. */
+int traj_bench_make(struct traj_bench *bench, const struct traj_training *training,
+                    size_t bins_max, struct traj_error *error);
+void traj_bench_free(struct traj_bench *bench);
+
+typedef void traj_bench_sink(void *context, const struct traj_held *held, size_t bin,
+                             const struct traj_intent *intent);
+
+/* Decodes all of it, with trial marks or without; calls sink for every decoded bin whose truth is known. */
+int traj_bench_run(const struct traj_bench *bench, struct traj_fits *fits,
+                   const struct traj_choice *choice, bool marks, traj_bench_sink *sink,
+                   void *context, struct traj_error *error);
+
+/* Mean squared position error; -1 on failure. */
+int traj_bench_error(const struct traj_bench *bench, struct traj_fits *fits,
+                     const struct traj_choice *choice, bool marks, double *mean_square,
+                     struct traj_error *error);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Linear-Gaussian trajectory models from recorded movement (Yu et al. 2007): per target, pooled over
+ * all, and a random walk.  The rows of A that integrate are known,
+ *     p' = p + v D [+ a D^2 / 2],   v' = v + a D   (order 3),
+ * and the row of the highest derivative is a ridge regression on the state before.  What a target's
+ * own trials do not say, the pooled movement says, turned and scaled to that target.
+ * Internal to this room.
+ */
+#ifndef TRAJ_LEARN_DYNAMICS_H
+#define TRAJ_LEARN_DYNAMICS_H
+
+#include "daemon/learn/training.h"
+
+/* In which coordinates the movements to different targets are alike. */
+enum traj_likeness {
+    TRAJ_ALIKE_TURNED,  /* turned and scaled with the line from the start to the target */
+    TRAJ_ALIKE_SHIFTED, /* relative to the target alone */
+};
+
+/* What cross-validation chose about dynamics. */
+struct traj_dynamics_choice {
+    enum traj_likeness likeness;
+    double shrinkage; /* weight of the pooled movement in a target's own, in trials */
+    double decay;     /* of the random walk's highest derivative in one bin, 1 = none */
+    double pair_score; /* held-out log density of a pair of states, nats; NaN = not measured */
+};
+
+/* One component's numbers; arrays of the caller. */
+struct traj_dynamics_part {
+    double *transition; /* [S][S] */
+    double *drift;      /* [S] */
+    double *noise;      /* [S][S] */
+    double *start;      /* [S] */
+    double *start_cov;  /* [S][S] */
+};
+
+struct traj_movement;
+
+/* Gathers the moments of all movement for S = state and a plan window that ends at plan_end s. */
+struct traj_movement *traj_movement_new(const struct traj_training *training, size_t state,
+                                        double plan_end, struct traj_error *error);
+void traj_movement_free(struct traj_movement *movement);
+
+/* Chooses by held-out density of pairs; keeps its defaults where no fold can be left out. */
+void traj_dynamics_choose(const struct traj_movement *movement,
+                          struct traj_dynamics_choice *choice);
+
+/* Fits on all folds but `without`. */
+void traj_dynamics_target(const struct traj_movement *movement,
+                          const struct traj_dynamics_choice *choice, unsigned without,
+                          size_t target, const struct traj_dynamics_part *part);
+void traj_dynamics_single(const struct traj_movement *movement, unsigned without,
+                          const struct traj_dynamics_part *part);
+/* everywhere: the start is any state that was recorded, not the start of a trial's movement. */
+void traj_dynamics_walk(const struct traj_movement *movement,
+                        const struct traj_dynamics_choice *choice, unsigned without,
+                        bool everywhere, const struct traj_dynamics_part *part);
+
+#endif

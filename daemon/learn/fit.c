@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Fits a model from recorded sessions: the order in which things are chosen. */
+#include "daemon/learn/fit.h"
+
+#include <gsl/gsl_errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/learn/assemble.h"
+#include "daemon/learn/features.h"
+#include "daemon/learn/model_file.h"
+#include "daemon/learn/select.h"
+#include "daemon/learn/summary.h"
+
+static const char *const family_name[] = {"mixture", "stm", "rwm"};
+
+const char *traj_family_name(enum traj_family family)
+{
+    return family_name[family];
+}
+
+int traj_family_parse(const char *name, enum traj_family *family)
+{
+    for (size_t i = 0; i < sizeof family_name / sizeof family_name[0]; i++)
+        if (strcmp(name, family_name[i]) == 0) {
+            *family = (enum traj_family)i;
+            return 0;
+        }
+    return -1;
+}
+
+void traj_fit_options_default(struct traj_fit_options *options)
+{
+    *options = (struct traj_fit_options){.family = TRAJ_FAMILY_MIXTURE,
+                                         .plan = true,
+                                         .calibrate = true,
+                                         .folds = 5,
+                                         .seed = 1,
+                                         .order = 2};
+}
+
+/* What the stages share. */
+struct fit {
+    const struct traj_fit_options *options;
+    struct traj_training *training;
+    struct traj_fits fits;
+    struct traj_choice choice;
+    struct traj_selection selection;
+    struct traj_calibrated calibrated;
+    int32_t *lag; /* [units] */
+    struct traj_error *error;
+};
+
+static void tell(const struct fit *fit, const char *stage, double share)
+{
+    if (fit->options->progress)
+        fit->options->progress(fit->options->progress_context, stage, share);
+}
+
+static void tell_tuning(void *context, double share)
+{
+    tell(context, "lag", share);
+}
+
+/* Everything for one state order; the choice's state is set. */
+static int fit_order(struct fit *fit)
+{
+    struct traj_choice *choice = &fit->choice;
+    const struct traj_training *training = fit->training;
+    choice->tuning.lag = fit->lag;
+    if (traj_tuning_choose(training, choice->state, &choice->tuning, tell_tuning, fit, fit->error) ||
+        traj_features_choose(training, choice->state, &choice->to_diagonal, fit->error))
+        return -1;
+    tell(fit, "tuning", 0);
+    if (traj_fits_make(&fit->fits, training, choice, fit->error) ||
+        traj_fits_movement(&fit->fits, choice->plan.end, fit->error))
+        return -1;
+    tell(fit, "dynamics", 0);
+    traj_dynamics_choose(fit->fits.movement, &choice->dynamics);
+    return traj_select(&fit->fits, fit->options, choice, &fit->selection, fit->error);
+}
+
+/* Both orders are tried and the one that decodes held-out folds better stays. */
+static int fit_best_order(struct fit *fit)
+{
+    if (fit->options->order != 0)
+        return fit_order(fit);
+    double rmse[2];
+    for (size_t i = 0; i < 2; i++) {
+        traj_choice_default(fit->training, fit->options, &fit->choice);
+        fit->choice.state = (i + 2) * fit->training->dim;
+        if (fit_order(fit))
+            return -1;
+        rmse[i] = fit->selection.rmse;
+        if (i == 1 && rmse[1] < rmse[0])
+            return 0;
+        traj_fits_free(&fit->fits);
+    }
+    traj_choice_default(fit->training, fit->options, &fit->choice);
+    fit->choice.state = 2 * fit->training->dim;
+    return fit_order(fit);
+}
+
+static struct traj_model *finish(struct fit *fit, size_t prior_count)
+{
+    if (fit->options->calibrate) {
+        tell(fit, "calibration", 0);
+        if (traj_calibrate(&fit->fits, &fit->choice, &fit->calibrated, fit->error))
+            return NULL;
+    }
+    char *text = traj_summary(fit->training, prior_count, fit->options, &fit->choice,
+                              &fit->selection, &fit->calibrated, fit->error);
+    if (!text)
+        return NULL;
+    struct traj_model *model =
+        traj_assemble(&fit->fits, &fit->choice, TRAJ_FOLD_NONE, text, fit->error);
+    free(text);
+    tell(fit, "done", 1);
+    return model;
+}
+
+static int check_options(const struct traj_fit_options *options,
+                         const struct traj_session *const *sessions, size_t count,
+                         struct traj_error *error)
+{
+    if (options->order != 0 && options->order != 2 && options->order != 3)
+        return traj_error_set(error, "order: %zu is not 0, 2 or 3", options->order);
+    if (options->folds < 2)
+        return traj_error_set(error, "folds: %zu is less than 2", options->folds);
+    if (options->family > TRAJ_FAMILY_RWM)
+        return traj_error_set(error, "family: %d is not known", (int)options->family);
+    size_t trials = 0;
+    for (size_t i = 0; i < count; i++)
+        trials += sessions[i]->trials;
+    if (options->family == TRAJ_FAMILY_STM && trials == 0)
+        return traj_error_set(error, "%s: /trials: none, and a single-trajectory model needs them",
+                              count > 0 ? sessions[0]->path : "sessions");
+    return 0;
+}
+
+struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t count,
+                            const struct traj_session *const *priors, size_t prior_count,
+                            const struct traj_fit_options *options, struct traj_error *error)
+{
+    struct traj_fit_options usual;
+    traj_fit_options_default(&usual);
+    struct fit fit = {.options = options ? options : &usual, .error = error};
+    fit.calibrated = (struct traj_calibrated){NAN, NAN, NAN, 0};
+    if (check_options(fit.options, sessions, count, error))
+        return NULL;
+    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    struct traj_model *model = NULL;
+    fit.training = traj_training_new(sessions, count, priors, prior_count, fit.options->folds,
+                                     fit.options->seed, error);
+    if (fit.training) {
+        fit.lag = calloc(fit.training->units + 1, sizeof *fit.lag);
+        traj_choice_default(fit.training, fit.options, &fit.choice);
+        if (!fit.lag)
+            traj_error_set(error, "no memory for %zu units", fit.training->units);
+        else if (fit_best_order(&fit) == 0)
+            model = finish(&fit, prior_count);
+    }
+    traj_fits_free(&fit.fits);
+    free(fit.lag);
+    traj_training_free(fit.training);
+    gsl_set_error_handler(handler);
+    return model;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Chooses what only decoding can tell, by decoding held-out folds.  Internal to this room. */
+#ifndef TRAJ_LEARN_SELECT_H
+#define TRAJ_LEARN_SELECT_H
+
+#include "daemon/learn/bench.h"
+
+/* What was measured on the way, for the model's description. */
+struct traj_selection {
+    double rmse;          /* held-out root mean square position error at the choice; NaN = not measured */
+    double rmse_unmarked; /* the same with trial marks hidden */
+    size_t bins;          /* held-out bins that the choice rests on */
+    size_t decodings;     /* how many candidates were decoded */
+};
+
+/*
+ * Chooses plan window, noise_scale, evidence_temper, free_prior and switch_rate of *choice, whose
+ * other fields are settled.  Where the data are too few they keep what traj_choice_default gave them.
+ */
+int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
+                struct traj_choice *choice, struct traj_selection *selection,
+                struct traj_error *error);
+
+/* What is believed before any data have spoken. */
+void traj_choice_default(const struct traj_training *training,
+                         const struct traj_fit_options *options, struct traj_choice *choice);
+
+/* Fits choice->calibration on held-out folds; see calibrate.c. */
+struct traj_calibrated {
+    double coverage_before; /* share of held-out bins in the stated 90 % region of position */
+    double log_score_before, log_score_after; /* mean log probability of the true target */
+    size_t bins;
+};
+int traj_calibrate(struct traj_fits *fits, struct traj_choice *choice,
+                   struct traj_calibrated *calibrated, struct traj_error *error);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a model says about its own making. */
+#include "daemon/learn/summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Exact, and null where nothing was measured: JSON knows no NaN. */
+static void put_number(FILE *out, const char *key, double value)
+{
+    if (isfinite(value))
+        fprintf(out, ",\"%s\":%.17g", key, value);
+    else
+        fprintf(out, ",\"%s\":null", key);
+}
+
+static void put_count(FILE *out, const char *key, size_t value)
+{
+    fprintf(out, ",\"%s\":%zu", key, value);
+}
+
+static void put_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const char *c = text; *c; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (byte == '"' || byte == '\\')
+            fprintf(out, "\\%c", byte);
+        else if (byte < 0x20)
+            fprintf(out, "\\u%04x", byte);
+        else
+            fputc(byte, out);
+    }
+    fputc('"', out);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void put_data(FILE *out, const struct traj_training *training, size_t prior_count,
+                     const struct traj_fit_options *options)
+{
+    fputs("{\"sessions\":[", out);
+    for (size_t s = 0; s < training->sessions; s++) {
+        if (s > 0)
+            fputc(',', out);
+        /* The name alone: where it lay on somebody's disk is nobody else's business. */
+        put_text(out, base_name(training->session[s]->path));
+    }
+    fputc(']', out);
+    put_count(out, "prior_sessions", prior_count);
+    put_count(out, "bins", training->bins);
+    put_count(out, "trials", training->trials);
+    put_count(out, "trials_labelled", training->labelled);
+    put_count(out, "trials_per_target", training->per_target);
+    fprintf(out, ",\"unbroken\":%s", training->unbroken ? "true" : "false");
+    put_count(out, "folds", training->folds);
+    fprintf(out, ",\"seed\":%llu", (unsigned long long)options->seed);
+}
+
+static void put_choice(FILE *out, const struct traj_choice *choice)
+{
+    fputs(",\"tuning\":{\"prior_precision\":", out);
+    fprintf(out, "%.17g", choice->tuning.ridge);
+    put_number(out, "gain_nats_per_s", choice->tuning.gain);
+    fprintf(out, "},\"dynamics\":{\"alike\":\"%s\"",
+            choice->dynamics.likeness == TRAJ_ALIKE_TURNED ? "turned" : "shifted");
+    put_number(out, "shrinkage_trials", choice->dynamics.shrinkage);
+    put_number(out, "walk_decay", choice->dynamics.decay);
+    put_number(out, "nats_per_pair", choice->dynamics.pair_score);
+    put_number(out, "noise_scale", choice->noise_scale);
+    fprintf(out, "},\"plan\":{\"rates\":%s", choice->plan.rates ? "true" : "false");
+    put_number(out, "begin_s", choice->plan.begin);
+    put_number(out, "end_s", choice->plan.end);
+    put_number(out, "temper", choice->plan.temper);
+    put_number(out, "shrinkage_s", choice->plan.rates ? choice->plan.shrinkage : NAN);
+    put_number(out, "gain_nats_per_trial", choice->plan.rates ? choice->plan.score : NAN);
+    fputs("},\"mixture\":{\"evidence_temper\":", out);
+    fprintf(out, "%.17g", choice->evidence_temper);
+    put_number(out, "free_prior", choice->free_prior);
+    put_number(out, "switch_rate_per_s", choice->switch_rate);
+    put_number(out, "features_to_diagonal", choice->to_diagonal);
+    fputc('}', out);
+}
+
+static void put_measures(FILE *out, const struct traj_selection *selection,
+                         const struct traj_calibrated *calibrated)
+{
+    fprintf(out, ",\"held_out\":{\"bins\":%zu", selection->bins);
+    put_count(out, "decodings", selection->decodings);
+    put_number(out, "rmse", selection->rmse);
+    put_number(out, "rmse_unmarked", selection->rmse_unmarked);
+    put_number(out, "coverage_90_before", calibrated->coverage_before);
+    put_number(out, "target_log_score_before", calibrated->log_score_before);
+    put_number(out, "target_log_score_after", calibrated->log_score_after);
+    fputs("}}", out);
+}
+
+char *traj_summary(const struct traj_training *training, size_t prior_count,
+                   const struct traj_fit_options *options, const struct traj_choice *choice,
+                   const struct traj_selection *selection,
+                   const struct traj_calibrated *calibrated, struct traj_error *error)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (out) {
+        put_data(out, training, prior_count, options);
+        put_choice(out, choice);
+        put_measures(out, selection, calibrated);
+        bool failed = ferror(out) != 0;
+        if (fclose(out) == 0 && !failed)
+            return text;
+    }
+    free(text);
+    traj_error_set(error, "no memory for the model's description");
+    return NULL;
+}
