@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clients/sim/population.h"
+#include "clients/sim/stream.h"
 #include "clients/sim/task.h"
 
 /* The envelope of the plan: see simulate.h. */
@@ -167,31 +168,6 @@ static int check_options(const struct traj_sim_options *o, struct traj_error *er
     return check_range("rest_s", o->rest_s, 3600.0, error);
 }
 
-/* ---- random streams ----------------------------------------------------------------------------- */
-
-/* What is drawn from streams of its own, so that a change of one leaves the others as they are. */
-enum stream { POPULATION, SCRIPT, GAINS, SPIKES };
-
-/* The step of SplitMix64 (Steele, Lea & Flood 2014): neighbouring seeds give unlike streams. */
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* A Mersenne twister; its seed has 32 bits, and 0 would mean its default.  NULL when memory is short. */
-static gsl_rng *open_stream(uint64_t seed, enum stream stream)
-{
-    gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
-    if (rng != NULL) {
-        unsigned long start = (unsigned long)(mix(mix(seed) + (uint64_t)stream) & 0xffffffffu);
-        gsl_rng_set(rng, start == 0 ? 1 : start);
-    }
-    return rng;
-}
-
 /* ---- firing ------------------------------------------------------------------------------------- */
 
 /* The direction of the plan times its envelope at t, in a trial or after it. */
@@ -299,7 +275,7 @@ static void describe(struct traj_session *session, const struct traj_sim_options
 
 /* Everything that a session is made of, so that it can be let go of in one place. */
 struct workshop {
-    gsl_rng *rng[SPIKES + 1];
+    gsl_rng *rng[TRAJ_SIM_STREAMS];
     struct traj_sim_script script;
     struct traj_sim_course course;
     struct traj_sim_population population;
@@ -310,13 +286,14 @@ static int make_parts(struct workshop *shop, const struct traj_sim_options *o,
                       struct traj_error *error)
 {
     uint64_t units = o->population_seed != 0 ? o->population_seed : o->seed;
-    for (int i = POPULATION; i <= SPIKES; i++) {
-        shop->rng[i] = open_stream(i == POPULATION ? units : o->seed, (enum stream)i);
+    for (int i = 0; i < TRAJ_SIM_STREAMS; i++) {
+        shop->rng[i] = traj_sim_stream_open(i == TRAJ_SIM_STREAM_POPULATION ? units : o->seed,
+                                            (enum traj_sim_stream)i);
         if (shop->rng[i] == NULL)
             return traj_error_set(error, "simulate: no memory");
     }
-    if (traj_sim_script_make(&shop->script, o, shop->rng[SCRIPT]) != 0 ||
-        traj_sim_population_draw(&shop->population, o, shop->rng[POPULATION]) != 0)
+    if (traj_sim_script_make(&shop->script, o, shop->rng[TRAJ_SIM_STREAM_SCRIPT]) != 0 ||
+        traj_sim_population_draw(&shop->population, o, shop->rng[TRAJ_SIM_STREAM_POPULATION]) != 0)
         return traj_error_set(error, "simulate: no memory");
     double values = shop->script.end * ((double)o->units / o->bin_s + 4.0 / TRAJ_SIM_GRID_S);
     if (values > VALUES_MAX)
@@ -347,8 +324,8 @@ static int make_session(struct workshop *shop, const struct traj_sim_options *o,
         shop->session->dt[i] = o->bin_s;
     }
     describe(shop->session, o);
-    fire(shop->session, o, &shop->script, &shop->course, &shop->population, shop->rng[GAINS],
-         shop->rng[SPIKES]);
+    fire(shop->session, o, &shop->script, &shop->course, &shop->population,
+         shop->rng[TRAJ_SIM_STREAM_GAINS], shop->rng[TRAJ_SIM_STREAM_SPIKES]);
     return 0;
 }
 
@@ -369,7 +346,7 @@ static int cut_trials_out(struct workshop *shop, struct traj_error *error)
 
 static void close_workshop(struct workshop *shop)
 {
-    for (int i = POPULATION; i <= SPIKES; i++)
+    for (int i = 0; i < TRAJ_SIM_STREAMS; i++)
         if (shop->rng[i] != NULL)
             gsl_rng_free(shop->rng[i]);
     traj_sim_script_free(&shop->script);
