@@ -107,10 +107,18 @@ static struct fault check_vector(const struct traj_event *event, enum key key, s
     return sound;
 }
 
+/* A vector and its covariance. */
 static struct fault check_estimate_like(const struct traj_event *event, enum key key)
 {
-    struct fault fault = check_vector(event, key, event->dim + event->dim * event->dim);
-    return fault.reason != NULL ? fault : check_cov(event->value + event->dim, event->dim);
+    size_t dim = event->dim;
+    struct fault fault = check_vector(event, key, event->count);
+    if (fault.reason != NULL) {
+        return fault;
+    }
+    if (event->count != dim + dim * dim) {
+        return (struct fault){KEY_COV, "not D times D numbers"};
+    }
+    return check_cov(event->value + dim, dim);
 }
 
 static struct fault check_prob(const struct traj_event *event)

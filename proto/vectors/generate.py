@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the binary vectors into the folder that is named, from the layouts as frame.md and model.md
+tell them and from nothing in the C code.
+
+    python3 proto/vectors/generate.py proto/vectors
+"""
+import json
+import math
+import os
+import struct
+import sys
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def frame(seq=17, t=0.34, dt=0.02, counts=(), features=(), device=0, **odd):
+    """A frame; odd values replace what would be right, the checksum still fits unless it is odd too."""
+    payload = (1 if counts else 0) | (2 if features else 0)
+    data = b"".join(struct.pack("<H", count) for count in counts)
+    data += b"".join(f if isinstance(f, bytes) else struct.pack("<f", f) for f in features)
+    header = bytearray(
+        struct.pack(
+            "<4sHHHHIQddQI",
+            odd.get("magic", b"TRJF"),
+            odd.get("version", 1),
+            odd.get("header", 56),
+            odd.get("kind", 1),
+            odd.get("payload", payload),
+            odd.get("units", len(counts)),
+            seq,
+            t,
+            dt,
+            device,
+            odd.get("f", len(features)),
+        )
+    )
+    header += struct.pack("<I", odd.get("crc", crc32c(bytes(header) + bytes(4) + data)))
+    return bytes(header) + data
+
+
+def flip(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def frames():
+    counts = (0, 2, 65535, 65534)
+    good = frame(counts=counts)
+    nan = b"\x00\x00\xc0\x7f"
+    features = (0.5, nan, -3.25, 1e10, 0.1)
+    float_max, float_min = b"\xff\xff\x7f\x7f", b"\x01\x00\x00\x00"
+    yield "counts", good
+    yield "features", frame(seq=18, t=0.36, features=features)
+    yield "both", frame(19, -0.001, 0.05, (1,), (-0.0,), 1234567890123456789)
+    yield "extremes", frame(2**64 - 1, sys.float_info.max, 5e-324, (0,), (float_max, float_min),
+                            2**64 - 1)
+    # Any NaN means the same: a signalling one, one with a sign and bits of its own.
+    odd_nan = b"\x01\x00\xa0\xff"
+    yield "nan-payload", frame(seq=18, t=0.36, features=(0.5, odd_nan, -3.25, 1e10, 0.1))
+    yield "empty", b""
+    yield "short", b"TRJ"
+    yield "magic", frame(counts=counts, magic=b"TRJG")
+    yield "version", frame(counts=counts, version=2)
+    yield "header-length", frame(counts=counts, header=64)
+    yield "header-cut", good[:40]
+    yield "truncated", good[:-1]
+    yield "trailing", good + b"\0"
+    yield "units-huge", frame(counts=counts, units=2**31)
+    yield "checksum", frame(counts=counts, crc=0xDEADBEEF)
+    yield "count-flipped", flip(good, 58)
+    yield "kind", frame(counts=counts, kind=2)
+    yield "payload-unknown", frame(counts=counts, payload=5)
+    yield "payload-none", frame()
+    yield "payload-other", frame(counts=counts, payload=2)
+    yield "units-too-many", frame(counts=range(9))
+    yield "features-too-many", frame(features=range(9))
+    yield "t-nan", frame(counts=counts, t=math.nan)
+    yield "t-infinite", frame(counts=counts, t=math.inf)
+    yield "dt-zero", frame(counts=counts, dt=0.0)
+    yield "dt-nan", frame(counts=counts, dt=math.nan)
+    yield "feature-infinite", frame(features=(0.5, -math.inf))
+
+
+def image(header, data=b"", pad=True):
+    text = header if isinstance(header, bytes) else json.dumps(
+        header, separators=(",", ":"), ensure_ascii=False).encode()
+    if pad:
+        text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end, **more):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end], **more}
+
+
+def tensors():
+    doubles = struct.pack("<6d", 1.5, -2, 0, 1e-300, 3, 4)
+    whole = struct.pack("<2i", -1, 7)
+    rest = struct.pack("<2f", 0.5, -0.5) + bytes([1, 0, 255]) + struct.pack("<H", 65535)
+    yield "model", image(
+        {
+            "__metadata__": {"format": "test", "note": 'a "quoted"\nline: é'},
+            "a.weight": tensor("F64", [2, 3], 0, 48),
+            "a.lag": tensor("I32", [2], 48, 56),
+            "a.gain": tensor("F32", [2, 1, 1, 1], 56, 64),
+            "a.flag": tensor("U8", [3], 64, 67),
+            "a.count": tensor("U16", [1], 67, 69),
+            "a.none": tensor("F64", [0, 4], 69, 69),
+        },
+        doubles + whole + rest,
+    )
+    one = struct.pack("<d", 1.25)
+    scalar = {"x": tensor("F64", [], 0, 8)}
+    yield "empty", image({})
+    yield "scalar", image(scalar, one)
+    yield "unpadded", image(scalar, one, pad=False)
+    yield "spaced", image(b'{ "x":{"data_offsets":[0,8],\n"shape":[ ],"dtype":"F64"} }\t', one, pad=False)
+    good = image(scalar, one)
+    yield "cut", good[:7]
+    yield "length", struct.pack("<Q", 2**63) + good[8:]
+    yield "header-cut", struct.pack("<Q", 20) + good[8:]
+    yield "json", image(b'{"x":}', one)
+    yield "array", image(b"[]")
+    yield "no-shape", image({"x": {"dtype": "F64", "data_offsets": [0, 8]}}, one)
+    yield "unknown-key", image({"x": tensor("F64", [1], 0, 8, unit="mm")}, one)
+    yield "dtype", image({"x": tensor("F16", [4], 0, 8)}, one)
+    yield "rank", image({"x": tensor("F64", [1, 1, 1, 1, 1], 0, 8)}, one)
+    yield "shape-negative", image({"x": tensor("F64", [-1], 0, 8)}, one)
+    yield "shape-overflow", image({"x": tensor("F64", [2**32, 2**29, 2**3], 0, 0)})
+    yield "shape-mismatch", image({"x": tensor("F64", [2], 0, 8)}, one)
+    yield "offsets-three", image(b'{"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8,8]}}', one)
+    yield "offsets-one", image(b'{"x":{"dtype":"F64","shape":[1],"data_offsets":[0]}}', one)
+    yield "offsets-backwards", image({"x": tensor("F64", [1], 0, 8), "y": tensor("U8", [], 8, 0)}, one)
+    yield "outside", image({"x": tensor("F64", [2], 0, 16)}, one)
+    yield "hole", image({"x": tensor("U8", [1], 0, 1), "y": tensor("U8", [1], 2, 3)}, b"abc")
+    yield "overlap", image({"x": tensor("U8", [2], 0, 2), "y": tensor("U8", [2], 1, 3)}, b"abc")
+    yield "more-data", image(scalar, one + b"\0")
+    yield "twice", image(b'{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+                         b'"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', b"ab")
+    yield "metadata-number", image({"__metadata__": {"a": 1}})
+    yield "metadata-twice", image(b'{"__metadata__":{"a":"1"},"__metadata__":{"b":"1"}}')
+    yield "metadata-doubled-key", image(b'{"__metadata__":{"a":"1","a":"2"}}')
+    yield "name-long", image({"x" * 64: tensor("F64", [1], 0, 8)}, one)
+
+
+def main(folder):
+    for kind, made in (("frame", frames()), ("tensors", tensors())):
+        os.makedirs(os.path.join(folder, kind), exist_ok=True)
+        for name, data in made:
+            with open(os.path.join(folder, kind, name + ".bin"), "wb") as file:
+                file.write(data)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
