@@ -1,2 +1,3 @@
 # Sessions: files over many drawn sessions, and what a simulated one must look like.
 traj_test(NAME test_session_random SOURCES test_session_random.c LIBS traj_files m LABELS property)
+traj_test(NAME test_simulate SOURCES test_simulate.c LIBS traj_sim m LABELS property)
