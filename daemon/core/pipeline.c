@@ -21,7 +21,7 @@
 #include "daemon/core/queue.h"
 
 #define GAP_RESET_MAX 60.0 /* s */
-#define STEPS_MAX 100000.0  /* bounds the work of one frame, whatever a model's bin width is */
+#define STEPS_MAX 100000.0 /* bounds the work of one frame, whatever a model's bin width is */
 
 struct traj_pipeline {
     struct traj_decoder *decoder;
@@ -31,13 +31,13 @@ struct traj_pipeline {
     struct traj_order order;
     struct traj_queue queue;
     struct traj_event_memory recent;
-    bool marked;       /* the decoder has been told that trial marks come */
+    bool marked; /* the decoder has been told that trial marks come */
     bool in_trial;
-    bool gone;         /* the go cue of this trial came, or its movement has begun */
+    bool gone; /* the go cue of this trial came, or its movement has begun */
     bool paused;
-    unsigned flags;    /* for the next intent */
-    uint64_t seq;      /* of the next intent */
-    double time;       /* t of the last decoded frame */
+    unsigned flags; /* for the next intent */
+    uint64_t seq;   /* of the next intent */
+    double time;    /* t of the last decoded frame */
     struct traj_published published;
 };
 

@@ -15,7 +15,7 @@ int traj_match_units(const struct traj_model *model, const struct traj_session *
                      size_t *map, struct traj_error *error);
 
 struct traj_decode_options {
-    bool trials; /* emit the session's trial marks */
+    bool trials;                                   /* emit the session's trial marks */
     const struct traj_pipeline_settings *pipeline; /* NULL = default */
     const struct traj_settings *decoder;           /* NULL = default */
 };

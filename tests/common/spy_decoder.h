@@ -16,8 +16,8 @@ struct traj_decoder {
     const struct traj_model *model;
     char log[8192];
     size_t length;
-    size_t calibrated; /* calls of calibrate */
-    double dt;         /* of the last step that observed something */
+    size_t calibrated;              /* calls of calibrate */
+    double dt;                      /* of the last step that observed something */
     double prior[TRAJ_TARGETS_MAX]; /* the last one */
     enum traj_status answer;        /* what step returns */
     struct traj_estimate estimate;  /* what step fills in; points to the arrays below */
