@@ -58,7 +58,7 @@ const char *traj_event_name(enum traj_event_kind kind)
     return (unsigned)kind < TRAJ_EVENT_KINDS ? kinds[kind].name : "unknown";
 }
 
-/* ---- what holds for an event whether it is read or written -------------------------------------- */
+/* ---- what holds for an event whether it is read or written ----------------------------------- */
 
 /* A broken rule: which key and why; reason NULL = none. */
 struct fault {
@@ -225,7 +225,7 @@ static struct fault check(const struct traj_event *event)
     return (struct fault){KEY_TYPE, "unknown"};
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A body whose members have been found; key is the one being read. */
 struct reading {
@@ -510,7 +510,7 @@ enum traj_refusal traj_event_parse(const void *body, size_t size, struct traj_ev
     return TRAJ_ACCEPTED;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_numbers(struct traj_json_writer *writer, enum key key, const double *value,
                         size_t count)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as an event: refused with a reason, or parsed; what is parsed writes and parses equal. */
+/*
+ * Any bytes as an event: refused with a reason, or parsed; what is parsed writes and parses equal.
+ */
 #include <stdint.h>
 #include <string.h>
 

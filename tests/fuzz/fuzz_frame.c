@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as a frame: refused with a reason, or parsed; what is parsed writes and parses equal, as JSON and
- * as binary. */
+/*
+ * Any bytes as a frame: refused with a reason, or parsed; what is parsed writes and parses equal,
+ * as JSON and as binary.
+ */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as an intent: refused with a reason, or parsed; what is parsed writes into the size foretold, and
- * parses and writes equal. */
+/*
+ * Any bytes as an intent: refused with a reason, or parsed; what is parsed writes into the size
+ * foretold, and parses and writes equal.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as a file in the safetensors layout: refused with a reason, or parsed; what is parsed lies inside
- * the bytes, and writes and parses equal. */
+/*
+ * Any bytes as a file in the safetensors layout: refused with a reason, or parsed; what is parsed
+ * lies inside the bytes, and writes and parses equal.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

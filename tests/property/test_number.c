@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Does every double come back from its decimal, is the decimal the shortest, and does every decimal become the
- * double that a correctly rounding strtod makes of it -- whatever the locale?  strtod and printf of the C
- * locale are the judges.
+ * Does every double come back from its decimal, is the decimal the shortest, and does every decimal
+ * become the double that a correctly rounding strtod makes of it -- whatever the locale?  strtod
+ * and printf of the C locale are the judges.
  */
 #include <float.h>
 #include <locale.h>
@@ -42,7 +42,9 @@ static bool same(double a, double b)
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* A finite double of one of several kinds: any bits, subnormal, few bits, decimal fractions, whole. */
+/*
+ * A finite double of one of several kinds: any bits, subnormal, few bits, decimal fractions, whole.
+ */
 static double draw_double(uint64_t *state, unsigned kind)
 {
     uint64_t bits = draw(state);
@@ -180,7 +182,9 @@ static void test_decimals(void **state)
     }
 }
 
-/* Exactly between two doubles, and one unit of the last of several hundred digits to either side. */
+/*
+ * Exactly between two doubles, and one unit of the last of several hundred digits to either side.
+ */
 static void test_midpoints(void **state)
 {
     (void)state;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Does the reader take what RFC 8259 allows and nothing else, and is what the writer writes always JSON? */
+/*
+ * Does the reader take what RFC 8259 allows and nothing else, and is what the writer writes always
+ * JSON?
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

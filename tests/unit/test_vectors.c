@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Does each byte vector of proto/vectors fare as expected.txt says: parsed and written back to the bytes
- * named there, or refused for the cause and the field named there?  And do some of them hold, value by value,
- * what a reader of the pages would take them to hold?
+ * Does each byte vector of proto/vectors fare as expected.txt says: parsed and written back to the
+ * bytes named there, or refused for the cause and the field named there?  And do some of them hold,
+ * value by value, what a reader of the pages would take them to hold?
  */
 #include <math.h>
 #include <setjmp.h>
@@ -23,7 +23,9 @@
 #define ROOM 8       /* counts and features that a frame may have here */
 #define OUT_MAX 8192 /* bytes of the longest vector written */
 
-/* A vector's bytes in a block of exactly their size, so that a sanitizer sees any byte read beyond. */
+/*
+ * A vector's bytes in a block of exactly their size, so that a sanitizer sees any byte read beyond.
+ */
 struct vector {
     unsigned char *bytes;
     size_t size;
@@ -64,7 +66,7 @@ static void check_written(const char *path, const char *expected, const void *ou
     free(vector.bytes);
 }
 
-/* ---- one runner a kind: parse, and write what was parsed ------------------------------------------ */
+/* ---- one runner a kind: parse, and write what was parsed ------------------------------------- */
 
 struct frame_room {
     struct traj_frame frame;
@@ -217,7 +219,7 @@ static void test_expected(void **state)
     }
 }
 
-/* ---- what some of them hold ---------------------------------------------------------------------- */
+/* ---- what some of them hold ------------------------------------------------------------------ */
 
 static void test_frame_values(void **state)
 {
