@@ -109,6 +109,7 @@ grep -q ' 0 duplicate' "$work/status" && {
     echo "no frame was sent twice" >&2
     exit 1
 }
+run every-second-twice "$work/plain" "$frames" --asap --duplicate 0.5 --seed 4
 run no-trials "$work/plain-no-trials" "$frames" --asap --no-trials
 if cmp -s "$work/plain" "$work/plain-no-trials"; then
     echo "trial marks change nothing: the comparison above shows little" >&2

@@ -17,7 +17,7 @@ done
 [ "$(ls "$work")" = said ]
 # Its processes would name the temporary directory, in which their sockets were.
 for arguments in /proc/[0-9]*/cmdline; do
-    if tr '\0' ' ' <"$arguments" 2>/dev/null | grep -q -e "ipc://$work"; then
+    if { tr "\0" " " <"$arguments"; } 2>/dev/null | grep -q -e "ipc://$work"; then
         echo "a process is left: $(tr '\0' ' ' <"$arguments")"
         exit 1
     fi
