@@ -8,6 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Evidence beyond any that numbers of this world give: the component has lost its way. */
+#define ABSURD 1e100
+
 void traj_mixture_lay_out(struct traj_mixture *mixture, struct traj_arena *arena,
                           const struct traj_dims *dims)
 {
@@ -179,7 +182,7 @@ static double advance(struct traj_mixture_component *one, const struct traj_obse
     if (entering > 0.0)
         one->table->enter(one->self, entering, NULL, NULL);
     const double evidence = one->table->update(one->self, observed);
-    return one->table->sound(one->self) && traj_all_finite(1, &evidence) ? evidence : NAN;
+    return one->table->sound(one->self) && fabs(evidence) < ABSURD ? evidence : NAN;
 }
 
 /* What failed starts from x_1 and is counted as badly as the worst of the others. */

@@ -131,7 +131,9 @@ void traj_target_belief_plan(struct traj_target_belief *belief, const uint16_t *
         for (size_t n = 0; n < units; n++)
             if (counts[n] != TRAJ_COUNT_MISSING)
                 sum += (double)counts[n] * log_rate[n] - rate[n] * dt;
-        belief->likelihood[m] += sum;
+        sum += belief->likelihood[m];
+        /* A bin of absurd width must not leave infinity minus infinity. */
+        belief->likelihood[m] = sum > -1e300 ? sum : -1e300;
     }
     floored_likelihood(belief->targets, plan->temper, belief->likelihood, belief->plan);
     add_up(belief);

@@ -1,0 +1,3 @@
+# What must hold of the estimator whatever the model and the frames.
+traj_test(NAME property_decoder SOURCES test_decoder.c ../oracle/random_model.c
+    LIBS traj_model m LABELS property TIMEOUT 300)
