@@ -42,7 +42,7 @@ for command in $commands; do
     "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
     expect 2 'unknown' "$command" --no-such-option
 done
-[ "$count" -ge 19 ] || fail "only $count commands were found"
+[ "$count" -ge 18 ] || fail "only $count commands were found"
 
 expect 2 'no command is called "nothing"' nothing
 expect 2 'usage' 
