@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int traj_error_set(struct traj_error *error, const char *format, ...)
+int(traj_error_set)(struct traj_error *error, const char *format, ...)
 {
     if (error != NULL && error->text[0] == '\0') {
         va_list arguments;

@@ -14,7 +14,7 @@ fi
 cd "$source"
 passed=$build/tidy
 mkdir -p "$passed"
-common=$({ cat .clang-tidy; "${TRAJ_PYTHON:-python3}" tests/lint/tree.py list . .h | xargs cat; } | cksum)
+common=$({ cat .clang-tidy tests/.clang-tidy; "${TRAJ_PYTHON:-python3}" tests/lint/tree.py list . .h | xargs cat; } | cksum)
 
 if [ $# -eq 0 ]; then
     set -- $("${TRAJ_PYTHON:-python3}" tests/lint/tree.py list . .c)

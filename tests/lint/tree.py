@@ -17,7 +17,7 @@ TOP = {"daemon", "include", "proto", "clients", "tests", "CMakeLists.txt", "CMak
        "README.md", "LICENSE"}
 KINDS = {"unit", "oracle", "property", "replay", "fault", "fuzz", "sim", "bench", "lint", "policy",
          "system"}
-IN_TESTS = KINDS | {"common", "CMakeLists.txt", "run.sh"}
+IN_TESTS = KINDS | {"common", "CMakeLists.txt", "run.sh", ".clang-tidy"}
 BYTES_MAX = 500_000  # a recording, or something built, is not part of the source
 
 # Assembled from pieces, so that this file does not hold what it looks for.
