@@ -161,7 +161,7 @@ static size_t write_exponent(int exponent, char *out)
 /* Lays the digits out around the point, with an exponent where that would take many zeros. */
 static size_t lay_out(struct decimal d, char *out)
 {
-    char digits[20];
+    char digits[20] = {0};
     size_t count = count_digits(d.digits);
     write_digits(d.digits, digits, count);
     int point = (int)count + d.exponent; /* digits before the point */
