@@ -15,10 +15,9 @@
 static const struct command_help help = {
     .name = "decode",
     .usage = "--model M.tjm --session S.h5 --out I.jsonl [options]",
-    .about =
-        "Decodes a session's frames as fast as it goes and writes one intent a line, byte for byte "
-        "what trajd publishes for the same session, but with null stamps. Kinematics are "
-        "never read, and no intent depends on anything later than its frame.",
+    .about = "Decodes a session's frames as fast as it goes and writes one intent a line, byte for "
+             "byte what trajd publishes for the same session, but with null stamps. Kinematics are "
+             "never read, and no intent depends on anything later than its frame.",
     .example = "trajctl decode --model m.tjm --session b.h5 --out i.jsonl\n",
 };
 

@@ -25,9 +25,8 @@ static const struct command_help help = {
         "movement "
         "with 95 % intervals (bootstrap over trials), variance accounted for, velocity, and paired "
         "ratios.",
-    .example =
-        "trajctl evaluate --session s.h5 --baselines\n"
-        "trajctl evaluate --session s.h5 --trials-per-target 1,2,5,10 --seeds 1,2,3\n",
+    .example = "trajctl evaluate --session s.h5 --baselines\n"
+               "trajctl evaluate --session s.h5 --trials-per-target 1,2,5,10 --seeds 1,2,3\n",
 };
 
 /* "1,2,5" into numbers; returns how many, 0 if the text is no such list or too long. */
@@ -97,8 +96,9 @@ static int choose_methods(struct request *r)
     }
     for (const char *at = r->methods; at && *at;) {
         size_t length = strcspn(at, ","), m = 0;
-        while (m < TRAJ_METHODS && (strlen(traj_method_name((enum traj_method)m)) != length ||
-                                    strncmp(traj_method_name((enum traj_method)m), at, length))) {
+        while (m < TRAJ_METHODS &&
+               (strlen(traj_method_name((enum traj_method)m)) != length ||
+                strncmp(traj_method_name((enum traj_method)m), at, length) != 0)) {
             m++;
         }
         if (m == TRAJ_METHODS) {
@@ -123,6 +123,7 @@ static int run(struct request *r)
     struct traj_session *session = traj_session_read(r->session, &error);
     struct traj_evaluation *evaluation =
         session ? traj_evaluate(session, &r->options, &error) : NULL;
+    r->options.progress_context = NULL;
     progress_end(&progress);
     if (!evaluation) {
         traj_session_free(session);

@@ -11,8 +11,8 @@ static const struct command_help help = {
     .name = "event",
     .usage = "JSON [--control ENDPOINT]",
     .about =
-        "Sends any event, as it would stand on the frames socket. Without \"t\" it takes effect before "
-        "the next frame.",
+        "Sends any event, as it would stand on the frames socket. Without \"t\" it takes effect "
+        "before the next frame.",
     .example = "trajctl event '{\"type\":\"gaze\",\"position\":[80,0],\"cov\":[400,0,0,400]}'\n",
     .operands = 1,
 };

@@ -21,8 +21,8 @@ static const struct command_help help = {
     .name = "intents",
     .usage = "[--intents ENDPOINT] [--out I.jsonl] [options]",
     .about =
-        "Subscribes to trajd and writes each intent on a line of its own, as it was published. Says on "
-        "stderr when the subscription stands, and at the end how many intents were lost "
+        "Subscribes to trajd and writes each intent on a line of its own, as it was published. "
+        "Says on stderr when the subscription stands, and at the end how many intents were lost "
         "on the way (their seq is missing). Ends with --count, with --idle or on Ctrl-C. Exit "
         "status 1 if intents were lost or --count was not reached.",
     .example = "trajctl intents --out live.jsonl --idle 5\n"

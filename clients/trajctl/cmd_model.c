@@ -16,9 +16,9 @@ static const struct command_help help = {
     .name = "model",
     .usage = "show [M.tjm] | load M.tjm | rollback [--control ENDPOINT]",
     .about =
-        "show M.tjm: tells what is in a model file. show: tells which model the daemon runs. load: checks "
-        "a model file and has the daemon go on with it between two frames; if it is bad the "
-        "daemon goes on with the one it has. rollback: back to the model before the last.",
+        "show M.tjm: tells what is in a model file. show: tells which model the daemon runs. "
+        "load: checks a model file and has the daemon go on with it between two frames; if it is "
+        "bad the daemon goes on with the one it has. rollback: back to the model before the last.",
     .example = "trajctl model show m.tjm\n"
                "trajctl model load better.tjm\n",
     .operands = 2,

@@ -26,9 +26,9 @@ static const struct command_help help = {
     .name = "monitor",
     .usage = "[options]",
     .about =
-        "Shows what trajd decodes, live: the probability of each target as a bar, position, velocity, "
-        "state, rate, losses (gaps in seq) and latency (from the receipt of a frame to its "
-        "intent; median and worst of the last 512). q ends it. Where there is no terminal it "
+        "Shows what trajd decodes, live: the probability of each target as a bar, position, "
+        "velocity, state, rate, losses (gaps in seq) and latency (from the receipt of a frame to "
+        "its intent; median and worst of the last 512). q ends it. Where there is no terminal it "
         "writes a line a second.",
     .example = "trajctl monitor\n"
                "ssh rig trajctl monitor --plain\n",

@@ -13,9 +13,9 @@ static const struct command_help help = {
     .name = "prior",
     .usage = "set P1 P2 ... [--control ENDPOINT]",
     .about =
-        "Says how probable each target is, in the model's order of targets; one number a target, not "
-        "negative, brought to the sum 1. Holds until the trial stops. A small share "
-        "is always left to every target, so that the decoder can overcome a wrong prior.",
+        "Says how probable each target is, in the model's order of targets; one number a target, "
+        "not negative, brought to the sum 1. Holds until the trial stops. A small share is always "
+        "left to every target, so that the decoder can overcome a wrong prior.",
     .example = "trajctl prior set 0.7 0.1 0.1 0.1\n",
     .operands = 257,
 };

@@ -26,12 +26,12 @@ static const struct command_help help = {
     .name = "replay",
     .usage = "--session S.h5 [options]",
     .about =
-        "Sends a session's frames and events to trajd as a live source would, at absolute deadlines: "
-        "each message at the recorded time, divided by --speed, or with --asap as fast as the "
-        "daemon takes them. Kinematics and trial labels go along as events for "
-        "recording; the decoder never sees them. Waits up to 10 s for the daemon. Nothing is lost: "
-        "where the daemon is slower, replay waits. Frames are binary unless --json is given; both "
-        "decode to the same intents.",
+        "Sends a session's frames and events to trajd as a live source would, at absolute "
+        "deadlines: each message at the recorded time, divided by --speed, or with --asap as fast "
+        "as the daemon takes them. Kinematics and trial labels go along as events for recording; "
+        "the decoder never sees them. Waits up to 10 s for the daemon. Nothing is lost: where the "
+        "daemon is slower, replay waits. Frames are binary unless --json is given; both decode to "
+        "the same intents.",
     .example = "trajctl replay --session b.h5 --asap\n"
                "trajctl replay --session b.h5 --speed 5 --frames tcp://127.0.0.1:5601\n",
 };
@@ -56,7 +56,7 @@ struct replay {
     double late; /* s, the most by which a frame was sent after its deadline */
 };
 
-/* splitmix64 (Steele et al. 2014) to [0, 1): which messages are sent twice is the same everywhere. */
+/* splitmix64 (Steele et al. 2014) to [0, 1): the same messages are sent twice everywhere. */
 static double uniform(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);

@@ -9,8 +9,8 @@ static const struct command_help help = {
     .name = "reset",
     .usage = "[--control ENDPOINT]",
     .about =
-        "Puts the decoder back to its prior before the next frame: no trial, no target prior, no memory "
-        "of earlier frames.",
+        "Puts the decoder back to its prior before the next frame: no trial, no target prior, no "
+        "memory of earlier frames.",
     .example = "trajctl reset\n",
 };
 

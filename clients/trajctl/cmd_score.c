@@ -17,8 +17,7 @@ static const struct command_help help = {
     .usage = "--session S.h5 --intents I.jsonl [options]",
     .about =
         "Measures decoded intents against the movement that the session recorded. rmse: root of "
-        "the "
-        "mean squared distance. mvaf: 1 - squared errors / squared deviations from the mean. "
+        "the mean squared distance. mvaf: 1 - squared errors / squared deviations from the mean. "
         "target: share of trials whose most probable target was the true one, so many seconds "
         "after the trial's start. A bin without an intent costs the whole distance to the mean "
         "position. With --train, a Kalman and a ridge Wiener filter trained on that session are "

@@ -10,10 +10,10 @@
 static const struct command_help help = {
     .name = "simulate",
     .usage = "--out S.h5 [options]",
-    .about = "Makes a synthetic session: reaches with minimum-jerk courses and a population of "
-             "units whose "
-             "firing depends on position, velocity and speed (and on the target during a delay). "
-             "The same seed and options give the same session. Lengths are in mm, times in s.",
+    .about =
+        "Makes a synthetic session: reaches with minimum-jerk courses and a population of units "
+        "whose firing depends on position, velocity and speed (and on the target during a delay). "
+        "The same seed and options give the same session. Lengths are in mm, times in s.",
     .example = "trajctl simulate --out s.h5 --task delay --seed 7\n",
 };
 

@@ -10,10 +10,10 @@
 static const struct command_help help = {
     .name = "split",
     .usage = "--session S.h5 --train A.h5 --test B.h5 [options]",
-    .about = "Cuts a session in two: its first part to train on and the rest to test on, as a "
-             "session is "
-             "used in earnest. Where the session has trials the cut lies between two of them and "
-             "--fraction counts trials; otherwise it counts time.",
+    .about =
+        "Cuts a session in two: its first part to train on and the rest to test on, as a session "
+        "is used in earnest. Where the session has trials the cut lies between two of them and "
+        "--fraction counts trials; otherwise it counts time.",
     .example = "trajctl split --session s.h5 --train a.h5 --test b.h5 --fraction 0.75\n",
 };
 

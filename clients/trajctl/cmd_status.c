@@ -10,9 +10,8 @@
 static const struct command_help help = {
     .name = "status",
     .usage = "[--json] [--control ENDPOINT]",
-    .about =
-        "Asks trajd how it is: model, frames received and what became of them, events, rate, latency "
-        "from the receipt of a frame to its intent, subscribers.",
+    .about = "Asks trajd how it is: model, frames received and what became of them, events, rate, "
+             "latency from the receipt of a frame to its intent, subscribers.",
     .example = "trajctl status\n"
                "trajctl status --json\n",
 };

@@ -17,9 +17,8 @@ static const struct command_help help = {
         "Learns a model from recorded sessions (neural frames and kinematics). Lags, ridge, plan "
         "window and calibration are chosen by cross-validation inside these sessions. The same "
         "sessions, options and seed give the same model.",
-    .example =
-        "trajctl train --session a.h5 --out m.tjm\n"
-        "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n",
+    .example = "trajctl train --session a.h5 --out m.tjm\n"
+               "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n",
 };
 
 /* Reads every file of a list; NULL with a sentence.  free_sessions frees what was read. */

@@ -12,8 +12,8 @@ static const struct command_help help = {
     .name = "trial",
     .usage = "start|go|stop [--control ENDPOINT]",
     .about =
-        "Marks the start of a trial, its go cue or its stop by hand; it takes effect before the next "
-        "frame. A task computer sends these as events with times of their own.",
+        "Marks the start of a trial, its go cue or its stop by hand; it takes effect before the "
+        "next frame. A task computer sends these as events with times of their own.",
     .example = "trajctl trial start\n",
     .operands = 1,
 };

@@ -41,12 +41,12 @@ int output_open(struct output *output, const char *path, struct traj_error *erro
     if (stat(path, &at) == 0 && !S_ISREG(at.st_mode)) {
         output->file = fopen(path, "w");
     } else {
-        output->temporary = malloc(strlen(path) + sizeof SUFFIX);
+        size_t size = strlen(path) + sizeof SUFFIX;
+        output->temporary = malloc(size);
         if (!output->temporary) {
             return traj_error_set(error, "%s: memory is short", path);
         }
-        strcpy(output->temporary, path);
-        strcat(output->temporary, SUFFIX);
+        (void)snprintf(output->temporary, size, "%s%s", path, SUFFIX);
         output->file = open_temporary(output);
     }
     if (!output->file) {

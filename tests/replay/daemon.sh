@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What trajd publishes for a replayed session is what `trajctl decode` writes, byte for byte apart from the
-# stamps, and nothing is missing:
+# What trajd publishes for a replayed session is what `trajctl decode` writes, byte for byte apart
+# from the stamps, and nothing is missing:
 #
 #     daemon.sh simulated       a synthetic delay task
 #     daemon.sh NAME.h5         a recording in $TRAJ_SHARED_DATA, trained on and replayed whole

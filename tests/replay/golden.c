@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Writes a tiny model and a tiny session whose every number is made by integer arithmetic and exact
- * operations, so that they are the same on every machine: golden DIRECTORY makes model.tjm and session.h5 there.
- * golden.sh decodes them and compares the intents with golden.jsonl.
+ * operations, so that they are the same on every machine: golden DIRECTORY makes model.tjm and
+ * session.h5 there.  golden.sh decodes them and compares the intents with golden.jsonl.
  */
 #include <stdint.h>
 #include <stdio.h>

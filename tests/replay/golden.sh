@@ -11,7 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$1" "$work"
-"$TRAJCTL" decode --quiet --model "$work/model.tjm" --session "$work/session.h5" --out "$work/intents"
+"$TRAJCTL" decode --quiet --model "$work/model.tjm" --session "$work/session.h5" \
+    --out "$work/intents"
 if [ "${2:-}" = update ]; then
     cp "$work/intents" "$here/golden.jsonl"
     echo "golden.jsonl is new"

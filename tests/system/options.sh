@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The command line of trajctl: every command explains itself, whatever it does not know it refuses with a
-# sentence and exit 2, and its man page names every command and option.
+# The command line of trajctl: every command explains itself, whatever it does not know it refuses
+# with a sentence and exit 2, and its man page names every command and option.
 set -eu
 man=$TRAJ_SOURCE_DIR/clients/man/trajctl.1
 work=$(mktemp -d)
@@ -45,7 +45,7 @@ done
 [ "$count" -ge 18 ] || fail "only $count commands were found"
 
 expect 2 'no command is called "nothing"' nothing
-expect 2 'usage' 
+expect 2 'usage'
 expect 2 '--session S.h5 is missing' decode --model m --out o
 expect 2 'needs a value' decode --model
 expect 2 'one word too many' decode --model m --session s --out o more

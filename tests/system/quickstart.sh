@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# clients/quickstart.sh with the build under test: it ends well, with scores, and leaves nothing behind.
+# clients/quickstart.sh with the build under test: it ends well, with scores, and leaves nothing
+# behind.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 began=$(date +%s)
-if ! TMPDIR=$work TRAJ_BUILD=$TRAJ_BUILD_DIR sh "$TRAJ_SOURCE_DIR/clients/quickstart.sh" >"$work/said" 2>&1
-then
+export TMPDIR="$work" TRAJ_BUILD="$TRAJ_BUILD_DIR"
+if ! sh "$TRAJ_SOURCE_DIR/clients/quickstart.sh" >"$work/said" 2>&1; then
     cat "$work/said"
     exit 1
 fi

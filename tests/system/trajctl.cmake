@@ -1,0 +1,15 @@
+# The command line, and what it does with a daemon.
+if(TARGET trajctl)
+    traj_script_test(NAME trajctl_options LABELS system COMMAND sh options.sh)
+    traj_script_test(NAME trajctl_score LABELS system TIMEOUT 300 COMMAND sh score.sh simulated)
+    foreach(recording reach8-train chewie-co-a)
+        traj_script_test(NAME trajctl_score_${recording} LABELS system real TIMEOUT 900
+            COMMAND sh score.sh ${recording}.h5)
+    endforeach()
+endif()
+if(TARGET trajd AND TARGET golden)
+    traj_script_test(NAME trajctl_live LABELS system COMMAND sh live.sh $<TARGET_FILE:golden>)
+endif()
+if(TARGET trajd AND TARGET trajctl)
+    traj_script_test(NAME quickstart LABELS system TIMEOUT 900 COMMAND sh quickstart.sh)
+endif()
