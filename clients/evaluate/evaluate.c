@@ -436,6 +436,7 @@ static int evaluate_size(struct traj_evaluation *e, struct draw *w, const struct
             w->folds = &folds;
             e->by_trial = folds.by_trial;
             result = run_folds(w, t.decoded, error);
+            w->folds = NULL;
         }
         if (result == 0) {
             result = score_draw(w, truth, g, t.decoded, first, t.square, t.bins, error);

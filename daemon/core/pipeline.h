@@ -36,10 +36,10 @@
 #include "proto/intent.h"
 #include "traj/decoder.h"
 
-#define TRAJ_TIME_GRACE 1e-6    /* s: times this close are equal */
-#define TRAJ_TIME_MAX 1e12      /* s: a time beyond is absurd */
-#define TRAJ_TIME_UNKNOWN -9e11 /* s: an event before this is one of unknown time */
-#define TRAJ_DT_BINS_MAX 100.0  /* a frame wider than so many training bins is absurd */
+#define TRAJ_TIME_GRACE 1e-6      /* s: times this close are equal */
+#define TRAJ_TIME_MAX 1e12        /* s: a time beyond is absurd */
+#define TRAJ_TIME_UNKNOWN (-9e11) /* s: an event before this is one of unknown time */
+#define TRAJ_DT_BINS_MAX 100.0    /* a frame wider than so many training bins is absurd */
 
 struct traj_pipeline_settings {
     double gap_reset_s; /* a gap longer than this (frame's t less the last t) starts the posterior

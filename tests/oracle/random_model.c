@@ -79,7 +79,7 @@ static void allocate(struct random_model *made)
     const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
                            d->components * (3 * square + 2 * d->state + 1) +
                            d->targets * (d->position + d->units) + 2 * d->units + 2 * d->components;
-    unsigned char *place = calloc(numbers, sizeof(double));
+    unsigned char *place = calloc(numbers * sizeof(double), 1);
     if (!place)
         abort();
     made->memory = place;

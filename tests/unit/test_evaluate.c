@@ -38,7 +38,7 @@ static struct traj_session *make_session(size_t bins, size_t units, bool trials,
     double phase[2] = {gsl_rng_uniform(rng), gsl_rng_uniform(rng)};
     for (size_t i = 0; i < bins; i++) {
         /* With `cut`, a second of recording is followed by a second of nothing. */
-        double t = width * (double)(i + 1) + (cut ? (double)(i / 20) : 0.0);
+        double t = width * (double)(i + 1) + (cut ? floor((double)i / 20.0) : 0.0);
         s->t_end[i] = s->kin_t[i] = t;
         s->dt[i] = width;
         s->position[2 * i] = 60.0 * sin(1.1 * t + phase[0]) + 30.0 * sin(2.7 * t);
