@@ -17,7 +17,7 @@ static double cell(const struct traj_csv_table *t, size_t row, size_t column)
     return t->value[row * t->columns + column];
 }
 
-/* ---- columns ------------------------------------------------------------------------------------ */
+/* ---- columns ----------------------------------------------------------------------------- */
 
 static int need_column(const struct traj_csv_table *t, const char *name, size_t *column,
                        struct traj_error *error)
@@ -42,7 +42,10 @@ static int read_times(const struct traj_csv_table *t, size_t column, double *tim
     return 0;
 }
 
-/* Axes of positions (prefix "") or velocities (prefix "v"): x, y, z or p1, p2, ..; their number, 0 = none. */
+/*
+ * Axes of positions (prefix "") or velocities (prefix "v"): x, y, z or p1, p2, ..; their number, 0
+ * = none.
+ */
 static size_t find_axes(const struct traj_csv_table *t, bool velocity, size_t axis[TRAJ_DIM_MAX])
 {
     static const char *const letters[2][3] = {{"x", "y", "z"}, {"vx", "vy", "vz"}};
@@ -77,7 +80,7 @@ static int check_known(const struct traj_csv_table *t, const size_t *known, size
     return 0;
 }
 
-/* ---- frames and features ------------------------------------------------------------------------ */
+/* ---- frames and features ----------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -228,7 +231,7 @@ static int convert_frames(struct traj_session *session, const struct traj_csv_op
     return status;
 }
 
-/* ---- kinematics --------------------------------------------------------------------------------- */
+/* ---- kinematics -------------------------------------------------------------------------- */
 
 struct path_columns {
     size_t t, dim, position[TRAJ_DIM_MAX], velocity[TRAJ_DIM_MAX];
@@ -313,7 +316,7 @@ static int convert_kinematics(struct traj_session *session, const char *path,
     return status;
 }
 
-/* ---- targets and trials ------------------------------------------------------------------------- */
+/* ---- targets and trials ------------------------------------------------------------------ */
 
 static int store_targets(struct traj_session *session, const struct traj_csv_table *t,
                          struct traj_error *error)
@@ -424,7 +427,7 @@ static int convert_trials(struct traj_session *session, const char *path, struct
     return status;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------- */
 
 static int copy_text(const char *what, const char *from, char *to, size_t size,
                      struct traj_error *error)

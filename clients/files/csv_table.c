@@ -17,9 +17,11 @@
 /* A line that is longer than this is no line of a table of so many columns. */
 #define LINE_MAX_BYTES ((size_t)1 << 20)
 
-/* ---- growing arrays ----------------------------------------------------------------------------- */
+/* ---- growing arrays ---------------------------------------------------------------------- */
 
-/* Makes room for `need` elements in an array that has room for *room; false when memory is short. */
+/*
+ * Makes room for `need` elements in an array that has room for *room; false when memory is short.
+ */
 static bool grow(void **array, size_t *room, size_t need, size_t size)
 {
     if (need <= *room)
@@ -37,7 +39,7 @@ static bool grow(void **array, size_t *room, size_t need, size_t size)
     return true;
 }
 
-/* ---- from bytes to fields ----------------------------------------------------------------------- */
+/* ---- from bytes to fields ---------------------------------------------------------------- */
 
 struct field {
     size_t begin, length; /* within the record's text */
@@ -62,7 +64,10 @@ static int refuse_record(const struct record *r, const char *why)
                           why);
 }
 
-/* What the readers of fields return instead of the byte behind a field when they have refused the file. */
+/*
+ * What the readers of fields return instead of the byte behind a field when they have refused the
+ * file.
+ */
 #define BROKEN (-2)
 
 static int break_off(const struct record *r, const char *why)
@@ -115,7 +120,10 @@ static int read_quoted(struct record *r)
     }
 }
 
-/* The rest of a field that is not quoted, whose first byte is given; returns the byte behind it, or BROKEN. */
+/*
+ * The rest of a field that is not quoted, whose first byte is given; returns the byte behind it, or
+ * BROKEN.
+ */
 static int read_plain(struct record *r, int byte)
 {
     while (byte != ',' && byte != '\n' && byte != EOF) {
@@ -188,7 +196,7 @@ static int read_record(struct record *r)
     return 1;
 }
 
-/* ---- from fields to a table --------------------------------------------------------------------- */
+/* ---- from fields to a table -------------------------------------------------------------- */
 
 static int store_text(const struct record *r, size_t column, char text[TRAJ_ID_SIZE])
 {

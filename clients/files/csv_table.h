@@ -9,10 +9,10 @@
 #include "traj/model.h"
 
 /*
- * The grammar is RFC 4180: columns separated by commas, lines ended by LF or CRLF, fields that hold commas,
- * quotes or line ends within double quotes, a quote in them written twice.  The first line names the
- * columns.  Blanks around a field that is not quoted do not count, empty lines are passed over, a byte order
- * mark at the beginning is too.
+ * The grammar is RFC 4180: columns separated by commas, lines ended by LF or CRLF, fields that hold
+ * commas, quotes or line ends within double quotes, a quote in them written twice.  The first line
+ * names the columns.  Blanks around a field that is not quoted do not count, empty lines are passed
+ * over, a byte order mark at the beginning is too.
  */
 struct traj_csv_table {
     const char *path;
@@ -25,8 +25,8 @@ struct traj_csv_table {
 };
 
 /*
- * Reads a whole file.  The column called text_name (NULL: none) is kept as text.  0, or -1 with a sentence
- * that names file, line and column; to be freed in either case.
+ * Reads a whole file.  The column called text_name (NULL: none) is kept as text.  0, or -1 with a
+ * sentence that names file, line and column; to be freed in either case.
  */
 int traj_csv_table_read(struct traj_csv_table *table, const char *path, const char *text_name,
                         struct traj_error *error);

@@ -8,7 +8,10 @@
 
 /* The longest tuning vector: e^2 between rest and the best direction at full speed. */
 #define DEPTH_MAX 2.0
-/* Shares of time in the reference that mean rates are set by: going out and back, and out at the target. */
+/*
+ * Shares of time in the reference that mean rates are set by: going out and back, and out at the
+ * target.
+ */
 #define REFERENCE_MOVE 0.45
 #define REFERENCE_HOLD 0.15
 #define REFERENCE_DIRECTIONS 16
@@ -50,8 +53,9 @@ static double modulation(const struct traj_sim_unit *unit, const double velocity
 }
 
 /*
- * Mean of exp(modulation + gains) over a reference: straight reaches in all directions, out and back, holds
- * and rests.  It does not depend on the session, so that a unit stays the same unit in another one.
+ * Mean of exp(modulation + gains) over a reference: straight reaches in all directions, out and
+ * back, holds and rests.  It does not depend on the session, so that a unit stays the same unit in
+ * another one.
  */
 static double reference_mean(const struct traj_sim_unit *unit, size_t gains)
 {
@@ -77,7 +81,9 @@ static double reference_mean(const struct traj_sim_unit *unit, size_t gains)
                                   (1.0 - REFERENCE_MOVE - REFERENCE_HOLD));
 }
 
-/* The columns of the population's tuning, movement first: two of velocity, speed, two of position. */
+/*
+ * The columns of the population's tuning, movement first: two of velocity, speed, two of position.
+ */
 #define MOVEMENT_COLUMNS 5
 #define COLUMNS 7
 
@@ -103,9 +109,9 @@ static void take_out(double *plan, const double *basis, const double *rate, size
 }
 
 /*
- * Preparation lies where it does not move the hand: in the null space of what movement reads (Kaufman et
- * al. 2014).  Gram-Schmidt on the columns of tuning, in which units count by their rates; the plan's two
- * columns come last.
+ * Preparation lies where it does not move the hand: in the null space of what movement reads
+ * (Kaufman et al. 2014).  Gram-Schmidt on the columns of tuning, in which units count by their
+ * rates; the plan's two columns come last.
  */
 static int make_plan_silent(struct traj_sim_unit *unit, const double *rate, size_t units)
 {

@@ -22,7 +22,7 @@
 /* A session of more values than this is a mistyped option. */
 #define VALUES_MAX 4e9
 
-/* ---- options ------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------- */
 
 void traj_sim_options_default(struct traj_sim_options *options)
 {
@@ -168,7 +168,7 @@ static int check_options(const struct traj_sim_options *o, struct traj_error *er
     return check_range("rest_s", o->rest_s, 3600.0, error);
 }
 
-/* ---- firing ------------------------------------------------------------------------------------- */
+/* ---- firing ------------------------------------------------------------------------------ */
 
 /* The direction of the plan times its envelope at t, in a trial or after it. */
 static void plan_at(const struct traj_sim_trial *trial, double t, double plan[2])
@@ -219,7 +219,7 @@ static void fire(struct traj_session *session, const struct traj_sim_options *o,
     }
 }
 
-/* ---- the session -------------------------------------------------------------------------------- */
+/* ---- the session ------------------------------------------------------------------------- */
 
 static int fill_kinematics(struct traj_session *session, const struct traj_sim_options *o,
                            const struct traj_sim_course *course, double end,

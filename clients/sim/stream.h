@@ -15,7 +15,9 @@ enum traj_sim_stream {
     TRAJ_SIM_STREAMS
 };
 
-/* A Mersenne twister for the seed and the stream; NULL when memory is short; free by gsl_rng_free. */
+/*
+ * A Mersenne twister for the seed and the stream; NULL when memory is short; free by gsl_rng_free.
+ */
 gsl_rng *traj_sim_stream_open(uint64_t seed, enum traj_sim_stream stream);
 
 #endif

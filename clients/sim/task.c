@@ -28,7 +28,7 @@ static double triangular(gsl_rng *rng, const double range[2])
     return 0.5 * (uniform(rng, range) + uniform(rng, range));
 }
 
-/* ---- targets and their order ----------------------------------------------------------------- */
+/* ---- targets and their order ------------------------------------------------------------- */
 
 static void ring_of_targets(struct traj_sim_script *script, const struct traj_sim_options *o)
 {
@@ -84,7 +84,7 @@ static int draw_order(size_t *order, size_t targets, size_t blocks, gsl_rng *rng
     return 0;
 }
 
-/* ---- movements ------------------------------------------------------------------------------- */
+/* ---- movements --------------------------------------------------------------------------- */
 
 struct scene { /* what changes as the session goes on */
     const struct traj_sim_options *options;

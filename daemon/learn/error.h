@@ -15,7 +15,9 @@ int traj_error_set(struct traj_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__
-/* The analyser does not see that every refusal is told by -1, and would follow paths that are none. */
+/*
+ * The analyser does not see that every refusal is told by -1, and would follow paths that are none.
+ */
 #define traj_error_set(...) ((void)traj_error_set(__VA_ARGS__), -1)
 #endif
 

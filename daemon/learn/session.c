@@ -56,7 +56,9 @@ void traj_session_free(struct traj_session *session)
     free(session);
 }
 
-/* rows * columns zeroed elements, at least one; NULL as well where their size is beyond any memory. */
+/*
+ * rows * columns zeroed elements, at least one; NULL as well where their size is beyond any memory.
+ */
 static void *make_array(size_t rows, size_t columns, size_t size)
 {
     size_t count = columns == 0 ? 1 : columns;

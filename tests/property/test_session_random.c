@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whatever valid session is written reads back equal; a cut of it is valid and holds what it should. */
+/*
+ * Whatever valid session is written reads back equal; a cut of it is valid and holds what it
+ * should.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

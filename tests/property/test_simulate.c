@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a simulated session must look like: its movements, its tasks, its units, and that one seed makes it. */
+/*
+ * What a simulated session must look like: its movements, its tasks, its units, and that one seed
+ * makes it.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +40,7 @@ static struct traj_sim_options options_for(enum traj_sim_task task, uint64_t see
     return o;
 }
 
-/* ---- seeds -------------------------------------------------------------------------------------- */
+/* ---- seeds ------------------------------------------------------------------------------- */
 
 static bool equal_sessions(const struct traj_session *a, const struct traj_session *b)
 {
@@ -121,7 +124,7 @@ static void test_population_outlasts_the_session(void **state)
     assert_true(fabs(correlation(a, c, 96)) < 0.5);
 }
 
-/* ---- courses ------------------------------------------------------------------------------------ */
+/* ---- courses ----------------------------------------------------------------------------- */
 
 /* Third derivative by s of f, by central differences. */
 static double jerk(double (*f)(double), double s)
@@ -130,7 +133,9 @@ static double jerk(double (*f)(double), double s)
     return (f(s + 2 * h) - 2 * f(s + h) + 2 * f(s - h) - f(s - 2 * h)) / (2 * h * h * h);
 }
 
-/* Smooth, at rest to second order at both ends, and 0 at s = 1/2: leaves the via point where it is. */
+/*
+ * Smooth, at rest to second order at both ends, and 0 at s = 1/2: leaves the via point where it is.
+ */
 static double nudge(double s)
 {
     return s <= 0.0 || s >= 1.0 ? 0.0 : pow(s * (1.0 - s), 3.0) * (s - 0.5) * 64.0;
@@ -147,7 +152,9 @@ static double push(double s)
     return s <= 0.0 || s >= 1.0 ? 0.0 : pow(s * (1.0 - s), 3.0) * 64.0;
 }
 
-/* Cosine between the jerks of f and g over the movement: 0 says that g cannot make f any smoother. */
+/*
+ * Cosine between the jerks of f and g over the movement: 0 says that g cannot make f any smoother.
+ */
 static double jerk_cosine(double (*f)(double), double (*g)(double))
 {
     double fg = 0, ff = 0, gg = 0;
@@ -222,7 +229,7 @@ static void test_movements_add_up(void **state)
     traj_sim_course_free(&c);
 }
 
-/* ---- tasks -------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------- */
 
 static void kinematics(const struct traj_session *s, double t, double p[2], double v[2])
 {
@@ -402,7 +409,7 @@ static void test_trials_cut_out(void **state)
     traj_session_free(whole);
 }
 
-/* ---- units -------------------------------------------------------------------------------------- */
+/* ---- units ------------------------------------------------------------------------------- */
 
 static void test_mean_rates(void **state)
 {
@@ -423,7 +430,9 @@ static void test_mean_rates(void **state)
     }
 }
 
-/* The truth behind a session: its script, course and population drawn anew from the same streams. */
+/*
+ * The truth behind a session: its script, course and population drawn anew from the same streams.
+ */
 struct truth {
     struct traj_sim_script script;
     struct traj_sim_course course;
@@ -484,7 +493,10 @@ static void test_counts_are_poisson_about_the_rates(void **state)
     free_truth(&truth);
 }
 
-/* Variance of 10-s counts of quiet units over their mean, pooled: 1 for Poisson counts without gains. */
+/*
+ * Variance of 10-s counts of quiet units over their mean, pooled: 1 for Poisson counts without
+ * gains.
+ */
 static double slow_dispersion(double gain_sd)
 {
     struct traj_sim_options o = options_for(TRAJ_SIM_DELAY, 22);
@@ -631,7 +643,10 @@ static void test_depths_are_heavy_tailed(void **state)
     traj_sim_population_free(&p);
 }
 
-/* Sum over units of rate times plan times tuning, relative to the lengths: movement does not read the plan. */
+/*
+ * Sum over units of rate times plan times tuning, relative to the lengths: movement does not read
+ * the plan.
+ */
 static void test_plan_lies_in_the_null_space(void **state)
 {
     (void)state;
@@ -656,7 +671,7 @@ static void test_plan_lies_in_the_null_space(void **state)
     traj_sim_population_free(&p);
 }
 
-/* ---- what the delay tells ----------------------------------------------------------------------- */
+/* ---- what the delay tells ---------------------------------------------------------------- */
 
 #define FOLDS 10
 
@@ -676,7 +691,10 @@ static double *windows(const struct traj_session *s, double from, double to)
     return spikes;
 }
 
-/* Mean spikes of each target and unit over the trials outside fold k, shrunk by two trials to the mean. */
+/*
+ * Mean spikes of each target and unit over the trials outside fold k, shrunk by two trials to the
+ * mean.
+ */
 static void learn_means(const struct traj_session *s, const double *spikes, size_t k, double *mean)
 {
     for (size_t n = 0; n < s->units; n++) {
@@ -749,7 +767,7 @@ static void test_plan_is_informative_but_imperfect(void **state)
     traj_session_free(s);
 }
 
-/* ---- options ------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------- */
 
 static void assert_refused(const struct traj_sim_options *o, const char *sentence)
 {

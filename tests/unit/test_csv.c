@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Tables of comma-separated values: the example converts as documented, and what is wrong is named. */
+/*
+ * Tables of comma-separated values: the example converts as documented, and what is wrong is named.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,7 +91,7 @@ static void test_example_goes_through_a_file(void **state)
     (void)unlink(path);
 }
 
-/* ---- tables written here ------------------------------------------------------------------------ */
+/* ---- tables written here ----------------------------------------------------------------- */
 
 static char folder[64] = "/tmp/trajd-csv-XXXXXX";
 
@@ -130,7 +132,7 @@ static void test_many_axes(void **state)
     traj_session_free(s);
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------- */
 
 enum table { FRAMES, FEATURES, KINEMATICS, TRIALS, TARGETS };
 

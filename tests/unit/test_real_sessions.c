@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The real recordings read, have the shapes that their page names, and give kinematics for every bin. */
+/*
+ * The real recordings read, have the shapes that their page names, and give kinematics for every
+ * bin.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

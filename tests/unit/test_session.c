@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The recorded session in memory: what is refused, how it is cut, and looking kinematics up by time. */
+/*
+ * The recorded session in memory: what is refused, how it is cut, and looking kinematics up by
+ * time.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +15,10 @@
 
 #include "daemon/learn/session.h"
 
-/* 20 bins of 0.1 s, 2 units; samples at 0.05 s with a hole between 1.0 and 1.6 s; 3 trials; 2 targets. */
+/*
+ * 20 bins of 0.1 s, 2 units; samples at 0.05 s with a hole between 1.0 and 1.6 s; 3 trials; 2
+ * targets.
+ */
 static struct traj_session *example(void)
 {
     struct traj_error error = {{0}};

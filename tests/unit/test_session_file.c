@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Session files: what is written reads back equal, every kind of damage is refused by one sentence that
- * names file, dataset and index, and the types that other programs write are read.
+ * Session files: what is written reads back equal, every kind of damage is refused by one sentence
+ * that names file, dataset and index, and the types that other programs write are read.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -31,7 +31,7 @@ static const char *in_folder(const char *name)
     return path[turn];
 }
 
-/* ---- a session with every part ------------------------------------------------------------------ */
+/* ---- a session with every part ----------------------------------------------------------- */
 
 #define BINS 50
 #define UNITS 3
@@ -147,7 +147,7 @@ static size_t read_bytes(const char *path, unsigned char **bytes)
     return size;
 }
 
-/* ---- round trips -------------------------------------------------------------------------------- */
+/* ---- round trips ------------------------------------------------------------------------- */
 
 static void test_round_trip(void **state)
 {
@@ -249,7 +249,7 @@ static void test_write_refuses(void **state)
     traj_session_free(s);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------- */
+/* ---- damage ------------------------------------------------------------------------------ */
 
 /* Replaces a dataset by another of the same name; value NULL leaves it unwritten. */
 static void put(hid_t file, const char *name, hid_t type, int rank, hsize_t rows, hsize_t columns,
@@ -748,7 +748,9 @@ static void test_truncated_files_give_one_sentence(void **state)
     print_message("%zu truncations of %zu bytes, each refused\n", tried, size);
 }
 
-/* A file that is whole in length but not in content either reads as a valid session or is refused. */
+/*
+ * A file that is whole in length but not in content either reads as a valid session or is refused.
+ */
 static void test_overwritten_stretches(void **state)
 {
     (void)state;
@@ -774,7 +776,7 @@ static void test_overwritten_stretches(void **state)
                   refused);
 }
 
-/* ---- what other programs write ------------------------------------------------------------------ */
+/* ---- what other programs write ----------------------------------------------------------- */
 
 static void retype_numbers(hid_t f)
 {
