@@ -7,9 +7,9 @@
 #include "daemon/learn/session.h"
 
 /*
- * The session's column for each unit of the model, map[N], (size_t)-1 = not recorded: by name where both
- * name their units, else by place.  0, or -1 with a sentence: another number of units or features, no
- * unit in common, no frames.
+ * The session's column for each unit of the model, map[N], (size_t)-1 = not recorded: by name where
+ * both name their units, else by place.  0, or -1 with a sentence: another number of units or
+ * features, no unit in common, no frames.
  */
 int traj_match_units(const struct traj_model *model, const struct traj_session *session,
                      size_t *map, struct traj_error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The snapshot of counters: what is read is always one value that was written, never half of two. */
+/* The snapshot of counters: what is read is always one value that was written, never two halves. */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
