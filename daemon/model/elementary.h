@@ -34,6 +34,18 @@ static inline double traj_power_of_two(double rounded)
     return power;
 }
 
+/* test ? a : b by masks: where compilers see a condition they may branch, and then not vectorise. */
+static inline double traj_choose(int test, double a, double b)
+{
+    const uint64_t mask = (uint64_t)0 - (uint64_t)(test != 0);
+    uint64_t bits_a, bits_b;
+    memcpy(&bits_a, &a, sizeof bits_a);
+    memcpy(&bits_b, &b, sizeof bits_b);
+    bits_a = (bits_a & mask) | (bits_b & ~mask);
+    memcpy(&a, &bits_a, sizeof a);
+    return a;
+}
+
 /*
  * e^x.  0 below -745.2, infinity above 709.8, NaN for NaN.  Without a branch, so that a loop over
  * it becomes vector code: x = k ln 2 + r with |r| <= ln 2 / 2, the Taylor series of e^r to r^13
@@ -41,8 +53,8 @@ static inline double traj_power_of_two(double rounded)
  */
 static inline double traj_exp(double x)
 {
-    x = x > 710.0 ? 710.0 : x;
-    x = x < -746.0 ? -746.0 : x;
+    x = traj_choose(x > 710.0, 710.0, x);
+    x = traj_choose(x < -746.0, -746.0, x);
     const double k = (x * TRAJ_LOG2_E + TRAJ_ROUNDER) - TRAJ_ROUNDER;
     const double r = (x - k * TRAJ_LN2_HIGH) - k * TRAJ_LN2_LOW;
     double sum = 1.6059043836821613e-10;

@@ -8,12 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES 8u   /* partial sums that run side by side; part of what fixes the bits */
-#define BLOCK 128u /* units worked on at a time, a multiple of LANES */
-
 static size_t padded(size_t units)
 {
-    return (units + LANES - 1) / LANES * LANES;
+    return (units + TRAJ_LANES - 1) / TRAJ_LANES * TRAJ_LANES;
 }
 
 void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *arena,
@@ -149,6 +146,7 @@ static void prepare_features(struct traj_observed *observed, const float *featur
 enum traj_status traj_observed_init(struct traj_observed *observed, const struct traj_model *model)
 {
     observed->model = model;
+    observed->kernel = traj_block_choose();
     observed->units = 0;
     observed->padded = 0;
     observed->gathered_units = 0;
@@ -176,60 +174,6 @@ void traj_observed_prepare(struct traj_observed *observed, const struct traj_his
 bool traj_observed_any(const struct traj_observed *observed)
 {
     return observed->units > 0 || observed->features > 0;
-}
-
-/* sum a_i b_i in LANES partial sums; n is a multiple of LANES. */
-static double dot(size_t n, const double *a, const double *b)
-{
-    double part[LANES] = {0.0};
-    for (size_t i = 0; i < n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            part[lane] += a[i + lane] * b[i + lane];
-    return ((part[0] + part[4]) + (part[2] + part[6])) +
-           ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-static double sum_of(size_t n, const double *a)
-{
-    double part[LANES] = {0.0};
-    for (size_t i = 0; i < n; i += LANES)
-        for (size_t lane = 0; lane < LANES; lane++)
-            part[lane] += a[i + lane];
-    return ((part[0] + part[4]) + (part[2] + part[6])) +
-           ((part[1] + part[5]) + (part[3] + part[7]));
-}
-
-/* Units first .. first + n: adds to gradient and the upper triangle of information. */
-static double evaluate_block(const struct traj_observed *observed, size_t first, size_t n,
-                             const double *x, double *gradient, double *information)
-{
-    const size_t state = observed->state;
-    const size_t stride = observed->stride;
-    const double *weight = observed->weight + first;
-    const double *offset = observed->offset + first;
-    const double *count = observed->count + first;
-    const double *exposure = observed->exposure + first;
-    double eta[BLOCK], value[BLOCK], surprise[BLOCK], rate[BLOCK], scaled[BLOCK];
-    for (size_t i = 0; i < n; i++)
-        eta[i] = offset[i];
-    for (size_t s = 0; s < state; s++)
-        for (size_t i = 0; i < n; i++)
-            eta[i] += weight[s * stride + i] * x[s];
-    for (size_t i = 0; i < n; i++) {
-        const double above = eta[i] - TRAJ_LOG_RATE_CEILING;
-        const double excess = above > 0.0 ? above : 0.0;
-        rate[i] = exposure[i] * traj_exp(eta[i] - excess);
-        surprise[i] = count[i] - rate[i] * (1.0 + excess);
-        value[i] = count[i] * eta[i] - rate[i] * (1.0 + excess * (1.0 + 0.5 * excess));
-    }
-    for (size_t s = 0; s < state; s++) {
-        gradient[s] += dot(n, surprise, weight + s * stride);
-        for (size_t i = 0; i < n; i++)
-            scaled[i] = rate[i] * weight[s * stride + i];
-        for (size_t t = s; t < state; t++)
-            information[s * state + t] += dot(n, scaled, weight + t * stride);
-    }
-    return sum_of(n, value);
 }
 
 static double evaluate_features(const struct traj_observed *observed, const double *x,
@@ -262,10 +206,15 @@ double traj_observed_evaluate(const struct traj_observed *observed, const double
     } else {
         memset(information, 0, state * state * sizeof(double));
     }
-    for (size_t first = 0; first < observed->padded; first += BLOCK) {
+    struct traj_block block = {.state = state, .stride = observed->stride};
+    for (size_t first = 0; first < observed->padded; first += block.units) {
         const size_t left = observed->padded - first;
-        value +=
-            evaluate_block(observed, first, left < BLOCK ? left : BLOCK, x, gradient, information);
+        block.units = left < TRAJ_BLOCK_UNITS ? left : TRAJ_BLOCK_UNITS;
+        block.weight = observed->weight + first;
+        block.offset = observed->offset + first;
+        block.count = observed->count + first;
+        block.exposure = observed->exposure + first;
+        value += observed->kernel(&block, x, gradient, information);
     }
     for (size_t s = 0; s < state; s++)
         for (size_t t = 0; t < s; t++)

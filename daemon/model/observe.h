@@ -15,6 +15,7 @@
 
 #include "daemon/model/arena.h"
 #include "daemon/model/history.h"
+#include "daemon/model/kernel.h"
 #include "traj/decoder.h"
 
 #define TRAJ_LOG_RATE_CEILING 20.0 /* log spikes/s */
@@ -22,6 +23,7 @@
 struct traj_observed {
     const struct traj_model *model;
     size_t state; /* S */
+    traj_block_kernel *kernel;
 
     /* Counts of the units observed in this frame, in the order of the model's units; arrays are
      * padded to a multiple of 8 by units that say nothing. */
