@@ -105,6 +105,22 @@ class Decoding(daemon.DaemonTest):
         self.assertEqual(status["frames"]["decoded"], 20000)
         self.assertEqual(status["frames"]["missing"], 0)
 
+    def test_nothing_is_lost_when_the_source_goes_at_once(self):
+        count = 100000
+        for endpoint in (None, "tcp://127.0.0.1:*"):
+            d = self.start(config={"publish": "newest"},
+                           endpoints={"frames": endpoint} if endpoint else None)
+            d.endpoints.update({"frames": d.status()["endpoints"]["frames"]})
+            source = d.source()
+            for seq in range(count):
+                source.send_multipart([b"frame", b'{"type":"frame","seq":%d,"t":%.2f,"dt":0.02,'
+                                       b'"counts":[1,1,1,1,1,1,1,1,1,1,1,1]}' %
+                                       (seq, (seq + 1) * BIN)])
+            source.close(int(daemon.PATIENCE * 1000))
+            status = d.settle(frames=count)
+            self.assertEqual(status["frames"]["decoded"], count)
+            self.assertEqual(status["frames"]["missing"], 0)
+
     def test_a_slow_subscriber_delays_nothing(self):
         d = self.start(config={"send_hwm": 100})
         slow = d.sink("intent", RCVHWM=1, RCVBUF=4096)
