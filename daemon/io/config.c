@@ -29,7 +29,7 @@ void traj_config_default(struct traj_config *config)
     config->stale_ms = 500;
     config->status_ms = 1000;
     traj_pipeline_settings_default(&config->pipeline);
-    config->receive_hwm = 10000;
+    config->receive_hwm = 1000000;
     config->send_hwm = 20000;
     config->message_max = 1 << 20;
     config->log_level = TRAJ_LOG_INFO;

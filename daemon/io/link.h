@@ -3,7 +3,9 @@
  * The two data sockets: frames and events in (SUB), intents out (XPUB).  Owned by one thread.
  *
  * In: whatever libzmq has taken in is decoded; at receive_hwm it stops reading, and then a source
- * that must lose nothing blocks (XPUB_NODROP) while one that cannot wait drops, on its side.
+ * that must lose nothing blocks (XPUB_NODROP) while one that cannot wait drops, on its side.  The
+ * default is so high that a whole recording may wait: libzmq forgets what lies unread in an ipc://
+ * connection whose other end goes away while the queue is full (over tcp:// it does not).
  * Out: publishing never blocks; a subscriber that is send_hwm messages behind loses messages.
  */
 #ifndef TRAJ_IO_LINK_H
