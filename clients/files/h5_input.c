@@ -138,6 +138,31 @@ static int look_at_shape(const struct traj_h5_input *input, int rank,
     return 1;
 }
 
+/* Other programs bring packings of their own (h5py's lzf), for which HDF5 would look for a plugin. */
+static int check_filters(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset)
+{
+    hid_t list = H5Dget_create_plist(dataset->id);
+    if (list < 0)
+        return hdf5_failed(input, dataset->name);
+    int status = 0, count = H5Pget_nfilters(list);
+    for (int i = 0; status == 0 && i < count; i++) {
+        unsigned flags = 0, config = 0;
+        size_t values = 0;
+        char name[64] = "";
+        H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL,
+                                             sizeof name - 1, name, &config);
+        if (filter < 0)
+            status = hdf5_failed(input, dataset->name);
+        else if (H5Zfilter_avail(filter) <= 0)
+            status = traj_error_set(input->error,
+                                    "%s: %s is packed by the filter %d (%s), which is not "
+                                    "installed here; gzip is understood everywhere",
+                                    input->path, dataset->name, (int)filter, name);
+    }
+    (void)H5Pclose(list);
+    return status;
+}
+
 int traj_h5_dataset_open(const struct traj_h5_input *input, const char *name, int rank,
                          bool required, struct traj_h5_dataset *dataset)
 {
@@ -159,6 +184,8 @@ int traj_h5_dataset_open(const struct traj_h5_input *input, const char *name, in
     if (dataset->type < 0)
         return hdf5_failed(input, name);
     dataset->kind = H5Tget_class(dataset->type);
+    if (check_filters(input, dataset) != 0)
+        return -1;
     return look_at_shape(input, rank, dataset);
 }
 
