@@ -16,7 +16,7 @@
  *       "count_max": 1000,                     a larger count is absurd
  *       "speed_limit": 0,                      length unit/s; 0 = none
  *       "workspace": {"low": [..], "high": [..]} or null
- *       "receive_hwm": 1000000,                 messages that may wait for decoding; 0 = no bound
+ *       "receive_hwm": 1000000,                messages that may wait for decoding; 0 = no bound
  *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
  *       "message_max": 1048576,                bytes; a longer message is refused
  *       "log_level": "info"                    "error", "warning", "info", "debug"
