@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Do the JSON Schemas of proto/schema and the vectors of proto/vectors agree?
 
-    test_schema.py SOURCE [FOLDER]
+    test_schema.py SOURCE
 
 Every vector is listed in expected.txt; every accepted one is valid by its kind's schema; every refused one
-that a schema can see is invalid.  With FOLDER, every file in it called <schema>*.json or <schema>*.jsonl
-(what programs really sent, one message a line) is valid too.  Skips (77) without python3-jsonschema.
+that a schema can see is invalid; every field of a schema stands in the tables of the pages.  Skips (77)
+without python3-jsonschema.
 """
 import json
 import os
+import re
 import sys
 
 try:
@@ -80,19 +81,40 @@ def check_vector(folder, validator, path, outcome, schema):
         yield f"{path}: listed as {schema}, but the schema says {'valid' if valid else 'invalid'}{error}"
 
 
-def check_sent(folder, made):
-    for name in sorted(os.listdir(folder)):
-        kinds = [kind for kind in KINDS if name.startswith(kind) and name.endswith((".json", ".jsonl"))]
-        if not kinds:
-            continue
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                error = next(made[max(kinds, key=len)].iter_errors(load(line)), None)
-                if error:
-                    yield f"{name}:{number}: {error.message}"
+def fields(schema):
+    """Names of all properties that a schema knows, at any depth."""
+    if isinstance(schema, dict):
+        yield from (name for name, value in schema.get("properties", {}).items() if value is not False)
+        for value in schema.values():
+            yield from fields(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from fields(value)
 
 
-def main(source, sent=None):
+def reach(source, first):
+    """The pages that one can come to from the first, as one text."""
+    texts, waiting = {}, [first]
+    while waiting:
+        page = waiting.pop()
+        if page not in texts:
+            with open(os.path.join(source, "proto", page), encoding="utf-8") as file:
+                texts[page] = file.read()
+            waiting += re.findall(r"\]\((\w+\.md)", texts[page])
+    return "\n".join(texts.values())
+
+
+def check_pages(source, made):
+    """Each field stands in a table of the page that the schema's title names, or of one that it leads to."""
+    for kind, validator in made.items():
+        page = re.search(r"\(page: (\w+\.md)\)", validator.schema["title"]).group(1)
+        rows = " ".join(re.findall(r"^\|.*$", reach(source, page), re.MULTILINE))
+        for name in sorted(set(fields(validator.schema))):
+            if f"`{name}`" not in rows:
+                yield f"{page}: no row tells of `{name}`, which {kind}.json knows"
+
+
+def main(source):
     folder = os.path.join(source, "proto/vectors")
     made = validators(source)
     rows = expected(folder)
@@ -103,8 +125,7 @@ def main(source, sent=None):
         if path.endswith(".json"):
             count[kind] += 1
             breaches += check_vector(folder, made[kind], path, outcome, schema)
-    if sent:
-        breaches += check_sent(sent, made)
+    breaches += check_pages(source, made)
     print(", ".join(f"{count[kind]} {kind}" for kind in KINDS))
     for breach in breaches:
         print(breach)
@@ -112,6 +133,6 @@ def main(source, sent=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1]))
