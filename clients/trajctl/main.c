@@ -17,6 +17,7 @@ struct command {
 static const struct command commands[] = {
     {NULL, "sessions", NULL},
     {"simulate", "make a synthetic session", cmd_simulate},
+    {"convert", "make a session file from CSV tables", cmd_convert},
     {"split", "cut a session into a part to train on and a part to test on", cmd_split},
     {NULL, "models", NULL},
     {"train", "learn a model from sessions", cmd_train},

@@ -42,7 +42,7 @@ for command in $commands; do
     "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
     expect 2 'unknown' "$command" --no-such-option
 done
-[ "$count" -ge 18 ] || fail "only $count commands were found"
+[ "$count" -ge 19 ] || fail "only $count commands were found"
 
 expect 2 'no command is called "nothing"' nothing
 expect 2 'usage'
@@ -55,6 +55,7 @@ expect 2 'not a whole number' simulate --out "$work/s.h5" --seed 1x
 expect 2 'not between' simulate --out "$work/s.h5" --units 0
 expect 2 'not a number' simulate --out "$work/s.h5" --rate fast
 expect 2 'not a number' simulate --out "$work/s.h5" --rate nan
+expect 2 'is not csv' convert --out "$work/s.h5"
 expect 2 '"kalman" is not mixture' train --session s --out m --family kalman
 expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
 expect 2 'is not start, go or stop' trial begin
