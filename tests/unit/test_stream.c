@@ -175,7 +175,11 @@ static void events_come_before_the_first_later_frame(void **state)
     assert_string_equal(words(s, &marks, 0),
                         "session1 f0 start f1 f2 go f3 f4 stop start f5 f6 f7 f8 f9 stop ");
     /* A hair before the end of frame 4 is that end; a microsecond and more is not. */
-    s->stop[0] = s->t_end[4] - 1e-7;
+    s->stop[0] = s->t_end[4] - 2e-7;
+    s->start[1] = s->t_end[4] - 1e-7;
+    assert_string_equal(words(s, &marks, 3),
+                        "session1 start go f3 f4 stop start f5 f6 f7 f8 f9 stop ");
+    s->stop[0] = s->t_end[4] - 6e-6;
     s->start[1] = s->t_end[4] - 5e-6;
     assert_string_equal(words(s, &marks, 3),
                         "session1 start go f3 stop start f4 f5 f6 f7 f8 f9 stop ");
