@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The snapshot of counters: what is read is always one value that was written, never two halves. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -85,7 +86,7 @@ struct reader {
 
 /* More readers than this machine is likely to have idle processors: now and then the writer is put
  * to sleep in the middle of a value. */
-enum { WRITES = 20000, READERS = 3 };
+enum { WRITES = 5000, READERS = 3 };
 
 static void *write_on(void *argument)
 {
@@ -108,6 +109,7 @@ static void *read_on(void *argument)
         struct value value;
         if (!traj_snapshot_read(reader->shared->snapshot, &value, 1)) {
             reader->overtaken++;
+            sched_yield();
             continue;
         }
         reader->reads++;
