@@ -176,13 +176,18 @@ class Daemon:
         return [body for _, body in self.receive(sink, count)]
 
     def settle(self, frames=None, events=None):
-        """Waits until so many frames and events have been received."""
-        def settled():
+        """Waits until so many frames and events have been received, as long as there are more."""
+        seen, give_up = None, 0.0
+        while True:
             status = self.status()
-            return ((frames is None or status["frames"]["received"] >= frames) and
-                    (events is None or status["events"]["received"] >= events))
-        wait_for(settled)
-        return self.status()
+            now = (status["frames"]["received"], status["events"]["received"])
+            if now[0] >= (frames or 0) and now[1] >= (events or 0):
+                return status
+            if now != seen:
+                seen, give_up = now, time.monotonic() + PATIENCE
+            if time.monotonic() > give_up:
+                raise AssertionError(f"{now} frames and events instead of {(frames, events)}")
+            time.sleep(0.01)
 
     # --- ends -------------------------------------------------------------------------------------
 
