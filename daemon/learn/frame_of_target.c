@@ -16,7 +16,7 @@ static void identity(double *out, size_t n)
 
 void traj_rotation_to(const double *vector, size_t dim, double *out)
 {
-    double length = 0, u[TRAJ_DIM_MAX];
+    double length = 0, u[TRAJ_DIM_MAX] = {0};
     for (size_t i = 0; i < dim; i++)
         length += vector[i] * vector[i];
     length = sqrt(length);
