@@ -138,7 +138,9 @@ static int look_at_shape(const struct traj_h5_input *input, int rank,
     return 1;
 }
 
-/* Other programs bring packings of their own (h5py's lzf), for which HDF5 would look for a plugin. */
+/*
+ * Other programs bring packings of their own (h5py's lzf), for which HDF5 would look for a plugin.
+ */
 static int check_filters(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset)
 {
     hid_t list = H5Dget_create_plist(dataset->id);
