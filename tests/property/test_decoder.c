@@ -528,13 +528,22 @@ static void covariances_stay_definite(void **state)
 {
     struct random random = {*(uint64_t *)*state + 7};
     struct random_model made;
-    usual_model(&made, &random);
+    const struct traj_dims dims = {.position = 2,
+                                   .state = 6,
+                                   .units = 8,
+                                   .features = 1,
+                                   .targets = TARGETS,
+                                   .components = 5,
+                                   .lag = 2};
+    random_model_make(&made, &random, &dims, 1);
+    made.model.plan = (struct traj_plan){0.0, 0.1, made.rate, 0.6};
+    made.model.switch_rate = 0.5;
     void *memory;
     struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
     const double prob[TARGETS] = {0.4, 0.3, 0.2, 0.1};
     for (size_t i = 0; i < 100000; i++) {
-        uint16_t counts[UNITS];
-        float features[FEATURES];
+        uint16_t counts[8];
+        float features[1];
         random_frame(&made.model, &random, 0.1, counts, features);
         mark(decoder, i, prob);
         if (i % 10000 == 0)
@@ -543,7 +552,7 @@ static void covariances_stay_definite(void **state)
         struct traj_estimate estimate;
         traj_decoder_step(decoder, &frame, &estimate);
         assert_int_equal(estimate.flags, 0);
-        if (i % 10 == 0)
+        if (i % 20 == 0)
             assert_sane(decoder, &estimate, true);
     }
     printf("100000 frames: every covariance positive definite, no recovery\n");
