@@ -121,6 +121,7 @@ wait "$intents_pid" || {
 intents_pid=
 grep received "$work/intents.log"
 "$trajctl" status --control "ipc://$work/control"
+echo "(sent as fast as possible, so the latency is that of frames waiting in line)"
 
 step "score of the intents received, beside baselines trained on the same part"
 "$trajctl" score --session "$work/test.h5" --intents "$work/intents.jsonl" --train "$work/train.h5"
