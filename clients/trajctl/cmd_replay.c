@@ -238,7 +238,7 @@ static int replay(struct replay *r, struct traj_error *error)
         result = send_all(r, session, error);
     }
     if (r->source) {
-        traj_source_close(&r->source, result < 0 ? 0 : LINGER_MS);
+        traj_source_close(&r->source, result == 0 ? LINGER_MS : 0);
     }
     free(r->body);
     free(r->unit_map);
