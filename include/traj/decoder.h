@@ -75,6 +75,16 @@ void traj_decoder_marks(struct traj_decoder *decoder, bool marks);
  * plan window closes and movement begins with the next step; stop: components with trial_reset end
  * and what the free component is to follow is the mixture's mean and covariance at that moment;
  * the target prior and gaze are forgotten.  A start without a stop before it implies the stop.
+ *
+ * Time within a trial is counted in training bins: the first step after a start is bin 1 however
+ * many `steps` it says, and so is the first after a go cue for the movement.  The first bin of a
+ * movement is x_1 itself, conditioned without being predicted to; the same holds of every component
+ * in the first step after init or reset.  A window that ends inside a gap began the movement then.
+ *
+ * In a plan window, components with trial_reset wait at their start; the others are predicted and
+ * updated, but their evidence moves no weights.  Counts of the window are unobserved for whatever
+ * lag would bring them into the movement.  A stop before the first frame of the movement leaves
+ * the other components as they are.
  */
 void traj_decoder_trial_start(struct traj_decoder *decoder);
 void traj_decoder_go(struct traj_decoder *decoder);
@@ -98,7 +108,7 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
 /* One frame as the decoder sees it. */
 struct traj_observation {
     const uint16_t *counts; /* [N], TRAJ_COUNT_MISSING = not observed; NULL = no unit observed */
-    const float *features;  /* [F], NaN = not observed; NULL = none observed */
+    const float *features;  /* [F], NaN or infinite = not observed; NULL = none observed */
     double dt;              /* s, width of the bin: scales exposure alone */
     size_t steps;           /* training bins since the last frame, >= 1; more than 1 = gap */
 };
@@ -118,7 +128,8 @@ struct traj_estimate {
     const double *velocity_cov; /* [D][D] */
     const double *target_prob;  /* [M], NULL when M = 0; sums with free_prob to 1 */
     double free_prob;           /* weight of components that belong to no target */
-    double log_evidence;        /* log p(frame | frames before), natural, of observed units */
+    double log_evidence;        /* log p(frame | frames before), natural, of observed units; NaN
+                                 * in a plan window while no component runs */
     double progress;            /* 0..1 along the course, or NaN */
     double eta;                 /* s until the target, or NaN */
     enum traj_phase phase;

@@ -79,10 +79,10 @@ static void allocate(struct random_model *made)
     const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
                            d->components * (3 * square + 2 * d->state + 1) +
                            d->targets * (d->position + d->units) + 2 * d->units + 2 * d->components;
-    unsigned char *place = calloc(numbers * sizeof(double), 1);
-    if (!place)
+    made->memory = calloc(numbers, sizeof(double));
+    if (!made->memory)
         abort();
-    made->memory = place;
+    unsigned char *place = made->memory;
     made->weight = take(&place, d->units * d->state);
     made->offset = take(&place, d->units);
     made->feature_weight = take(&place, d->features * d->state);

@@ -75,13 +75,15 @@ static double quadrature(const struct traj_model *model, const uint16_t *counts,
     double *value = malloc((size_t)SIDE * SIDE * sizeof *value);
     assert_non_null(value);
     for (size_t i = 0; i < (size_t)SIDE * SIDE; i++) {
-        const double u = -8.0 + h * (double)(i / SIDE), w = -8.0 + h * (double)(i % SIDE);
+        const size_t row = i / SIDE, column = i % SIDE;
+        const double u = -8.0 + h * (double)row, w = -8.0 + h * (double)column;
         const double x[2] = {m[0] + l11 * u, m[1] + l21 * u + l22 * w};
         value[i] = log_counts(model, counts, x) - (u * u + w * w) / 2;
         larger(&scale, value[i]);
     }
     for (size_t i = 0; i < (size_t)SIDE * SIDE; i++) {
-        const double u = -8.0 + h * (double)(i / SIDE), w = -8.0 + h * (double)(i % SIDE);
+        const size_t row = i / SIDE, column = i % SIDE;
+        const double u = -8.0 + h * (double)row, w = -8.0 + h * (double)column;
         const double x[2] = {m[0] + l11 * u, m[1] + l21 * u + l22 * w};
         const double p = exp(value[i] - scale);
         sum[0] += p;

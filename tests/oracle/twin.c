@@ -630,7 +630,8 @@ static void move(struct twin *twin, size_t k, size_t steps, size_t fresh_steps, 
     free(cov);
 }
 
-/* The plan window: whether this bin belongs to it, and how long movement has gone on if it ended. */
+/* The plan window: whether this bin belongs to it, and how long movement has gone on if it
+ * ended. */
 static bool in_plan(struct twin *twin, size_t steps, size_t *fresh_steps)
 {
     const struct traj_plan *plan = &twin->model->plan;
