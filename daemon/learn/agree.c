@@ -14,10 +14,11 @@ static int check_alone(const struct traj_session *session, bool with_frames,
     if (traj_session_check(session, error))
         return -1;
     if (with_frames && (session->bins == 0 || (session->units == 0 && session->features == 0)))
-        return traj_error_set(error, "%s: /frames: none, so there is nothing to learn decoding from",
-                              session->path);
+        return traj_error_set(
+            error, "%s: /frames: none, so there is nothing to learn decoding from", session->path);
     if (session->samples < 2)
-        return traj_error_set(error, "%s: /kinematics: none, so there is nothing to learn movement from",
+        return traj_error_set(error,
+                              "%s: /kinematics: none, so there is nothing to learn movement from",
                               session->path);
     if (session->dim < 1 || session->dim > TRAJ_DIM_MAX)
         return traj_error_set(error, "%s: /kinematics/position: %zu columns, not 1 to %d",
@@ -63,8 +64,8 @@ static int check_pair(const struct traj_session *a, const struct traj_session *b
                       struct traj_error *error)
 {
     if (b->dim != a->dim)
-        return traj_error_set(error, "%s: /kinematics/position: %zu columns, but %zu in %s", b->path,
-                              b->dim, a->dim, a->path);
+        return traj_error_set(error, "%s: /kinematics/position: %zu columns, but %zu in %s",
+                              b->path, b->dim, a->dim, a->path);
     if (strcmp(a->length_unit, b->length_unit) != 0)
         return traj_error_set(error, "%s: length_unit: \"%s\", but \"%s\" in %s", b->path,
                               b->length_unit, a->length_unit, a->path);

@@ -40,8 +40,8 @@ static int fill_held(struct traj_held *held, size_t dim, struct traj_error *erro
     return 0;
 }
 
-int traj_bench_make(struct traj_bench *bench, const struct traj_training *training,
-                    size_t bins_max, struct traj_error *error)
+int traj_bench_make(struct traj_bench *bench, const struct traj_training *training, size_t bins_max,
+                    struct traj_error *error)
 {
     *bench = (struct traj_bench){.training = training};
     bench->held = calloc(training->sessions * training->folds + 1, sizeof *bench->held);

@@ -26,14 +26,15 @@ struct traj_bench {
 };
 
 /* Cuts the folds out; about bins_max bins in all. */
-int traj_bench_make(struct traj_bench *bench, const struct traj_training *training,
-                    size_t bins_max, struct traj_error *error);
+int traj_bench_make(struct traj_bench *bench, const struct traj_training *training, size_t bins_max,
+                    struct traj_error *error);
 void traj_bench_free(struct traj_bench *bench);
 
 typedef void traj_bench_sink(void *context, const struct traj_held *held, size_t bin,
                              const struct traj_intent *intent);
 
-/* Decodes all of it, with trial marks or without; calls sink for every decoded bin whose truth is known. */
+/* Decodes all of it, with trial marks or without; calls sink for every decoded bin whose truth is
+ * known. */
 int traj_bench_run(const struct traj_bench *bench, struct traj_fits *fits,
                    const struct traj_choice *choice, bool marks, traj_bench_sink *sink,
                    void *context, struct traj_error *error);

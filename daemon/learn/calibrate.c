@@ -142,8 +142,7 @@ static void settle(struct tally *tally, size_t dim, struct traj_choice *choice,
     calibrated->bins = tally->bins;
     choice->calibration.position_scale =
         region_factor(tally->position, tally->bins, dim, &calibrated->coverage_before);
-    choice->calibration.velocity_scale =
-        region_factor(tally->velocity, tally->bins, dim, &ignored);
+    choice->calibration.velocity_scale = region_factor(tally->velocity, tally->bins, dim, &ignored);
     if (tally->labelled >= 20) {
         choice->calibration.target_power = best_power(tally);
         calibrated->log_score_before = log_score(tally, 1);

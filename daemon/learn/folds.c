@@ -108,9 +108,8 @@ static void spread(struct traj_training *training, const bool *blocks)
         for (size_t c = 0; c < training->runs; c++) {
             const struct traj_course *run = &training->run[c];
             for (size_t i = 0; run->session == s && i < run->count; i++)
-                training->state_fold[run->first + i] =
-                    (uint8_t)fold_at(training, s, first_trial, blocks[s],
-                                     run->t + (double)i * training->bin);
+                training->state_fold[run->first + i] = (uint8_t)fold_at(
+                    training, s, first_trial, blocks[s], run->t + (double)i * training->bin);
         }
         first_trial += session->trials;
         first_bin += session->bins;

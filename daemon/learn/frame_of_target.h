@@ -13,8 +13,8 @@ void traj_rotation_to(const double *vector, size_t dim, double *out);
 
 /*
  * Maps of (x, 1), E = order * dim + 1 numbers: into[E][E] takes world coordinates to
- * z = rotation' (x - origin) / scale for position and rotation' x / scale for its derivatives, back[E][E]
- * takes them back.
+ * z = rotation' (x - origin) / scale for position and rotation' x / scale for its derivatives,
+ * back[E][E] takes them back.
  */
 void traj_frame_maps(const double *rotation, const double *origin, double scale, size_t dim,
                      size_t order, double *into, double *back);

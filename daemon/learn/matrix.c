@@ -54,7 +54,7 @@ static double mean_diagonal(const double *a, size_t n)
 }
 
 void traj_matrix_solve_moments(const double *gram, const double *ridge, size_t n, double *cross,
-                        size_t columns, double *work)
+                               size_t columns, double *work)
 {
     double jitter = 0, mean = mean_diagonal(gram, n);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -71,8 +71,8 @@ void traj_matrix_solve_moments(const double *gram, const double *ridge, size_t n
     memset(cross, 0, n * columns * sizeof *cross);
 }
 
-void traj_matrix_multiply(const double *a, const double *b, size_t rows, size_t inner, size_t columns,
-                   double *c)
+void traj_matrix_multiply(const double *a, const double *b, size_t rows, size_t inner,
+                          size_t columns, double *c)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++) {

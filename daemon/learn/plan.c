@@ -158,7 +158,8 @@ static double log_posterior(const double *likelihood, size_t targets, double tem
 static const double tempers[] = {1, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02};
 #define TEMPERS (sizeof tempers / sizeof tempers[0])
 
-/* Adds up held-out log posteriors of the true targets at every temper; returns the trials scored. */
+/* Adds up held-out log posteriors of the true targets at every temper; returns the trials
+ * scored. */
 static size_t held_out(const struct traj_training *training, struct table *table, double *log_rate,
                        double shrinkage, double score[TEMPERS])
 {
@@ -218,7 +219,8 @@ int traj_plan_choose(const struct traj_training *training, struct traj_plan_choi
     double best = -INFINITY;
     if (log_rate)
         /* The visual response to the cue comes first and says other things than the plan. */
-        for (double begin = 0; begin < choice->end - training->bin / 2 && begin < 0.45; begin += 0.05)
+        for (double begin = 0; begin < choice->end - training->bin / 2 && begin < 0.45;
+             begin += 0.05)
             try_begin(training, &table, log_rate, begin, choice, &best);
     free_table(&table);
     free(log_rate);

@@ -103,8 +103,8 @@ static void put_measures(FILE *out, const struct traj_selection *selection,
 
 char *traj_summary(const struct traj_training *training, size_t prior_count,
                    const struct traj_fit_options *options, const struct traj_choice *choice,
-                   const struct traj_selection *selection,
-                   const struct traj_calibrated *calibrated, struct traj_error *error)
+                   const struct traj_selection *selection, const struct traj_calibrated *calibrated,
+                   struct traj_error *error)
 {
     char *text = NULL;
     size_t length = 0;

@@ -8,7 +8,7 @@
 /* The text in new memory (free), or NULL with a sentence. */
 char *traj_summary(const struct traj_training *training, size_t prior_count,
                    const struct traj_fit_options *options, const struct traj_choice *choice,
-                   const struct traj_selection *selection,
-                   const struct traj_calibrated *calibrated, struct traj_error *error);
+                   const struct traj_selection *selection, const struct traj_calibrated *calibrated,
+                   struct traj_error *error);
 
 #endif

@@ -10,7 +10,8 @@ struct traj_tuning_choice {
     double ridge;   /* precision of the prior on a weight, state in units of its spread */
     int32_t *lag;   /* [units] bins */
     size_t lag_max; /* the largest of them */
-    double gain;    /* held-out nats per second gained over constant rates, all units; NaN = not measured */
+    /* Held-out nats per second gained over constant rates, all units; NaN = not measured. */
+    double gain;
 };
 
 /* Called with the share that is done. */

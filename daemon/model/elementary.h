@@ -34,7 +34,8 @@ static inline double traj_power_of_two(double rounded)
     return power;
 }
 
-/* test ? a : b by masks: where compilers see a condition they may branch, and then not vectorise. */
+/* test ? a : b by masks: where compilers see a condition they may branch, and then not
+ * vectorise. */
 static inline double traj_choose(int test, double a, double b)
 {
     const uint64_t mask = (uint64_t)0 - (uint64_t)(test != 0);

@@ -24,8 +24,9 @@ struct traj_block {
 };
 
 /*
- * sum_n [y_n eta_n - dt_n e^eta_n] at state x, eta_n = c_n' x + d_n, the exponential as described in
- * observe.h; adds to gradient[S] and to the upper triangle of the negative Hessian information[S][S].
+ * sum_n [y_n eta_n - dt_n e^eta_n] at state x, eta_n = c_n' x + d_n, the exponential as described
+ * in observe.h; adds to gradient[S] and to the upper triangle of the negative Hessian
+ * information[S][S].
  */
 typedef double traj_block_kernel(const struct traj_block *block, const double *x, double *gradient,
                                  double *information);

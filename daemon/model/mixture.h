@@ -46,7 +46,8 @@ void traj_mixture_init(struct traj_mixture *mixture, const struct traj_model *mo
                        const struct traj_settings *settings,
                        const struct traj_target_belief *belief);
 
-/* Every component at x_1; those that restart are present only if `all`, or if there are no others. */
+/* Every component at x_1; those that restart are present only if `all`, or if there are no
+ * others. */
 void traj_mixture_reset(struct traj_mixture *mixture, bool all);
 
 /* Between trials: brings in, at x_1, or takes out the components that restart with each trial. */
@@ -75,9 +76,9 @@ void traj_mixture_reweigh(struct traj_mixture *mixture, const double *change);
 void traj_mixture_switch(struct traj_mixture *mixture, size_t steps);
 
 /*
- * Predicts the running components over `steps` bins (fresh ones over fresh_steps - 1) and conditions
- * them on the frame; their evidence moves the weights if `weigh`.  Returns the frame's log evidence,
- * NaN if nothing runs.  *recovered: a component failed and was rebuilt.
+ * Predicts the running components over `steps` bins (fresh ones over fresh_steps - 1) and
+ * conditions them on the frame; their evidence moves the weights if `weigh`.  Returns the frame's
+ * log evidence, NaN if nothing runs.  *recovered: a component failed and was rebuilt.
  */
 double traj_mixture_step(struct traj_mixture *mixture, const struct traj_observed *observed,
                          size_t steps, size_t fresh_steps, bool weigh, bool *recovered);

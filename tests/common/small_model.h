@@ -5,7 +5,8 @@
 
 #include "daemon/learn/model_file.h"
 
-/* Two dimensions, two targets and a free component, three units, two features; NULL without memory. */
+/* Two dimensions, two targets and a free component, three units, two features; NULL without
+ * memory. */
 struct traj_model *small_model(void);
 
 #endif

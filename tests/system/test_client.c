@@ -86,7 +86,8 @@ static void pump(void *socket)
     (void)zmq_poll(&item, 1, 5);
 }
 
-/* What traj_source_wait comes to say within PATIENCE_MS, while the daemon's socket is kept alive. */
+/* What traj_source_wait comes to say within PATIENCE_MS, while the daemon's socket is kept
+ * alive. */
 static int wait_until(struct traj_source *source, void *daemon, int wanted)
 {
     int rc = traj_source_wait(source, 5);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The daemon inside this process: its two threads under load, while requests, a reload and models change
- * come in.  Worth most under ThreadSanitizer; elsewhere it shows that nothing is lost or torn.
+ * The daemon inside this process: its two threads under load, while requests, a reload and models
+ * change come in.  Worth most under ThreadSanitizer; elsewhere it shows that nothing is lost or
+ * torn.
  */
 #include <setjmp.h>
 #include <stdarg.h>

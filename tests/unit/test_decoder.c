@@ -220,7 +220,8 @@ static void phases_of_a_trial(void **state)
     assert_int_equal(now.phase, TRAJ_PHASE_NONE);
     assert_true(now.free_prob == 1.0 && now.target_prob[0] == 0.0);
 
-    /* Two bins before the window change nothing about the targets, three within do, then it ends. */
+    /* Two bins before the window change nothing about the targets, three within do, then it
+     * ends. */
     traj_decoder_trial_start(decoder);
     for (size_t bin = 1; bin <= 5; bin++) {
         now = step(decoder, &random, 1);
@@ -287,7 +288,7 @@ static void the_first_bin_is_not_predicted_to(void **state)
     random_model_free(&made);
 }
 
-/* --- a component of another family ------------------------------------------------------------- */
+/* --- a component of another family ------------------------------------------------------------ */
 
 static void along_a_course(const void *self, double *progress, double *eta)
 {
