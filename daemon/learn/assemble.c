@@ -235,7 +235,7 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
     struct traj_dims dims = {training->dim,      choice->state,     training->units,
                              training->features, cast.targets,      cast_size(&cast),
-                             choice->tuning.lag_max};
+                             choice->tuning.lag_max, 0};
     if (traj_fits_movement(fits, choice->plan.end, error))
         return NULL;
     struct traj_model *model =

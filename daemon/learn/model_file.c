@@ -16,7 +16,8 @@
 #define FORMAT "trajd-model"
 #define VERSION "1"
 #define DIGEST_LENGTH 64u
-/* Larger than the largest model that traj_dims allows any sensible use of; a longer file is refused unread. */
+/* Larger than the largest model that traj_dims allows any sensible use of; a longer file is refused
+ * unread. */
 #define FILE_MAX ((size_t)4 << 30)
 
 static const char ZEROS[DIGEST_LENGTH + 1] =
@@ -41,7 +42,8 @@ void traj_model_digest(const void *image, size_t size, size_t offset, char diges
 static size_t digest_offset(const struct traj_tensors *tensors, const void *image)
 {
     for (size_t i = 0; i < tensors->entries; i++)
-        if (strcmp(tensors->entry[i].key, "digest") == 0 && tensors->entry[i].length == DIGEST_LENGTH)
+        if (strcmp(tensors->entry[i].key, "digest") == 0 &&
+            tensors->entry[i].length == DIGEST_LENGTH)
             return (size_t)(tensors->entry[i].text - (const char *)image);
     return (size_t)-1;
 }
@@ -78,12 +80,12 @@ static struct traj_tensor *add_tensor(struct traj_tensors *tensors, const char *
     return tensor;
 }
 
-#define DIMS 7
+#define DIMS 8
 
 static void dims_to_numbers(const struct traj_dims *dims, int32_t number[DIMS])
 {
     const size_t value[DIMS] = {dims->position, dims->state,      dims->units, dims->features,
-                                dims->targets,  dims->components, dims->lag};
+                                dims->targets,  dims->components, dims->lag,   dims->tunings};
     for (size_t i = 0; i < DIMS; i++)
         number[i] = (int32_t)value[i];
 }
@@ -91,7 +93,7 @@ static void dims_to_numbers(const struct traj_dims *dims, int32_t number[DIMS])
 static int dims_from_numbers(const int32_t number[DIMS], struct traj_dims *dims)
 {
     size_t *value[DIMS] = {&dims->position, &dims->state,      &dims->units, &dims->features,
-                           &dims->targets,  &dims->components, &dims->lag};
+                           &dims->targets,  &dims->components, &dims->lag,   &dims->tunings};
     for (size_t i = 0; i < DIMS; i++) {
         if (number[i] < 0)
             return -1;
@@ -172,8 +174,8 @@ static void *make_image(const struct traj_model *model, const char *path, size_t
         image = write_image(tensors, size);
     }
     if (!image)
-        traj_error_set(error, "%s: the model cannot be written: no memory, or a name that is no text",
-                       path);
+        traj_error_set(
+            error, "%s: the model cannot be written: no memory, or a name that is no text", path);
     free(tensors);
     free(target_id);
     free(unit_name);
@@ -214,11 +216,10 @@ static int read_layout(struct reading *reading)
     enum traj_refusal refusal =
         traj_tensors_parse(reading->image, reading->size, &reading->tensors, &detail);
     if (refusal != TRAJ_ACCEPTED)
-        return traj_error_set(reading->error, "%s: not a model file: %s%s%s at byte %zu",
-                              reading->name, detail.field ? detail.field : "",
-                              detail.field ? ": " : "",
-                              detail.reason ? detail.reason : traj_refusal_name(refusal),
-                              detail.offset);
+        return traj_error_set(
+            reading->error, "%s: not a model file: %s%s%s at byte %zu", reading->name,
+            detail.field ? detail.field : "", detail.field ? ": " : "",
+            detail.reason ? detail.reason : traj_refusal_name(refusal), detail.offset);
     char text[65];
     if (get_text(reading, "format", text, sizeof text))
         return -1;
@@ -237,11 +238,12 @@ static int read_digest(const struct reading *reading, char digest[65])
 {
     size_t offset = digest_offset(&reading->tensors, reading->image);
     if (offset == (size_t)-1)
-        return traj_error_set(reading->error,
-                              "%s: metadata digest: missing or not of 64 characters", reading->name);
+        return traj_error_set(
+            reading->error, "%s: metadata digest: missing or not of 64 characters", reading->name);
     traj_model_digest(reading->image, reading->size, offset, digest);
     if (memcmp((const char *)reading->image + offset, digest, DIGEST_LENGTH) != 0)
-        return traj_error_set(reading->error, "%s: metadata digest: the file is damaged (SHA-256 %s)",
+        return traj_error_set(reading->error,
+                              "%s: metadata digest: the file is damaged (SHA-256 %s)",
                               reading->name, digest);
     return 0;
 }
@@ -318,8 +320,8 @@ static int check_fields(const struct reading *reading, const struct traj_model_f
     return 0;
 }
 
-static int read_names(const struct reading *reading, const char *key, const char (*name)[TRAJ_ID_SIZE],
-                      size_t count)
+static int read_names(const struct reading *reading, const char *key,
+                      const char (*name)[TRAJ_ID_SIZE], size_t count)
 {
     size_t length = raw_length(&reading->tensors, key);
     if (length == (size_t)-1)
@@ -328,11 +330,10 @@ static int read_names(const struct reading *reading, const char *key, const char
     if (!text)
         return traj_error_set(reading->error, "%s: no memory", reading->name);
     int status = get_text(reading, key, text, length + 1);
-    if (status == 0 &&
-        traj_names_read(text, (char (*)[TRAJ_ID_SIZE])(uintptr_t)name, count) != 0)
-        status = traj_error_set(reading->error,
-                                "%s: metadata %s: not a JSON array of %zu names of at most %d bytes",
-                                reading->name, key, count, TRAJ_ID_SIZE - 1);
+    if (status == 0 && traj_names_read(text, (char(*)[TRAJ_ID_SIZE])(uintptr_t)name, count) != 0)
+        status = traj_error_set(
+            reading->error, "%s: metadata %s: not a JSON array of %zu names of at most %d bytes",
+            reading->name, key, count, TRAJ_ID_SIZE - 1);
     free(text);
     return status;
 }
@@ -377,7 +378,8 @@ static struct traj_model *read_model(struct reading *reading)
     size_t count = traj_model_fields(&dims, with_plan, field);
     if (check_fields(reading, field, count))
         return NULL;
-    struct traj_model *model = traj_model_make(&dims, with_plan, with_names, training, reading->error);
+    struct traj_model *model =
+        traj_model_make(&dims, with_plan, with_names, training, reading->error);
     if (!model)
         return NULL;
     for (size_t i = 0; i < count; i++) {

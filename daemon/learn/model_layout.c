@@ -27,6 +27,8 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.components";
     if (dims->lag > TRAJ_LAG_MAX)
         return "dims.lag";
+    if (dims->tunings > dims->components)
+        return "dims.tunings";
     return NULL;
 }
 
@@ -75,12 +77,15 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
                          struct traj_model_field *field)
 {
     size_t d = dims->position, s = dims->state, n = dims->units, f = dims->features;
-    size_t m = dims->targets, k = dims->components;
+    size_t m = dims->targets, k = dims->components, w = dims->tunings;
     const struct traj_model_field all[] = {
         SCALAR(bin_width),
         ARRAY(TRAJ_F64, tuning.weight, 2, n, s, 1),
         ARRAY(TRAJ_F64, tuning.offset, 1, n, 1, 1),
         ARRAY(TRAJ_I32, tuning.lag, 1, n, 1, 1),
+        ARRAY(TRAJ_F64, tuning.own_weight, 3, w, n, s),
+        ARRAY(TRAJ_F64, tuning.own_offset, 2, w, n, 1),
+        ARRAY(TRAJ_I32, tuning.own, 1, w > 0 ? k : 0, 1, 1),
         ARRAY(TRAJ_F64, feature.weight, 2, f, s, 1),
         ARRAY(TRAJ_F64, feature.offset, 1, f, 1, 1),
         ARRAY(TRAJ_F64, feature.noise, 2, f, f, 1),

@@ -102,6 +102,8 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.components";
     else if (dims->lag > TRAJ_LAG_MAX)
         what = "dims.lag";
+    else if (dims->tunings > dims->components)
+        what = "dims.tunings";
     return what ? complain(complaint, TRAJ_E_DIMS, what, 0) : TRAJ_OK;
 }
 
@@ -120,6 +122,28 @@ static enum traj_status check_tuning(struct complaint *complaint, const struct t
     for (size_t n = 0; n < dims->units; n++)
         if (tuning->lag[n] < 0 || (size_t)tuning->lag[n] > dims->lag)
             return complain(complaint, TRAJ_E_RANGE, "tuning.lag", n);
+    return TRAJ_OK;
+}
+
+static enum traj_status check_own_tuning(struct complaint *complaint,
+                                         const struct traj_model *model)
+{
+    const struct traj_dims *dims = &model->dims;
+    const struct traj_tuning *tuning = &model->tuning;
+    if (dims->tunings == 0)
+        return TRAJ_OK;
+    enum traj_status status = finite(complaint, "tuning.own_weight", tuning->own_weight,
+                                     dims->tunings, dims->units * dims->state);
+    if (status == TRAJ_OK)
+        status =
+            finite(complaint, "tuning.own_offset", tuning->own_offset, dims->tunings, dims->units);
+    if (status != TRAJ_OK)
+        return status;
+    if (!tuning->own)
+        return complain(complaint, TRAJ_E_DIMS, "tuning.own", 0);
+    for (size_t k = 0; k < dims->components; k++)
+        if (tuning->own[k] < -1 || tuning->own[k] >= (int32_t)dims->tunings)
+            return complain(complaint, TRAJ_E_RANGE, "tuning.own", k);
     return TRAJ_OK;
 }
 
@@ -251,6 +275,8 @@ enum traj_status traj_model_check(const struct traj_model *model, const char **w
         status = check_numbers(&complaint, model);
     if (status == TRAJ_OK)
         status = check_tuning(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_own_tuning(&complaint, model);
     if (status == TRAJ_OK)
         status = check_features(&complaint, model);
     if (status == TRAJ_OK)

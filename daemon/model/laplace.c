@@ -43,8 +43,8 @@ static double evaluate(struct traj_laplace *laplace, const struct traj_observed 
                        const double *mean, const double *u)
 {
     place(laplace, mean, u);
-    const double value =
-        traj_observed_evaluate(observed, laplace->x, laplace->gradient, laplace->information);
+    const double value = traj_observed_evaluate(observed, laplace->tuning, laplace->x,
+                                                laplace->gradient, laplace->information);
     double square = 0.0;
     for (size_t s = 0; s < laplace->state; s++)
         square += u[s] * u[s];
@@ -147,9 +147,11 @@ static void condense(struct traj_laplace *laplace, double *cov)
 }
 
 double traj_laplace_update(struct traj_laplace *laplace, const struct traj_observed *observed,
-                           const struct traj_settings *settings, double *mean, double *cov)
+                           const struct traj_settings *settings, size_t tuning, double *mean,
+                           double *cov)
 {
     const size_t state = laplace->state;
+    laplace->tuning = tuning;
     if (!traj_observed_any(observed))
         return 0.0;
     if (!traj_cholesky(state, cov, laplace->prior_factor))

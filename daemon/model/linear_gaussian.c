@@ -13,6 +13,7 @@
 
 struct component {
     size_t state;
+    size_t tuning;            /* 0 = the shared set, else 1 + the model's own set */
     const double *transition; /* the model's A, b, Q, pi, V of this component */
     const double *drift;
     const double *noise;
@@ -84,6 +85,7 @@ static void init(void *self, const struct traj_model *model, size_t k,
     component->noise = dynamics->noise + k * state * state;
     component->start = dynamics->start + k * state;
     component->start_cov = dynamics->start_cov + k * state * state;
+    component->tuning = model->dims.tunings > 0 ? (size_t)(model->tuning.own[k] + 1) : 0;
     component->settings = settings;
     reset(self);
 }
@@ -149,8 +151,8 @@ static void predict(void *self, size_t steps)
 static double update(void *self, const struct traj_observed *observed)
 {
     struct component *component = self;
-    return traj_laplace_update(component->laplace, observed, component->settings, component->mean,
-                               component->cov);
+    return traj_laplace_update(component->laplace, observed, component->settings, component->tuning,
+                               component->mean, component->cov);
 }
 
 static void moments(const void *self, double *mean, double *cov)

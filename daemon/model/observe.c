@@ -19,10 +19,12 @@ void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *ar
     const size_t stride = padded(dims->units);
     observed->state = dims->state;
     observed->stride = stride;
+    observed->tunings = 1 + dims->tunings;
     observed->unit = traj_arena_take(arena, dims->units, sizeof(uint32_t));
     observed->gathered = traj_arena_take(arena, dims->units, sizeof(uint32_t));
-    observed->weight = traj_arena_take(arena, dims->state * stride, sizeof(double));
-    observed->offset = traj_arena_take(arena, stride, sizeof(double));
+    observed->weight =
+        traj_arena_take(arena, observed->tunings * dims->state * stride, sizeof(double));
+    observed->offset = traj_arena_take(arena, observed->tunings * stride, sizeof(double));
     observed->count = traj_arena_take(arena, stride, sizeof(double));
     observed->exposure = traj_arena_take(arena, stride, sizeof(double));
     observed->feature = traj_arena_take(arena, dims->features, sizeof(uint32_t));
@@ -33,18 +35,30 @@ void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *ar
     observed->residual = traj_arena_take(arena, dims->features, sizeof(double));
 }
 
-/* The units' tuning, turned so that a loop over units runs through memory in order. */
-static void gather_tuning(struct traj_observed *observed)
+/* One set of the units' tuning, turned so that a loop over units runs through memory in order. */
+static void gather_set(const struct traj_observed *observed, const double *weight,
+                       const double *offset, double *turned, double *offsets)
 {
-    const struct traj_tuning *tuning = &observed->model->tuning;
     const size_t state = observed->state;
     for (size_t i = 0; i < observed->padded; i++) {
         const bool real = i < observed->units;
         const size_t n = real ? observed->unit[i] : 0;
-        observed->offset[i] = real ? tuning->offset[n] : 0.0;
+        offsets[i] = real ? offset[n] : 0.0;
         for (size_t s = 0; s < state; s++)
-            observed->weight[s * observed->stride + i] = real ? tuning->weight[n * state + s] : 0.0;
+            turned[s * observed->stride + i] = real ? weight[n * state + s] : 0.0;
     }
+}
+
+static void gather_tuning(struct traj_observed *observed)
+{
+    const struct traj_tuning *tuning = &observed->model->tuning;
+    const size_t units = observed->model->dims.units, set = units * observed->state;
+    gather_set(observed, tuning->weight, tuning->offset, observed->weight, observed->offset);
+    for (size_t w = 1; w < observed->tunings; w++)
+        gather_set(observed, tuning->own_weight + (w - 1) * set,
+                   tuning->own_offset + (w - 1) * units,
+                   observed->weight + w * observed->state * observed->stride,
+                   observed->offset + w * observed->stride);
     memcpy(observed->gathered, observed->unit, observed->units * sizeof *observed->unit);
     observed->gathered_units = observed->units;
 }
@@ -193,7 +207,7 @@ static double evaluate_features(const struct traj_observed *observed, const doub
     return value;
 }
 
-double traj_observed_evaluate(const struct traj_observed *observed, const double *x,
+double traj_observed_evaluate(const struct traj_observed *observed, size_t tuning, const double *x,
                               double *gradient, double *information)
 {
     const size_t state = observed->state;
@@ -210,8 +224,8 @@ double traj_observed_evaluate(const struct traj_observed *observed, const double
     for (size_t first = 0; first < observed->padded; first += block.units) {
         const size_t left = observed->padded - first;
         block.units = left < TRAJ_BLOCK_UNITS ? left : TRAJ_BLOCK_UNITS;
-        block.weight = observed->weight + first;
-        block.offset = observed->offset + first;
+        block.weight = observed->weight + tuning * state * observed->stride + first;
+        block.offset = observed->offset + tuning * observed->stride + first;
         block.count = observed->count + first;
         block.exposure = observed->exposure + first;
         value += observed->kernel(&block, x, gradient, information);

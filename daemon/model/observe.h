@@ -33,8 +33,9 @@ struct traj_observed {
     uint32_t *unit;     /* [units] which */
     uint32_t *gathered; /* [units] those that weight and offset were gathered for */
     size_t gathered_units;
-    double *weight;   /* [S][stride] tuning, one row a state variable */
-    double *offset;   /* [padded] */
+    size_t tunings;   /* sets of tuning, the shared one first */
+    double *weight;   /* [tunings][S][stride] tuning, one row a state variable */
+    double *offset;   /* [tunings][stride] */
     double *count;    /* [padded] */
     double *exposure; /* [padded] s */
 
@@ -69,10 +70,11 @@ void traj_observed_prepare(struct traj_observed *observed, const struct traj_his
 bool traj_observed_any(const struct traj_observed *observed);
 
 /*
- * log p(frame | x) but for observed->constant.  Fills gradient[S] and the negative Hessian
+ * log p(frame | x) but for observed->constant, by tuning set `tuning` (0 = the shared one, 1 + i =
+ * own set i).  Fills gradient[S] and the negative Hessian
  * information[S][S] (symmetric, positive semidefinite).
  */
-double traj_observed_evaluate(const struct traj_observed *observed, const double *x,
+double traj_observed_evaluate(const struct traj_observed *observed, size_t tuning, const double *x,
                               double *gradient, double *information);
 
 #endif

@@ -36,16 +36,22 @@ struct traj_dims {
     size_t targets;    /* M, 0 where no targets are known */
     size_t components; /* K, at least 1 */
     size_t lag;        /* the largest lag of any unit, bins */
+    size_t tunings;    /* tuning sets that belong to single components, beside the shared one */
 };
 
 /*
- * Poisson tuning, shared by all components (Yu et al. 2007):
+ * Poisson tuning (Yu et al. 2007):
  *     y_n(t - lag_n) | x_t ~ Poisson(dt exp(c_n' x_t + d_n))
+ * shared by all components but those that have a set of their own: what a unit does along one
+ * course (its speed tuning above all) is linear in the state there and nowhere else.
  */
 struct traj_tuning {
-    const double *weight; /* c [N][S], log rate per unit of state */
-    const double *offset; /* d [N], log spikes/s at x = 0 */
-    const int32_t *lag;   /* [N], bins by which activity leads movement, 0..TRAJ_LAG_MAX */
+    const double *weight;     /* c [N][S], log rate per unit of state */
+    const double *offset;     /* d [N], log spikes/s at x = 0 */
+    const int32_t *lag;       /* [N], bins by which activity leads movement, 0..TRAJ_LAG_MAX */
+    const double *own_weight; /* [tunings][N][S] */
+    const double *own_offset; /* [tunings][N] */
+    const int32_t *own; /* [K] the component's set, -1 = the shared one; NULL where tunings = 0 */
 };
 
 /* Gaussian observation of continuous features: f = C x + d + N(0, R). */

@@ -53,7 +53,7 @@ static void fill_observations(struct traj_model *model)
 
 struct traj_model *small_model(void)
 {
-    struct traj_dims dims = {2, 4, 3, 2, 2, 3, 2};
+    struct traj_dims dims = {2, 4, 3, 2, 2, 3, 2, 0};
     struct traj_model *model = traj_model_make(&dims, true, true, sizeof TRAINING, NULL);
     if (!model)
         return NULL;

@@ -78,13 +78,16 @@ static void allocate(struct random_model *made)
     const size_t square = d->state * d->state;
     const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
                            d->components * (3 * square + 2 * d->state + 1) +
-                           d->targets * (d->position + d->units) + 2 * d->units + 2 * d->components;
+                           d->targets * (d->position + d->units) + 2 * d->units +
+                           3 * d->components + d->tunings * d->units * (d->state + 1);
     made->memory = calloc(numbers, sizeof(double));
     if (!made->memory)
         abort();
     unsigned char *place = made->memory;
     made->weight = take(&place, d->units * d->state);
     made->offset = take(&place, d->units);
+    made->own_weight = take(&place, d->tunings * d->units * d->state);
+    made->own_offset = take(&place, d->tunings * d->units);
     made->feature_weight = take(&place, d->features * d->state);
     made->feature_offset = take(&place, d->features);
     made->feature_noise = take(&place, d->features * d->features);
@@ -98,6 +101,7 @@ static void allocate(struct random_model *made)
     made->rate = take(&place, d->targets * d->units);
     made->lag = (int32_t *)(void *)take(&place, d->units);
     made->target = (int32_t *)(void *)take(&place, d->components);
+    made->own = (int32_t *)(void *)take(&place, d->components);
     made->restarts = (uint8_t *)take(&place, d->components);
 }
 
@@ -110,6 +114,12 @@ static void draw_observations(struct random_model *made, struct random *random)
         made->offset[n] = log(random_between(random, 5.0, 60.0));
         made->lag[n] = (int32_t)random_below(random, d->lag + 1);
     }
+    for (size_t i = 0; i < d->tunings * d->units * d->state; i++)
+        made->own_weight[i] = 0.4 * random_normal(random) / sqrt((double)d->state);
+    for (size_t i = 0; i < d->tunings * d->units; i++)
+        made->own_offset[i] = log(random_between(random, 5.0, 60.0));
+    for (size_t k = 0; k < d->components; k++)
+        made->own[k] = (int32_t)random_below(random, d->tunings + 1) - 1;
     for (size_t i = 0; i < d->features * d->state; i++)
         made->feature_weight[i] = random_normal(random);
     for (size_t f = 0; f < d->features; f++)
@@ -163,7 +173,8 @@ void random_model_make(struct random_model *made, struct random *random,
     draw_observations(made, random);
     draw_components(made, random, free_components);
     model->bin_width = 0.02;
-    model->tuning = (struct traj_tuning){made->weight, made->offset, made->lag};
+    model->tuning = (struct traj_tuning){made->weight,     made->offset,     made->lag,
+                                         made->own_weight, made->own_offset, made->own};
     model->feature =
         (struct traj_feature_map){made->feature_weight, made->feature_offset, made->feature_noise};
     model->dynamics = (struct traj_dynamics){made->transition, made->drift, made->noise,

@@ -26,7 +26,8 @@ struct random_model {
     struct traj_model model;
     void *memory; /* the arrays; random_model_free gives them back */
     double *weight, *offset, *feature_weight, *feature_offset, *feature_noise;
-    int32_t *lag, *target;
+    double *own_weight, *own_offset;
+    int32_t *lag, *target, *own;
     double *transition, *drift, *noise, *start, *start_cov, *prior, *position, *rate;
     uint8_t *restarts;
 };

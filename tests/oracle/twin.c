@@ -430,16 +430,21 @@ static void said_free(struct said *said)
     free(said->precision);
 }
 
-/* log p(said | x), complete; adds its gradient and negative Hessian if these are wanted. */
-static real log_likelihood(const struct traj_model *model, const struct said *said, const real *x,
-                           real *gradient, real *hessian)
+/* log p(said | x) in component k, complete; adds its gradient and negative Hessian if these are wanted. */
+static real log_likelihood(const struct traj_model *model, size_t k, const struct said *said,
+                           const real *x, real *gradient, real *hessian)
 {
     const size_t s = model->dims.state;
+    const double *weight = model->tuning.weight, *offset = model->tuning.offset;
+    if (model->dims.tunings > 0 && model->tuning.own[k] >= 0) {
+        weight = model->tuning.own_weight + (size_t)model->tuning.own[k] * model->dims.units * s;
+        offset = model->tuning.own_offset + (size_t)model->tuning.own[k] * model->dims.units;
+    }
     const real ceiling = 20.0L;
     real sum = 0.0L;
     for (size_t i = 0; i < said->units; i++) {
-        const double *c = model->tuning.weight + said->unit[i] * s;
-        real eta = model->tuning.offset[said->unit[i]];
+        const double *c = weight + said->unit[i] * s;
+        real eta = offset[said->unit[i]];
         for (size_t a = 0; a < s; a++)
             eta += c[a] * x[a];
         const real over = eta > ceiling ? eta - ceiling : 0.0L;
@@ -500,7 +505,7 @@ static real update(const struct twin *twin, size_t k, const struct said *said)
     for (size_t newton = 0;; newton++) {
         memset(gradient, 0, s * sizeof(real));
         memcpy(hessian, before, s * s * sizeof(real));
-        value = log_likelihood(model, said, x, gradient, hessian) - distance(s, x, mean, before);
+        value = log_likelihood(model, k, said, x, gradient, hessian) - distance(s, x, mean, before);
         log_after = -twin_invert(s, hessian, after);
         real size = 0.0L;
         for (size_t i = 0; i < s; i++) {
@@ -519,7 +524,8 @@ static real update(const struct twin *twin, size_t k, const struct said *said)
         for (size_t halving = 0; halving < 60; halving++, length /= 2) {
             for (size_t i = 0; i < s; i++)
                 next[i] = x[i] + length * step[i];
-            if (log_likelihood(model, said, next, NULL, NULL) - distance(s, next, mean, before) >=
+            if (log_likelihood(model, k, said, next, NULL, NULL) -
+                    distance(s, next, mean, before) >=
                 value - 1e-16L * fabsl(value))
                 break;
         }

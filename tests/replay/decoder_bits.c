@@ -122,9 +122,9 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
 
 int main(int argc, char **argv)
 {
-    const struct traj_dims counts = {2, 6, 98, 0, 8, 9, 5};
-    const struct traj_dims features = {2, 4, 0, 12, 8, 9, 0};
-    const struct traj_dims both = {2, 6, 21, 5, 4, 5, 3};
+    const struct traj_dims counts = {2, 6, 98, 0, 8, 9, 5, 0};
+    const struct traj_dims features = {2, 4, 0, 12, 8, 9, 0, 0};
+    const struct traj_dims both = {2, 6, 21, 5, 4, 5, 3, 0};
     uint64_t seen = 0xcbf29ce484222325u;
     seen = run(&counts, 2000, seen);
     seen = run(&features, 2000, seen);

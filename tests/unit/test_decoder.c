@@ -116,15 +116,17 @@ static void size_grows_with_every_dimension(void **state)
     dims.state = 6;
     assert_true(traj_decoder_size(&dims) > before);
     const struct traj_dims largest = {TRAJ_DIM_MAX,     TRAJ_STATE_MAX,      TRAJ_UNITS_MAX, 0,
-                                      TRAJ_TARGETS_MAX, TRAJ_COMPONENTS_MAX, TRAJ_LAG_MAX};
+                                      TRAJ_TARGETS_MAX, TRAJ_COMPONENTS_MAX, TRAJ_LAG_MAX,   0};
     printf("bytes: usual %zu, largest without features %zu\n", before, traj_decoder_size(&largest));
     assert_true(traj_decoder_size(&largest) > before);
     const struct traj_dims absurd[] = {
-        {0, 0, 5, 0, 0, 1, 0},       {2, 5, 5, 0, 0, 1, 0},    {2, 8, 5, 0, 0, 1, 0},
-        {2, 4, 0, 0, 0, 1, 0},       {2, 4, 8193, 0, 0, 1, 0}, {2, 4, 5, 8193, 0, 1, 0},
-        {2, 4, 5, 0, 257, 1, 0},     {2, 4, 5, 0, 0, 0, 0},    {2, 4, 5, 0, 0, 321, 0},
-        {2, 4, 5, 0, 0, 1, 64},      {17, 34, 5, 0, 0, 1, 0},  {2, 4, SIZE_MAX, 0, 0, 1, 0},
-        {SIZE_MAX, 4, 5, 0, 0, 1, 0}};
+        {0, 0, 5, 0, 0, 1, 0, 0},       {2, 5, 5, 0, 0, 1, 0, 0},
+        {2, 8, 5, 0, 0, 1, 0, 0},       {2, 4, 0, 0, 0, 1, 0, 0},
+        {2, 4, 8193, 0, 0, 1, 0, 0},    {2, 4, 5, 8193, 0, 1, 0, 0},
+        {2, 4, 5, 0, 257, 1, 0, 0},     {2, 4, 5, 0, 0, 0, 0, 0},
+        {2, 4, 5, 0, 0, 321, 0, 0},     {2, 4, 5, 0, 0, 1, 64, 0},
+        {17, 34, 5, 0, 0, 1, 0, 0},     {2, 4, SIZE_MAX, 0, 0, 1, 0, 0},
+        {SIZE_MAX, 4, 5, 0, 0, 1, 0, 0}};
     for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++)
         assert_int_equal(traj_decoder_size(&absurd[i]), 0);
 }

@@ -105,7 +105,7 @@ static void lacks_what_it_may_lack(void **state)
     (void)state;
     struct traj_error error = {""};
     struct traj_model *full = small_model();
-    struct traj_dims dims = {2, 4, 0, 2, 0, 1, 0};
+    struct traj_dims dims = {2, 4, 0, 2, 0, 1, 0, 0};
     struct traj_model *model = traj_model_new(&dims, 0, 0, &error);
     assert_non_null(model);
     memcpy((void *)(uintptr_t)model->dynamics.transition, full->dynamics.transition, 16 * 8);
@@ -165,7 +165,7 @@ static void every_flipped_byte_is_refused(void **state)
     free(exact);
 }
 
-/* ---- damaged, but sealed with the right digest ------------------------------------------------- */
+/* ---- damaged, but sealed with the right digest ----------------------------------------------- */
 
 /* Replaces text in the header by other text of the same length. */
 struct replacement {
@@ -176,7 +176,8 @@ static void headers_that_disagree_are_refused(void **state)
 {
     (void)state;
     static const struct replacement table[] = {
-        {"trajd-model", "trajd-madel", "bad: metadata format: \"trajd-madel\" is not \"trajd-model\""},
+        {"trajd-model", "trajd-madel",
+         "bad: metadata format: \"trajd-madel\" is not \"trajd-model\""},
         {"\"format\":", "\"farmat\":", "bad: metadata format: missing or longer than 64 bytes"},
         {"\"version\":\"1\"", "\"version\":\"2\"", "bad: metadata version: \"2\" is not \"1\""},
         {"\"version\":", "\"virsion\":", "bad: metadata version: missing or longer than 64 bytes"},
@@ -298,7 +299,7 @@ static void files_that_are_no_models_are_refused(void **state)
     assert_int_equal(traj_model_save(model, path, &error), -1);
     assert_non_null(strstr(error.text, "evidence_temper"));
     traj_model_free(model);
-    struct traj_dims dims = {2, 5, 3, 0, 0, 1, 0};
+    struct traj_dims dims = {2, 5, 3, 0, 0, 1, 0, 0};
     error.text[0] = '\0';
     assert_null(traj_model_new(&dims, 0, 0, &error));
     assert_string_equal(error.text, "model: dims.state is out of range");
@@ -333,8 +334,9 @@ static void a_person_is_told_what_is_in_it(void **state)
     traj_model_free(model);
     assert_int_equal(fclose(out), 0);
     print_message("%s", text);
-    const char *told[] = {"mixture",  "nobody", "mm",      "0.02 s", "targets      2", "0.05 to 0.3 s",
-                          "(free)",   "temper", "x 1.25",  "training", "\"trials\":2", "lag of activity"};
+    const char *told[] = {"mixture",        "nobody",        "mm",           "0.02 s",
+                          "targets      2", "0.05 to 0.3 s", "(free)",       "temper",
+                          "x 1.25",         "training",      "\"trials\":2", "lag of activity"};
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (!strstr(text, told[i]))
             fail_msg("%s is not told", told[i]);
