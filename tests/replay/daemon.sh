@@ -6,7 +6,8 @@
 #     daemon.sh simulated       a synthetic delay task
 #     daemon.sh NAME.h5         a recording in $TRAJ_SHARED_DATA, trained on and replayed whole
 #
-# TRAJ_REPLAY_SPEED_FRAMES limits the run in real time (--speed 5); 0 = the whole session.
+# TRAJ_REPLAY_SPEED_FRAMES limits the run in real time (--speed 5); 0 = the whole session.  TRAJ_TRAINER
+# is the trajctl that trains, for a faster one than the one under test.
 set -eu
 limit=${TRAJ_REPLAY_SPEED_FRAMES:-1000}
 work=$(mktemp -d "${TMPDIR:-/tmp}/trajd.XXXXXX")
@@ -90,7 +91,7 @@ run() {
     echo "$name: $frames intents, the bytes of decode"
 }
 
-"$TRAJCTL" train --quiet --session "$session" --out "$work/model.tjm"
+"${TRAJ_TRAINER:-$TRAJCTL}" train --quiet --session "$session" --out "$work/model.tjm"
 "$TRAJCTL" decode --quiet --model "$work/model.tjm" --session "$session" --out "$work/decoded"
 "$TRAJCTL" decode --quiet --model "$work/model.tjm" --session "$session" --out - --no-trials \
     >"$work/decoded-no-trials"
