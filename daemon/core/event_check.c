@@ -7,6 +7,9 @@
 
 #include "daemon/core/pipeline.h"
 
+/* Relative to the variances: senders that compute in float32 are welcome (proto/event.c agrees). */
+#define ASYMMETRY 1e-6
+
 /* Whether a symmetric positive definite matrix stands in cov[dim][dim]: Cholesky goes through. */
 static bool is_covariance(const double *cov, size_t dim)
 {
@@ -15,7 +18,7 @@ static bool is_covariance(const double *cov, size_t dim)
         for (size_t j = 0; j <= i; j++) {
             double a = cov[i * dim + j];
             double b = cov[j * dim + i];
-            if (!isfinite(a) || !(fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b))))
+            if (!isfinite(a) || !(fabs(a - b) <= ASYMMETRY * (cov[i * dim + i] + cov[j * dim + j])))
                 return false;
             double sum = a;
             for (size_t k = 0; k < j; k++)

@@ -491,7 +491,7 @@ static real distance(size_t s, const real *x, const real *m, const real *p)
     return sum;
 }
 
-/* Newton with halving from the prediction (METHODS 1); returns Laplace's evidence. */
+/* Newton with halving from the prediction (Yu et al. 2007); returns Laplace's evidence. */
 static real update(const struct twin *twin, size_t k, const struct said *said)
 {
     const struct traj_model *model = twin->model;

@@ -18,7 +18,6 @@
 #include "proto/frame.h"
 #include "proto/intent.h"
 #include "proto/safetensors.h"
-#include "proto/status.h"
 
 /* Writes one message into out[0..cap). */
 typedef size_t (*writer)(const void *message, char *out, size_t cap);
@@ -316,35 +315,6 @@ static void test_tensors_nonsense(void **state)
     assert_int_equal(traj_tensors_size(tensors), 0);
 }
 
-static void test_status(void **state)
-{
-    (void)state;
-    char out[256];
-    const struct traj_status_field field[] = {
-        traj_status_string("model", "a\"b"),
-        traj_status_string("former", NULL),
-        traj_status_truth("paused", false),
-        traj_status_open("frames"),
-        traj_status_count("received", 12),
-        traj_status_open("refused"),
-        traj_status_count("syntax", 0),
-        traj_status_close(),
-        traj_status_close(),
-        traj_status_number("t", NAN),
-        traj_status_number("rate", 49.5),
-    };
-    size_t count = sizeof field / sizeof field[0];
-    const char *expected =
-        "{\"v\":1,\"type\":\"status\",\"model\":\"a\\\"b\",\"former\":null,"
-        "\"paused\":false,\"frames\":{\"received\":12,\"refused\":{\"syntax\":0}},"
-        "\"t\":null,\"rate\":49.5}";
-    assert_int_equal(traj_status_write(field, count, out, sizeof out), strlen(expected));
-    assert_string_equal(out, expected);
-    assert_int_equal(traj_status_write(field, count, out, strlen(expected) - 1), 0);
-    assert_int_equal(traj_status_write(field, count - 3, out, sizeof out), 0); /* left open */
-    assert_int_equal(traj_status_write(field + 7, 1, out, sizeof out), 0);     /* never opened */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,7 +325,6 @@ int main(void)
         cmocka_unit_test(test_bit_errors),
         cmocka_unit_test(test_event_nonsense),
         cmocka_unit_test(test_tensors_nonsense),
-        cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
