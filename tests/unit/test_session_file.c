@@ -843,10 +843,7 @@ static void test_other_string_types(void **state)
 {
     (void)state;
     const char *path = in_folder("strings.h5");
-    const char *ids[3] = {"north",
-                          "s\xc3\xbc"
-                          "d",
-                          "west"};
+    const char *ids[3] = {"north", "s\303\274d", "west"};
     const char *subject = "variable and ASCII";
     hid_t padded = fixed_string(6, H5T_STR_SPACEPAD), filled = fixed_string(4, H5T_STR_NULLPAD);
     hid_t variable = fixed_string(H5T_VARIABLE, H5T_STR_NULLTERM);
