@@ -18,6 +18,7 @@
 #define TARGETS 4
 #define COMPONENTS 6
 #define FEATURES 3
+#define OWN 2 /* components with a tuning set of their own */
 
 static struct traj_dims usual_dims(void)
 {
@@ -27,7 +28,8 @@ static struct traj_dims usual_dims(void)
                               .features = FEATURES,
                               .targets = TARGETS,
                               .components = COMPONENTS,
-                              .lag = 4};
+                              .lag = 4,
+                              .tunings = OWN};
 }
 
 static void usual_model(struct random_model *made, struct random *random)
@@ -111,6 +113,11 @@ static void reversed_units(const struct random_model *from, struct random_model 
         memcpy(to->weight + m * s, from->weight + n * s, s * sizeof(double));
         to->offset[m] = from->offset[n];
         to->lag[m] = from->lag[n];
+        for (size_t w = 0; w < OWN; w++) {
+            memcpy(to->own_weight + (w * UNITS + m) * s, from->own_weight + (w * UNITS + n) * s,
+                   s * sizeof(double));
+            to->own_offset[w * UNITS + m] = from->own_offset[w * UNITS + n];
+        }
         for (size_t t = 0; t < TARGETS; t++)
             to->rate[t * UNITS + m] = from->rate[t * UNITS + n];
     }
@@ -163,6 +170,7 @@ static void turned_targets(const struct random_model *from, struct random_model 
         memcpy(to->start + j * s, from->start + k * s, s * sizeof(double));
         to->prior[j] = from->prior[k];
         to->restarts[j] = from->restarts[k];
+        to->own[j] = from->own[k];
         to->target[j] = from->target[k] < 0 ? -1 : (from->target[k] + 1) % TARGETS;
     }
     for (size_t m = 0; m < TARGETS; m++) {
@@ -222,11 +230,17 @@ static void widened(const struct random_model *from, struct random_model *to, si
         memcpy(to->weight + m * s, from->weight + n * s, s * sizeof(double));
         to->offset[m] = from->offset[n];
         to->lag[m] = from->lag[n];
+        for (size_t w = 0; w < OWN; w++) {
+            memcpy(to->own_weight + (w * (UNITS + 1) + m) * s,
+                   from->own_weight + (w * UNITS + n) * s, s * sizeof(double));
+            to->own_offset[w * (UNITS + 1) + m] = from->own_offset[w * UNITS + n];
+        }
         for (size_t t = 0; t < TARGETS; t++)
             to->rate[t * (UNITS + 1) + m] = from->rate[t * UNITS + n];
         n++;
     }
-    const struct traj_tuning tuning = to->model.tuning;
+    struct traj_tuning tuning = to->model.tuning;
+    tuning.own = from->model.tuning.own;
     const double *rate = to->rate;
     to->model = filled;
     to->model.dims = dims;

@@ -11,8 +11,14 @@
 
 #include <cmocka.h>
 
-static const struct traj_dims dims = {
-    .position = 2, .state = 4, .units = 5, .features = 3, .targets = 3, .components = 4, .lag = 2};
+static const struct traj_dims dims = {.position = 2,
+                                      .state = 4,
+                                      .units = 5,
+                                      .features = 3,
+                                      .targets = 3,
+                                      .components = 4,
+                                      .lag = 2,
+                                      .tunings = 2};
 
 static void usual_model(struct random_model *made)
 {
@@ -65,6 +71,8 @@ static void arrays(void **state)
     usual_model(&made);
     spoil(&made, &made.weight[4 * 3], NAN, TRAJ_E_NONFINITE, "tuning.weight", 3);
     spoil(&made, &made.offset[2], INFINITY, TRAJ_E_NONFINITE, "tuning.offset", 2);
+    spoil(&made, &made.own_weight[20], NAN, TRAJ_E_NONFINITE, "tuning.own_weight", 1);
+    spoil(&made, &made.own_offset[4], INFINITY, TRAJ_E_NONFINITE, "tuning.own_offset", 0);
     spoil(&made, &made.feature_weight[4], NAN, TRAJ_E_NONFINITE, "feature.weight", 1);
     spoil(&made, &made.feature_offset[2], NAN, TRAJ_E_NONFINITE, "feature.offset", 2);
     spoil(&made, &made.feature_noise[3], NAN, TRAJ_E_NONFINITE, "feature.noise", 1);
@@ -133,6 +141,14 @@ static void sizes_and_indices(void **state)
     made.lag[4] = -1;
     expect(&made, TRAJ_E_RANGE, "tuning.lag", 4);
     made.lag[4] = 0;
+    made.own[2] = 2;
+    expect(&made, TRAJ_E_RANGE, "tuning.own", 2);
+    made.own[2] = -2;
+    expect(&made, TRAJ_E_RANGE, "tuning.own", 2);
+    made.own[2] = 1;
+    made.model.tuning.own = NULL;
+    expect(&made, TRAJ_E_DIMS, "tuning.own", 0);
+    made.model.tuning.own = made.own;
     made.target[1] = 3;
     expect(&made, TRAJ_E_RANGE, "component_target", 1);
     made.target[1] = -2;
@@ -142,10 +158,10 @@ static void sizes_and_indices(void **state)
     expect(&made, TRAJ_E_RANGE, "trial_reset", 2);
     made.restarts[2] = 1;
     struct traj_dims *const d = &made.model.dims;
-    size_t *const size[] = {&d->position, &d->state, &d->units,     &d->features,
-                            &d->targets,  &d->lag,   &d->components};
-    const char *const name[] = {"dims.position", "dims.state", "dims.units",     "dims.features",
-                                "dims.targets",  "dims.lag",   "dims.components"};
+    size_t *const size[] = {&d->position, &d->state, &d->units,      &d->features,
+                            &d->targets,  &d->lag,   &d->components, &d->tunings};
+    const char *const name[] = {"dims.position", "dims.state", "dims.units",      "dims.features",
+                                "dims.targets",  "dims.lag",   "dims.components", "dims.tunings"};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         const size_t right = *size[i];
         *size[i] = SIZE_MAX;
