@@ -18,15 +18,21 @@ static int fit_slot(struct traj_fits *fits, const struct traj_choice *choice, si
                     struct traj_error *error)
 {
     const struct traj_training *training = fits->training;
-    size_t units = training->units, features = training->features, state = fits->state;
+    size_t units = training->units, features = training->features, columns = fits->columns;
     unsigned without = slot < training->folds ? (unsigned)slot : TRAJ_FOLD_NONE;
     if (units > 0 &&
-        traj_tuning_fit(training, state, &choice->tuning, without,
-                        fits->weight + slot * units * state, fits->offset + slot * units, error))
+        traj_tuning_fit(training, columns, &choice->tuning, without,
+                        fits->weight + slot * units * columns, fits->offset + slot * units, error))
+        return -1;
+    size_t sets = training->targets * units;
+    if (fits->own_weight &&
+        traj_tuning_fit_own(training, columns, &choice->tuning, without,
+                            fits->own_weight + slot * sets * columns, fits->own_offset + slot * sets,
+                            error))
         return -1;
     if (features > 0 &&
-        traj_features_fit(training, state, choice->to_diagonal, without,
-                          fits->feature_weight + slot * features * state,
+        traj_features_fit(training, columns, choice->to_diagonal, without,
+                          fits->feature_weight + slot * features * columns,
                           fits->feature_offset + slot * features,
                           fits->feature_noise + slot * features * features, error))
         return -1;
@@ -36,14 +42,22 @@ static int fit_slot(struct traj_fits *fits, const struct traj_choice *choice, si
 int traj_fits_make(struct traj_fits *fits, const struct traj_training *training,
                    const struct traj_choice *choice, struct traj_error *error)
 {
-    size_t slots = training->folds + 1, state = choice->state;
+    size_t slots = training->folds + 1, columns = choice->tuning.columns;
     size_t units = training->units, features = training->features;
-    *fits = (struct traj_fits){.training = training, .state = state, .plan_end = -1};
-    fits->weight = calloc(slots * units * state + 1, sizeof(double));
+    *fits = (struct traj_fits){.training = training, .columns = columns, .plan_end = -1};
+    fits->weight = calloc(slots * units * columns + 1, sizeof(double));
     fits->offset = calloc(slots * units + 1, sizeof(double));
-    fits->feature_weight = calloc(slots * features * state + 1, sizeof(double));
+    fits->feature_weight = calloc(slots * features * columns + 1, sizeof(double));
     fits->feature_offset = calloc(slots * features + 1, sizeof(double));
     fits->feature_noise = calloc(slots * features * features + 1, sizeof(double));
+    size_t sets = slots * training->targets * units;
+    if (choice->tuning.own) {
+        fits->own_weight = calloc(sets * columns + 1, sizeof(double));
+        fits->own_offset = calloc(sets + 1, sizeof(double));
+        if (!fits->own_weight || !fits->own_offset)
+            return traj_error_set(error, "no memory for the tuning of %zu targets",
+                                  training->targets);
+    }
     if (!fits->weight || !fits->offset || !fits->feature_weight || !fits->feature_offset ||
         !fits->feature_noise)
         return traj_error_set(error, "no memory for the fits of %zu folds", slots);
@@ -57,21 +71,33 @@ void traj_fits_free(struct traj_fits *fits)
 {
     free(fits->weight);
     free(fits->offset);
+    free(fits->own_weight);
+    free(fits->own_offset);
     free(fits->feature_weight);
     free(fits->feature_offset);
     free(fits->feature_noise);
     traj_movement_free(fits->movement);
+    traj_courses_free(fits->courses);
     *fits = (struct traj_fits){.training = NULL};
 }
 
-int traj_fits_movement(struct traj_fits *fits, double plan_end, struct traj_error *error)
+int traj_fits_movement(struct traj_fits *fits, const struct traj_choice *choice,
+                       struct traj_error *error)
 {
-    if (fits->movement && fits->plan_end == plan_end)
+    double plan_end = choice->plan.end;
+    size_t memory = choice->dynamics.memory;
+    size_t state = choice->state;
+    if (fits->movement && fits->plan_end == plan_end && fits->memory == memory &&
+        fits->state == state)
         return 0;
     traj_movement_free(fits->movement);
-    fits->movement = traj_movement_new(fits->training, fits->state, plan_end, error);
+    traj_courses_free(fits->courses);
+    fits->movement = traj_movement_new(fits->training, state, plan_end, memory, error);
+    fits->courses = traj_courses_new(fits->training, state, plan_end, error);
     fits->plan_end = plan_end;
-    return fits->movement ? 0 : -1;
+    fits->memory = memory;
+    fits->state = state;
+    return fits->movement && fits->courses ? 0 : -1;
 }
 
 /* ---- components ------------------------------------------------------------------------------ */
@@ -144,9 +170,16 @@ static void put_components(const struct traj_fits *fits, const struct traj_choic
     size_t k = 0, directed = cast->targets + (cast->single ? 1 : 0);
     double walk_prior = directed == 0 ? 1 : cast->walk ? choice->free_prior : 0;
     double prior = directed > 0 ? (1 - walk_prior) / (double)directed : 0;
+    struct traj_course_shape shape;
+    bool course = choice->dynamics.course && cast->targets > 0 &&
+                  traj_courses_shape(fits->courses, without, &shape) == 0;
     for (size_t m = 0; m < cast->targets; m++, k++) {
         struct traj_dynamics_part part = part_of(model, k);
-        traj_dynamics_target(fits->movement, &choice->dynamics, without, m, &part);
+        if (course)
+            traj_courses_target(fits->courses, &shape, choice->dynamics.shrinkage, without, m,
+                                &part);
+        else
+            traj_dynamics_target(fits->movement, &choice->dynamics, without, m, &part);
         scale_noise(model, &part, choice->noise_scale);
         put_component(model, k, (int32_t)m, prior, true);
     }
@@ -167,21 +200,45 @@ static void put_components(const struct traj_fits *fits, const struct traj_choic
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+/* Weights on the first columns of the state; those on the rest of it stay 0. */
+static void put_weights(const double *from, size_t rows, size_t columns, size_t state, double *to)
+{
+    for (size_t i = 0; i < rows; i++)
+        memcpy(to + i * state, from + i * columns, columns * sizeof *to);
+}
+
+/* Sets of their own: component k = target k has set k, the others share. */
+static void put_own(const struct traj_fits *fits, size_t slot, const struct traj_model *model)
+{
+    size_t sets = model->dims.tunings * model->dims.units;
+    if (sets == 0)
+        return;
+    put_weights(fits->own_weight + slot * sets * fits->columns, sets, fits->columns,
+                model->dims.state, writable(model->tuning.own_weight));
+    memcpy(writable(model->tuning.own_offset), fits->own_offset + slot * sets,
+           sets * sizeof(double));
+    for (size_t k = 0; k < model->dims.components; k++)
+        ((int32_t *)(uintptr_t)model->tuning.own)[k] = k < model->dims.tunings ? (int32_t)k : -1;
+}
+
 static void put_observations(const struct traj_fits *fits, const struct traj_choice *choice,
                              unsigned without, struct traj_model *model)
 {
     const struct traj_training *training = fits->training;
     size_t slot = without == TRAJ_FOLD_NONE ? training->folds : without;
-    size_t units = training->units, features = training->features, state = fits->state;
+    size_t units = training->units, features = training->features, columns = fits->columns;
+    size_t state = model->dims.state;
     if (units > 0) {
-        memcpy(writable(model->tuning.weight), fits->weight + slot * units * state,
-               units * state * sizeof(double));
+        put_weights(fits->weight + slot * units * columns, units, columns, state,
+                    writable(model->tuning.weight));
         memcpy(writable(model->tuning.offset), fits->offset + slot * units, units * sizeof(double));
-        memcpy((int32_t *)(uintptr_t)model->tuning.lag, choice->tuning.lag, units * sizeof(int32_t));
+        memcpy((int32_t *)(uintptr_t)model->tuning.lag, choice->tuning.lag,
+               units * sizeof(int32_t));
+        put_own(fits, slot, model);
     }
     if (features > 0) {
-        memcpy(writable(model->feature.weight), fits->feature_weight + slot * features * state,
-               features * state * sizeof(double));
+        put_weights(fits->feature_weight + slot * features * columns, features, columns, state,
+                    writable(model->feature.weight));
         memcpy(writable(model->feature.offset), fits->feature_offset + slot * features,
                features * sizeof(double));
         memcpy(writable(model->feature.noise), fits->feature_noise + slot * features * features,
@@ -235,8 +292,9 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
     struct traj_dims dims = {training->dim,      choice->state,     training->units,
                              training->features, cast.targets,      cast_size(&cast),
-                             choice->tuning.lag_max, 0};
-    if (traj_fits_movement(fits, choice->plan.end, error))
+                             choice->tuning.lag_max,
+                             choice->tuning.own && fits->own_weight ? cast.targets : 0};
+    if (traj_fits_movement(fits, choice, error))
         return NULL;
     struct traj_model *model =
         traj_model_make(&dims, rates, training->session[0]->unit_name != NULL,

@@ -6,6 +6,7 @@
 #ifndef TRAJ_LEARN_ASSEMBLE_H
 #define TRAJ_LEARN_ASSEMBLE_H
 
+#include "daemon/learn/courses.h"
 #include "daemon/learn/dynamics.h"
 #include "daemon/learn/fit.h"
 #include "daemon/learn/plan.h"
@@ -30,14 +31,18 @@ struct traj_choice {
 /* Fits that do not depend on the later choices, kept for each fold; slot folds = nothing left out. */
 struct traj_fits {
     const struct traj_training *training;
-    size_t state;
-    double *weight;         /* [folds + 1][units][S] */
+    size_t columns; /* C: observations depend on position and velocity alone, whatever S is */
+    double *weight;         /* [folds + 1][units][C] */
     double *offset;         /* [folds + 1][units] */
-    double *feature_weight; /* [folds + 1][F][S] */
+    double *own_weight;     /* [folds + 1][targets][units][C], NULL where targets have no sets */
+    double *own_offset;     /* [folds + 1][targets][units] */
+    double *feature_weight; /* [folds + 1][F][C] */
     double *feature_offset; /* [folds + 1][F] */
     double *feature_noise;  /* [folds + 1][F][F] */
-    struct traj_movement *movement; /* for plan_end */
+    struct traj_movement *movement; /* for plan_end, memory and state */
+    struct traj_courses *courses;   /* for plan_end and state */
     double plan_end;
+    size_t memory, state;
 };
 
 /* Fits tuning and features under the choice, for every fold and for all. */
@@ -45,8 +50,9 @@ int traj_fits_make(struct traj_fits *fits, const struct traj_training *training,
                    const struct traj_choice *choice, struct traj_error *error);
 void traj_fits_free(struct traj_fits *fits);
 
-/* Gathers movement anew if the plan window has changed. */
-int traj_fits_movement(struct traj_fits *fits, double plan_end, struct traj_error *error);
+/* Gathers movement anew if plan window, state or the memory of its noise have changed. */
+int traj_fits_movement(struct traj_fits *fits, const struct traj_choice *choice,
+                       struct traj_error *error);
 
 /*
  * A checked model from all data but fold `without`; training_text becomes about.training (NULL =

@@ -20,9 +20,15 @@ struct traj_movement {
     const struct traj_training *training;
     size_t state, order, extended;
     size_t folds;  /* sets of moments a target: the folds, what is always used, what seldom */
-    double *memory;
+    double *block; /* all moments and the work */
+    size_t memory; /* bins */
     struct traj_moments *target; /* [targets + 1][folds], the last row for unknown targets */
     struct traj_moments *walk;   /* [folds] pairs of all kinematics, and every state as a first one */
+    /*
+     * The same rows again, of sums over windows of at most `memory` pairs divided by the root of
+     * their number: their residuals' mean square is the long-run covariance.  `first` counts windows.
+     */
+    struct traj_moments *window; /* [targets + 2][folds] */
     double *work;                /* 3 moments and 4 squares */
 };
 
@@ -54,21 +60,65 @@ static const double *state_row(const struct traj_training *training, size_t row)
     return training->state + row * 3 * training->dim;
 }
 
+/* Row of windows that belongs to a row of pairs. */
+static struct traj_moments *windows_of(const struct traj_movement *movement,
+                                       const struct traj_moments *pairs)
+{
+    return movement->window + (pairs - movement->target);
+}
+
+/* Adds the window of pairs that ends with the pair (last - 1, last); pairs counts those known before it. */
+static void add_window(const struct traj_movement *movement, size_t last, size_t pairs,
+                       struct traj_moments *windows)
+{
+    const struct traj_training *training = movement->training;
+    size_t length = pairs < movement->memory ? pairs : movement->memory;
+    double before[TRAJ_STATE_MAX + 1] = {0}, after[TRAJ_STATE_MAX + 1] = {0};
+    double share = 1 / sqrt((double)length);
+    for (size_t i = 0; i < length; i++) {
+        const double *x = state_row(training, last - i), *y = state_row(training, last - i - 1);
+        for (size_t j = 0; j < movement->state; j++) {
+            after[j] += share * x[j];
+            before[j] += share * y[j];
+        }
+    }
+    before[movement->state] = after[movement->state] = share * (double)length;
+    traj_moments_add_sums(windows, before, after);
+}
+
+/* Adds the pairs of states begin..count - 1 of a course, and the windows over them. */
+static void gather_pairs(const struct traj_movement *movement, const struct traj_course *course,
+                         size_t begin, struct traj_moments *row)
+{
+    const struct traj_training *training = movement->training;
+    size_t pairs = 0, added = 0;
+    struct traj_moments *own = row;
+    for (size_t i = begin + 1; i < course->count; i++) {
+        size_t last = course->first + i;
+        if (!training->state_known[last] || !training->state_known[last - 1]) {
+            pairs = 0;
+            continue;
+        }
+        pairs++;
+        if (!row) /* a run's states have folds of their own */
+            own = &movement->walk[fold_slot(movement, training->state_fold[last])];
+        traj_moments_add_pair(own, state_row(training, last - 1), state_row(training, last));
+        if (pairs >= movement->memory || (i + 1 == course->count && added == 0)) {
+            add_window(movement, last, pairs, windows_of(movement, own));
+            added++;
+        }
+    }
+}
+
 static void gather_trial(struct traj_movement *movement, const struct traj_course *trial,
                          double plan_end)
 {
     const struct traj_training *training = movement->training;
     struct traj_moments *own = moments_of(movement, trial->target, fold_slot(movement, trial->fold));
     size_t begin = traj_movement_begin(training, trial, plan_end);
-    for (size_t i = begin; i < trial->count; i++) {
-        size_t row = trial->first + i;
-        if (!training->state_known[row])
-            continue;
-        if (i == begin)
-            traj_moments_add_first(own, state_row(training, row));
-        else if (training->state_known[row - 1])
-            traj_moments_add_pair(own, state_row(training, row - 1), state_row(training, row));
-    }
+    if (begin < trial->count && training->state_known[trial->first + begin])
+        traj_moments_add_first(own, state_row(training, trial->first + begin));
+    gather_pairs(movement, trial, begin, own);
 }
 
 static void gather_run(struct traj_movement *movement, const struct traj_course *run)
@@ -76,28 +126,25 @@ static void gather_run(struct traj_movement *movement, const struct traj_course 
     const struct traj_training *training = movement->training;
     for (size_t i = 0; i < run->count; i++) {
         size_t row = run->first + i;
-        if (!training->state_known[row])
-            continue;
-        struct traj_moments *own =
-            &movement->walk[fold_slot(movement, training->state_fold[row])];
-        traj_moments_add_first(own, state_row(training, row));
-        if (i > 0 && training->state_known[row - 1])
-            traj_moments_add_pair(own, state_row(training, row - 1), state_row(training, row));
+        if (training->state_known[row])
+            traj_moments_add_first(&movement->walk[fold_slot(movement, training->state_fold[row])],
+                                   state_row(training, row));
     }
+    gather_pairs(movement, run, 0, NULL);
 }
 
 struct traj_movement *traj_movement_new(const struct traj_training *training, size_t state,
-                                        double plan_end, struct traj_error *error)
+                                        double plan_end, size_t memory, struct traj_error *error)
 {
     size_t extended = state + 1, folds = (training->folds > 0 ? training->folds : 1) + 2;
     size_t sets = (training->targets + 2) * folds, size = traj_moments_size(extended);
     struct traj_movement *movement = calloc(1, sizeof *movement);
     if (movement) {
-        movement->memory = calloc((sets + 3) * size + 4 * extended * extended,
-                                  sizeof *movement->memory);
-        movement->target = calloc(sets, sizeof *movement->target);
+        movement->block = calloc((2 * sets + 3) * size + 4 * extended * extended,
+                                 sizeof *movement->block);
+        movement->target = calloc(2 * sets, sizeof *movement->target);
     }
-    if (!movement || !movement->memory || !movement->target) {
+    if (!movement || !movement->block || !movement->target) {
         traj_movement_free(movement);
         traj_error_set(error, "no memory for the movement to %zu targets", training->targets);
         return NULL;
@@ -108,9 +155,11 @@ struct traj_movement *traj_movement_new(const struct traj_training *training, si
     movement->extended = extended;
     movement->folds = folds;
     movement->walk = movement->target + (training->targets + 1) * folds;
-    movement->work = movement->memory + sets * size;
-    for (size_t i = 0; i < sets; i++)
-        movement->target[i] = traj_moments_in(movement->memory + i * size, extended);
+    movement->window = movement->target + sets;
+    movement->memory = memory > 0 ? memory : 1;
+    movement->work = movement->block + 2 * sets * size;
+    for (size_t i = 0; i < 2 * sets; i++)
+        movement->target[i] = traj_moments_in(movement->block + i * size, extended);
     for (size_t r = 0; r < training->trials; r++)
         gather_trial(movement, &training->trial[r], plan_end);
     for (size_t r = 0; r < training->runs; r++)
@@ -122,7 +171,7 @@ void traj_movement_free(struct traj_movement *movement)
 {
     if (!movement)
         return;
-    free(movement->memory);
+    free(movement->block);
     free(movement->target);
     free(movement);
 }
@@ -197,16 +246,16 @@ static void regress(const struct traj_movement *movement, const struct traj_mome
             w[i * state + state - dim + d] = cross[i * dim + d];
 }
 
-/* Residual covariance of w on the moments, floored. */
+/* Covariance of the residuals of w: the scatter of so many pairs or windows, floored. */
 static void residual_noise(const struct traj_movement *movement, const struct traj_moments *moments,
-                           const double *w, double *noise)
+                           double count, const double *w, double *noise)
 {
     const struct traj_training *training = movement->training;
     size_t state = movement->state;
-    double floor[TRAJ_STATE_MAX], pairs = traj_moments_pairs(moments);
+    double floor[TRAJ_STATE_MAX];
     traj_moments_scatter(moments, w, noise, work_square(movement, 0));
     for (size_t i = 0; i < state * state; i++)
-        noise[i] /= pairs > 1 ? pairs : 1;
+        noise[i] /= count > 1 ? count : 1;
     for (size_t j = 0; j < state; j++) {
         double deviation = NOISE_FLOOR * training->scale[j / training->dim];
         floor[j] = deviation * deviation;
@@ -307,25 +356,30 @@ static void target_maps(const struct traj_movement *movement, enum traj_likeness
     traj_frame_maps(rotation, start, scale, dim, movement->order, into, back);
 }
 
-/* A pool of all targets' movements in common coordinates; uses work moments 0 and 1. */
+/* A pool of all targets' movements in common coordinates; its moments are work moments 0. */
 struct pool {
     double start[TRAJ_DIM_MAX];
     struct traj_moments moments; /* in common coordinates, except `first`, which stays in the world's */
     double trials;
 };
 
-static void fill_pool(const struct traj_movement *movement, enum traj_likeness likeness,
-                      unsigned without, struct pool *pool)
+/* rows: movement->target for pairs of states, ->window for windows of them. */
+static void fill_pool(const struct traj_movement *movement, const struct traj_moments *rows,
+                      enum traj_likeness likeness, unsigned without, struct pool *pool)
 {
     size_t square = movement->extended * movement->extended;
     struct traj_moments own = work_moments(movement, 1), mapped = work_moments(movement, 2);
     double *into = work_square(movement, 1), *back = work_square(movement, 2);
     pool->moments = work_moments(movement, 0);
+    pool->trials = 0;
     traj_moments_clear(&pool->moments);
     mean_start(movement, without, pool->start);
     for (size_t m = 0; m < movement->training->targets; m++) {
+        for (size_t f = 0; f < movement->folds; f++)
+            if (traj_fold_used(slot_fold(movement, f), without))
+                pool->trials += traj_moments_courses(&movement->target[m * movement->folds + f]);
         traj_moments_clear(&own);
-        sum_row(movement, moments_of(movement, (int32_t)m, 0), without, &own);
+        sum_row(movement, rows + m * movement->folds, without, &own);
         if (traj_moments_courses(&own) <= 0)
             continue;
         target_maps(movement, likeness, pool->start, m, into, back);
@@ -333,11 +387,11 @@ static void fill_pool(const struct traj_movement *movement, enum traj_likeness l
         memcpy(mapped.first, own.first, square * sizeof *own.first);
         traj_moments_add(&pool->moments, &mapped, 1);
     }
-    pool->trials = traj_moments_courses(&pool->moments);
 }
 
 /* A target's own moments plus the pool's as so many trials to this target; into work moments 1. */
 static struct traj_moments shrink(const struct traj_movement *movement,
+                                  const struct traj_moments *rows,
                                   const struct traj_dynamics_choice *choice, unsigned without,
                                   size_t target, const struct pool *pool)
 {
@@ -345,7 +399,7 @@ static struct traj_moments shrink(const struct traj_movement *movement,
     struct traj_moments own = work_moments(movement, 1), mapped = work_moments(movement, 2);
     double *into = work_square(movement, 1), *back = work_square(movement, 2);
     traj_moments_clear(&own);
-    sum_row(movement, moments_of(movement, (int32_t)target, 0), without, &own);
+    sum_row(movement, rows + target * movement->folds, without, &own);
     target_maps(movement, choice->likeness, pool->start, target, into, back);
     traj_moments_map(&pool->moments, back, &mapped, work_square(movement, 3));
     memcpy(mapped.first, pool->moments.first, square * sizeof *mapped.first);
@@ -360,26 +414,48 @@ void traj_dynamics_target(const struct traj_movement *movement,
 {
     struct pool pool;
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX];
-    fill_pool(movement, choice->likeness, without, &pool);
-    struct traj_moments moments = shrink(movement, choice, without, target, &pool);
+    fill_pool(movement, movement->target, choice->likeness, without, &pool);
+    struct traj_moments moments =
+        shrink(movement, movement->target, choice, without, target, &pool);
     regress(movement, &moments, w);
     put_transition(movement, w, part);
-    residual_noise(movement, &moments, w, part->noise);
     first_state(movement, &moments, part->start, part->start_cov);
+    fill_pool(movement, movement->window, choice->likeness, without, &pool);
+    moments = shrink(movement, movement->window, choice, without, target, &pool);
+    residual_noise(movement, &moments, traj_moments_courses(&moments), w, part->noise);
+}
+
+/* The sum over all targets, and unknown ones, of pairs or windows; into work moments 0. */
+static struct traj_moments sum_targets(const struct traj_movement *movement,
+                                       const struct traj_moments *rows, unsigned without)
+{
+    struct traj_moments all = work_moments(movement, 0);
+    traj_moments_clear(&all);
+    for (size_t m = 0; m <= movement->training->targets; m++)
+        sum_row(movement, rows + m * movement->folds, without, &all);
+    return all;
+}
+
+/* The sum over all recorded kinematics of pairs or windows; into work moments 0. */
+static struct traj_moments sum_walk(const struct traj_movement *movement,
+                                    const struct traj_moments *row, unsigned without)
+{
+    struct traj_moments all = work_moments(movement, 0);
+    traj_moments_clear(&all);
+    sum_row(movement, row, without, &all);
+    return all;
 }
 
 void traj_dynamics_single(const struct traj_movement *movement, unsigned without,
                           const struct traj_dynamics_part *part)
 {
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX];
-    struct traj_moments all = work_moments(movement, 0);
-    traj_moments_clear(&all);
-    for (size_t m = 0; m <= movement->training->targets; m++)
-        sum_row(movement, &movement->target[m * movement->folds], without, &all);
+    struct traj_moments all = sum_targets(movement, movement->target, without);
     regress(movement, &all, w);
     put_transition(movement, w, part);
-    residual_noise(movement, &all, w, part->noise);
     first_state(movement, &all, part->start, part->start_cov);
+    all = sum_targets(movement, movement->window, without);
+    residual_noise(movement, &all, traj_moments_courses(&all), w, part->noise);
 }
 
 void traj_dynamics_walk(const struct traj_movement *movement,
@@ -387,18 +463,12 @@ void traj_dynamics_walk(const struct traj_movement *movement,
                         bool everywhere, const struct traj_dynamics_part *part)
 {
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX];
-    struct traj_moments all = work_moments(movement, 0), starts = work_moments(movement, 1);
-    traj_moments_clear(&all);
-    sum_row(movement, movement->walk, without, &all);
     integrate(movement, choice->decay, w);
     put_transition(movement, w, part);
-    residual_noise(movement, &all, w, part->noise);
-    if (!everywhere) {
-        traj_moments_clear(&starts);
-        for (size_t m = 0; m <= movement->training->targets; m++)
-            sum_row(movement, &movement->target[m * movement->folds], without, &starts);
-        all = starts;
-    }
+    struct traj_moments all = sum_walk(movement, windows_of(movement, movement->walk), without);
+    residual_noise(movement, &all, traj_moments_courses(&all), w, part->noise);
+    all = everywhere ? sum_walk(movement, movement->walk, without)
+                     : sum_targets(movement, movement->target, without);
     first_state(movement, &all, part->start, part->start_cov);
 }
 
@@ -432,14 +502,14 @@ static double target_score(const struct traj_movement *movement,
     double score = 0;
     for (unsigned f = 0; f < movement->training->folds; f++) {
         struct pool pool;
-        fill_pool(movement, choice->likeness, f, &pool);
+        fill_pool(movement, movement->target, choice->likeness, f, &pool);
         for (size_t m = 0; m < movement->training->targets; m++) {
             const struct traj_moments *held = moments_of(movement, (int32_t)m, f);
             if (traj_moments_pairs(held) <= 0)
                 continue;
-            struct traj_moments moments = shrink(movement, choice, f, m, &pool);
+            struct traj_moments moments = shrink(movement, movement->target, choice, f, m, &pool);
             regress(movement, &moments, w);
-            residual_noise(movement, &moments, w, noise);
+            residual_noise(movement, &moments, traj_moments_pairs(&moments), w, noise);
             score += pair_density(movement, held, w, noise);
         }
     }
@@ -452,10 +522,8 @@ static double walk_score(const struct traj_movement *movement, double decay)
     double score = 0;
     integrate(movement, decay, w);
     for (unsigned f = 0; f < movement->training->folds; f++) {
-        struct traj_moments all = work_moments(movement, 0);
-        traj_moments_clear(&all);
-        sum_row(movement, movement->walk, f, &all);
-        residual_noise(movement, &all, w, noise);
+        struct traj_moments all = sum_walk(movement, movement->walk, f);
+        residual_noise(movement, &all, traj_moments_pairs(&all), w, noise);
         score += pair_density(movement, &movement->walk[f], w, noise);
     }
     return score;
@@ -494,7 +562,10 @@ void traj_dynamics_choose(const struct traj_movement *movement,
                           struct traj_dynamics_choice *choice)
 {
     static const double decay[] = {1, 0.99, 0.98, 0.97, 0.95, 0.92, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5};
-    *choice = (struct traj_dynamics_choice){TRAJ_ALIKE_TURNED, SHRINKAGE_DEFAULT, 1, NAN};
+    choice->likeness = TRAJ_ALIKE_TURNED;
+    choice->shrinkage = SHRINKAGE_DEFAULT;
+    choice->decay = 1;
+    choice->pair_score = NAN;
     if (movement->training->folds == 0)
         return;
     double best = -INFINITY;

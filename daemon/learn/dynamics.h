@@ -20,9 +20,11 @@ enum traj_likeness {
 
 /* What cross-validation chose about dynamics. */
 struct traj_dynamics_choice {
+    bool course; /* targets' components follow their mean courses (courses.h), not pairs */
     enum traj_likeness likeness;
     double shrinkage; /* weight of the pooled movement in a target's own, in trials */
     double decay;     /* of the random walk's highest derivative in one bin, 1 = none */
+    size_t memory;    /* bins over which what the model misses is alike; see below */
     double pair_score; /* held-out log density of a pair of states, nats; NaN = not measured */
 };
 
@@ -35,11 +37,18 @@ struct traj_dynamics_part {
     double *start_cov;  /* [S][S] */
 };
 
+/*
+ * What a linear model misses of a reach is no white noise: for a whole reaction time it pushes while
+ * the hand rests, and then lags.  A filter told the variance of one bin's residual would believe the
+ * model far too much.  Q is therefore the residuals' long-run covariance (Newey and West 1987, flat
+ * windows): the covariance of their sum over `memory` bins, divided by memory.
+ */
+
 struct traj_movement;
 
 /* Gathers the moments of all movement for S = state and a plan window that ends at plan_end s. */
 struct traj_movement *traj_movement_new(const struct traj_training *training, size_t state,
-                                        double plan_end, struct traj_error *error);
+                                        double plan_end, size_t memory, struct traj_error *error);
 void traj_movement_free(struct traj_movement *movement);
 
 /* Chooses by held-out density of pairs; keeps its defaults where no fold can be left out. */

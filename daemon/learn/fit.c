@@ -37,7 +37,7 @@ void traj_fit_options_default(struct traj_fit_options *options)
                                          .calibrate = true,
                                          .folds = 5,
                                          .seed = 1,
-                                         .order = 2};
+                                         .order = 0};
 }
 
 /* What the stages share. */
@@ -63,43 +63,41 @@ static void tell_tuning(void *context, double share)
     tell(context, "lag", share);
 }
 
-/* Everything for one state order; the choice's state is set. */
-static int fit_order(struct fit *fit)
+/* Tuning, outside the plan window that the choice holds. */
+static int fit_tuning(struct fit *fit)
+{
+    struct traj_choice *choice = &fit->choice;
+    traj_training_plan(fit->training, choice->plan.end);
+    if (traj_tuning_choose(fit->training, &choice->tuning, tell_tuning, fit, fit->error))
+        return -1;
+    choice->tuning.own = false;
+    tell(fit, "tuning", 0);
+    if (choice->family == TRAJ_FAMILY_MIXTURE &&
+        traj_tuning_choose_own(fit->training, &choice->tuning, fit->error))
+        return -1;
+    traj_fits_free(&fit->fits);
+    return traj_fits_make(&fit->fits, fit->training, choice, fit->error);
+}
+
+/* Everything, in the order in which one choice rests on another. */
+static int fit_all(struct fit *fit)
 {
     struct traj_choice *choice = &fit->choice;
     const struct traj_training *training = fit->training;
+    double window = choice->plan.end;
     choice->tuning.lag = fit->lag;
-    if (traj_tuning_choose(training, choice->state, &choice->tuning, tell_tuning, fit, fit->error) ||
-        traj_features_choose(training, choice->state, &choice->to_diagonal, fit->error))
-        return -1;
-    tell(fit, "tuning", 0);
-    if (traj_fits_make(&fit->fits, training, choice, fit->error) ||
-        traj_fits_movement(&fit->fits, choice->plan.end, fit->error))
+    fit->selection = (struct traj_selection){NAN, NAN, 0, 0};
+    if (traj_features_choose(training, choice->tuning.columns, &choice->to_diagonal, fit->error) ||
+        fit_tuning(fit) || traj_fits_movement(&fit->fits, choice, fit->error))
         return -1;
     tell(fit, "dynamics", 0);
     traj_dynamics_choose(fit->fits.movement, &choice->dynamics);
+    if (traj_select_window(&fit->fits, fit->options, choice, &fit->selection, fit->error))
+        return -1;
+    /* Tuning must not learn from the bins of a window that has just been found. */
+    if (choice->plan.end != window && fit_tuning(fit))
+        return -1;
     return traj_select(&fit->fits, fit->options, choice, &fit->selection, fit->error);
-}
-
-/* Both orders are tried and the one that decodes held-out folds better stays. */
-static int fit_best_order(struct fit *fit)
-{
-    if (fit->options->order != 0)
-        return fit_order(fit);
-    double rmse[2];
-    for (size_t i = 0; i < 2; i++) {
-        traj_choice_default(fit->training, fit->options, &fit->choice);
-        fit->choice.state = (i + 2) * fit->training->dim;
-        if (fit_order(fit))
-            return -1;
-        rmse[i] = fit->selection.rmse;
-        if (i == 1 && rmse[1] < rmse[0])
-            return 0;
-        traj_fits_free(&fit->fits);
-    }
-    traj_choice_default(fit->training, fit->options, &fit->choice);
-    fit->choice.state = 2 * fit->training->dim;
-    return fit_order(fit);
 }
 
 static struct traj_model *finish(struct fit *fit, size_t prior_count)
@@ -158,7 +156,7 @@ struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t c
         traj_choice_default(fit.training, fit.options, &fit.choice);
         if (!fit.lag)
             traj_error_set(error, "no memory for %zu units", fit.training->units);
-        else if (fit_best_order(&fit) == 0)
+        else if (fit_all(&fit) == 0)
             model = finish(&fit, prior_count);
     }
     traj_fits_free(&fit.fits);

@@ -28,7 +28,7 @@ struct traj_fit_options {
     bool calibrate; /* fit calibration on held-out folds; default true */
     size_t folds;   /* of the inner cross-validation; default 5 */
     uint64_t seed;  /* of the assignment of trials to folds; default 1 */
-    /* 2 = position, velocity; 3 = and acceleration; 0 = by cross-validation; default 2 */
+    /* 2 = position, velocity; 3 = and acceleration; 0 = by cross-validation, the default */
     size_t order;
     /* Called with a stage ("lag", "dynamics", ...) and the share that is done; may be NULL. */
     void (*progress)(void *context, const char *stage, double share);

@@ -43,6 +43,18 @@ void traj_moments_add_first(struct traj_moments *moments, const double *x)
     add_outer(moments->first, x, x, moments->extended);
 }
 
+void traj_moments_add_sums(struct traj_moments *moments, const double *before, const double *after)
+{
+    size_t n = moments->extended;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            moments->past[i * n + j] += before[i] * before[j];
+            moments->across[i * n + j] += before[i] * after[j];
+            moments->next[i * n + j] += after[i] * after[j];
+        }
+    moments->first[n * n - 1] += 1;
+}
+
 void traj_moments_add(struct traj_moments *sum, const struct traj_moments *moments, double factor)
 {
     for (size_t i = 0; i < traj_moments_size(sum->extended); i++)

@@ -32,6 +32,9 @@ void traj_moments_clear(struct traj_moments *moments);
 void traj_moments_add_pair(struct traj_moments *moments, const double *before, const double *after);
 void traj_moments_add_first(struct traj_moments *moments, const double *x);
 
+/* Adds sums over a window, u of E numbers each (the last is the window's weight), and counts it in `first`. */
+void traj_moments_add_sums(struct traj_moments *moments, const double *before, const double *after);
+
 /* sum += factor * moments. */
 void traj_moments_add(struct traj_moments *sum, const struct traj_moments *moments, double factor);
 

@@ -10,39 +10,93 @@
 
 #define STEPS 30
 #define HALVINGS 20
-#define TOLERANCE 1e-9       /* Newton decrement at which the fit has arrived, nats */
-#define OFFSET_PRECISION 1.0 /* of the prior on d, 1 / nats^2 */
-#define CEILING 20.0         /* log spikes/s; nothing fires so fast, and exp must not overflow */
+#define TOLERANCE 1e-9 /* Newton decrement at which the fit has arrived, nats */
+#define CEILING 20.0   /* log spikes/s; nothing fires so fast, and exp must not overflow */
 
-#define PARAMETERS (TRAJ_STATE_MAX + 1)
+#define PARAMETERS TRAJ_POISSON_PARAMETERS
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static int allocate(struct traj_poisson_rows *rows, size_t room, struct traj_error *error)
+{
+    rows->z = malloc((room * rows->columns + 1) * sizeof *rows->z);
+    rows->bin = malloc((room + 1) * sizeof *rows->bin);
+    rows->fold = malloc(room + 1);
+    rows->target = malloc((room + 1) * sizeof *rows->target);
+    if (rows->z && rows->bin && rows->fold && rows->target)
+        return 0;
+    traj_poisson_rows_free(rows);
+    return traj_error_set(error, "no memory for %zu rows of a regression", room);
+}
+
+/* Appends a bin; toward is NULL or the direction whose components are appended. */
+static void add_row(struct traj_poisson_rows *rows, size_t bin, int32_t target, size_t state,
+                    const double *toward)
+{
+    const struct traj_training *training = rows->training;
+    size_t dim = training->dim;
+    const double *x = training->x + bin * 3 * dim;
+    double *z = rows->z + rows->rows * rows->columns;
+    for (size_t j = 0; j < state; j++)
+        z[j] = (x[j] - (j < dim ? training->center[j] : 0)) / training->scale[j / dim];
+    for (size_t o = 0; toward && o < state / dim; o++) {
+        z[state + o] = 0;
+        for (size_t d = 0; d < dim; d++)
+            z[state + o] += toward[d] * z[o * dim + d];
+    }
+    rows->bin[rows->rows] = bin;
+    rows->target[rows->rows] = target;
+    rows->fold[rows->rows++] = training->fold[bin];
+}
 
 int traj_poisson_rows_new(struct traj_poisson_rows *rows, const struct traj_training *training,
-                          size_t state, size_t lag_max, size_t rows_max, struct traj_error *error)
+                          size_t columns, size_t lag_max, size_t rows_max,
+                          struct traj_error *error)
 {
-    *rows = (struct traj_poisson_rows){.training = training, .state = state};
-    size_t usable = 0, stride = 3 * training->dim, dim = training->dim;
+    *rows = (struct traj_poisson_rows){.training = training, .columns = columns};
+    size_t usable = 0, seen = 0;
     for (size_t b = 0; b < training->bins; b++)
-        usable += training->known[b] && b >= training->run_start[b] + lag_max;
+        usable += training->known[b] && b >= training->history[b] + lag_max;
     size_t every = usable > rows_max ? (usable + rows_max - 1) / rows_max : 1;
-    size_t room = usable / every + 1;
-    rows->z = malloc(room * state * sizeof *rows->z);
-    rows->bin = malloc(room * sizeof *rows->bin);
-    rows->fold = malloc(room);
-    if (!rows->z || !rows->bin || !rows->fold) {
-        traj_poisson_rows_free(rows);
-        return traj_error_set(error, "no memory for %zu rows of a regression", room);
-    }
+    if (allocate(rows, usable / every + 1, error))
+        return -1;
+    for (size_t b = 0; b < training->bins; b++)
+        if (training->known[b] && b >= training->history[b] + lag_max && seen++ % every == 0)
+            add_row(rows, b, -1, columns, NULL);
+    return 0;
+}
+
+/* Bins of movements to known targets; with rows it adds every so many of them. */
+static size_t reach_bins(const struct traj_training *training, size_t lag_max, size_t every,
+                         size_t columns, const double *toward, struct traj_poisson_rows *rows)
+{
     size_t seen = 0;
-    for (size_t b = 0; b < training->bins; b++) {
-        if (!training->known[b] || b < training->run_start[b] + lag_max || seen++ % every != 0)
-            continue;
-        const double *x = training->x + b * stride;
-        double *z = rows->z + rows->rows * state;
-        for (size_t j = 0; j < state; j++)
-            z[j] = (x[j] - (j < dim ? training->center[j] : 0)) / training->scale[j / dim];
-        rows->bin[rows->rows] = b;
-        rows->fold[rows->rows++] = training->fold[b];
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        for (size_t i = 0; i < trial->bin_count && trial->target >= 0; i++) {
+            size_t b = trial->bin_first + i;
+            if (!training->known[b] || b < training->history[b] + lag_max)
+                continue;
+            if (rows && seen % every == 0)
+                add_row(rows, b, trial->target, columns,
+                        toward + (size_t)trial->target * training->dim);
+            seen++;
+        }
     }
+    return seen;
+}
+
+int traj_poisson_rows_reach(struct traj_poisson_rows *rows, const struct traj_training *training,
+                            size_t columns, const double *toward, size_t lag_max, size_t rows_max,
+                            struct traj_error *error)
+{
+    size_t usable = reach_bins(training, lag_max, 1, columns, toward, NULL);
+    size_t every = usable > rows_max ? (usable + rows_max - 1) / rows_max : 1;
+    *rows = (struct traj_poisson_rows){.training = training,
+                                       .columns = columns + columns / training->dim};
+    if (allocate(rows, usable / every + 1, error))
+        return -1;
+    reach_bins(training, lag_max, every, columns, toward, rows);
     return 0;
 }
 
@@ -51,115 +105,114 @@ void traj_poisson_rows_free(struct traj_poisson_rows *rows)
     free(rows->z);
     free(rows->bin);
     free(rows->fold);
+    free(rows->target);
     *rows = (struct traj_poisson_rows){.training = NULL};
 }
 
-/* The count that row i explains; false where it was not observed. */
-static inline bool row_count(const struct traj_poisson_rows *rows, size_t i, size_t unit, size_t lag,
-                             double *count, double *dt)
+/* ---- likelihood ------------------------------------------------------------------------------ */
+
+/* The count that row i explains; false where it was not observed or does not belong to the task. */
+static inline bool row_count(const struct traj_poisson_task *task, size_t i, double *count,
+                             double *dt)
 {
+    const struct traj_poisson_rows *rows = task->rows;
     const struct traj_training *training = rows->training;
     size_t b = rows->bin[i];
-    if (b < training->run_start[b] + lag)
+    if ((task->target >= 0 && rows->target[i] != task->target) ||
+        b < training->history[b] + task->lag)
         return false;
-    uint16_t value = training->counts[unit * training->bins + b - lag];
+    uint16_t value = training->counts[task->unit * training->bins + b - task->lag];
     *count = value;
-    *dt = training->dt[b - lag];
+    *dt = training->dt[b - task->lag];
     return value != TRAJ_COUNT_MISSING;
 }
 
-static inline double log_rate(const double *parameter, const double *z, size_t state)
+static inline double log_rate(const double *parameter, const double *z, size_t columns)
 {
-    double eta = parameter[state];
-    for (size_t j = 0; j < state; j++)
+    double eta = parameter[columns];
+    for (size_t j = 0; j < columns; j++)
         eta += parameter[j] * z[j];
     return eta < CEILING ? eta : CEILING;
 }
 
-/* What one pass over the rows of one unit works on. */
-struct problem {
-    const struct traj_poisson_rows *rows;
-    size_t unit, lag;
-    unsigned without;
-    double ridge;
-    double offset; /* prior mean of d */
-};
-
-static double log_mean_rate(const struct traj_poisson_rows *rows, size_t unit, size_t lag,
-                            unsigned without)
+static double log_mean_rate(const struct traj_poisson_task *task)
 {
     double spikes = 0.5, seconds = 1.0, count, dt;
-    for (size_t i = 0; i < rows->rows; i++)
-        if (traj_fold_used(rows->fold[i], without) && row_count(rows, i, unit, lag, &count, &dt)) {
+    for (size_t i = 0; i < task->rows->rows; i++)
+        if (traj_fold_used(task->rows->fold[i], task->without) &&
+            row_count(task, i, &count, &dt)) {
             spikes += count;
             seconds += dt;
         }
     return log(spikes / seconds);
 }
 
-static double log_prior(const struct problem *problem, const double *parameter)
+/* Adds the prior's part to value, gradient and negative Hessian. */
+static double add_prior(const struct traj_poisson_task *task, const double *center,
+                        const double *parameter, double *gradient, double *hessian)
 {
-    size_t state = problem->rows->state;
-    double sum = 0, apart = parameter[state] - problem->offset;
-    for (size_t j = 0; j < state; j++)
-        sum += parameter[j] * parameter[j];
-    return -(problem->ridge * sum + OFFSET_PRECISION * apart * apart) / 2;
+    size_t size = task->columns + 1;
+    double value = 0;
+    for (size_t j = 0; j < size; j++) {
+        double precision = j < task->columns ? task->ridge : task->precision;
+        double apart = parameter[j] - center[j];
+        value -= precision * apart * apart / 2;
+        if (gradient) {
+            gradient[j] -= precision * apart;
+            hessian[j * size + j] += precision;
+        }
+    }
+    return value;
 }
 
 /* Log posterior without constants; with gradient and negative Hessian (lower half) where wanted. */
-static double evaluate(const struct problem *problem, const double *parameter, double *gradient,
-                       double *hessian)
+static double evaluate(const struct traj_poisson_task *task, const double *center,
+                       const double *parameter, double *gradient, double *hessian)
 {
-    const struct traj_poisson_rows *rows = problem->rows;
-    size_t state = rows->state, size = state + 1;
-    double value = log_prior(problem, parameter), count, dt;
+    const struct traj_poisson_rows *rows = task->rows;
+    size_t columns = task->columns, size = columns + 1;
+    double value = 0, count, dt;
     if (gradient) {
         memset(gradient, 0, size * sizeof *gradient);
         memset(hessian, 0, size * size * sizeof *hessian);
     }
     for (size_t i = 0; i < rows->rows; i++) {
-        if (!traj_fold_used(rows->fold[i], problem->without) ||
-            !row_count(rows, i, problem->unit, problem->lag, &count, &dt))
+        if (!traj_fold_used(rows->fold[i], task->without) || !row_count(task, i, &count, &dt))
             continue;
-        const double *z = rows->z + i * state;
-        double eta = log_rate(parameter, z, state), expected = dt * exp(eta);
+        const double *z = rows->z + i * rows->columns;
+        double eta = log_rate(parameter, z, columns), expected = dt * exp(eta);
         value += count * eta - expected;
         if (!gradient)
             continue;
-        for (size_t j = 0; j < state; j++) {
+        for (size_t j = 0; j < columns; j++) {
             double weighted = expected * z[j];
             gradient[j] += (count - expected) * z[j];
             for (size_t k = 0; k <= j; k++)
                 hessian[j * size + k] += weighted * z[k];
-            hessian[state * size + j] += weighted;
+            hessian[columns * size + j] += weighted;
         }
-        gradient[state] += count - expected;
-        hessian[state * size + state] += expected;
+        gradient[columns] += count - expected;
+        hessian[columns * size + columns] += expected;
     }
-    if (gradient) {
-        for (size_t j = 0; j < state; j++) {
-            gradient[j] -= problem->ridge * parameter[j];
-            hessian[j * size + j] += problem->ridge;
-        }
-        gradient[state] -= OFFSET_PRECISION * (parameter[state] - problem->offset);
-        hessian[state * size + state] += OFFSET_PRECISION;
-    }
-    return value;
+    return value + add_prior(task, center, parameter, gradient, hessian);
 }
 
-void traj_poisson_fit(const struct traj_poisson_rows *rows, size_t unit, size_t lag, double ridge,
-                      unsigned without, bool warm, double *parameter)
+/* ---- fit ------------------------------------------------------------------------------------- */
+
+void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *parameter)
 {
-    size_t size = rows->state + 1;
-    double gradient[PARAMETERS], hessian[PARAMETERS * PARAMETERS], next[PARAMETERS], step[PARAMETERS];
-    struct problem problem = {rows, unit, lag, without, ridge,
-                              log_mean_rate(rows, unit, lag, without)};
-    if (!warm) {
-        memset(parameter, 0, size * sizeof *parameter);
-        parameter[size - 1] = problem.offset;
+    size_t size = task->columns + 1;
+    double gradient[PARAMETERS], hessian[PARAMETERS * PARAMETERS], next[PARAMETERS],
+        step[PARAMETERS], usual[PARAMETERS] = {0};
+    const double *center = task->center;
+    if (!center) {
+        usual[size - 1] = log_mean_rate(task);
+        center = usual;
     }
+    if (!warm)
+        memcpy(parameter, center, size * sizeof *parameter);
     for (size_t s = 0; s < STEPS; s++) {
-        double value = evaluate(&problem, parameter, gradient, hessian);
+        double value = evaluate(task, center, parameter, gradient, hessian);
         if (traj_matrix_cholesky(hessian, size))
             return;
         memcpy(step, gradient, size * sizeof *step);
@@ -173,7 +226,7 @@ void traj_poisson_fit(const struct traj_poisson_rows *rows, size_t unit, size_t 
             for (size_t j = 0; j < size; j++)
                 next[j] = parameter[j] + length * step[j];
             /* Near the mode a full Newton step cannot fail, and another pass would cost as much. */
-            if (decrement < 1e-2 || evaluate(&problem, next, NULL, NULL) >= value)
+            if (decrement < 1e-2 || evaluate(task, center, next, NULL, NULL) >= value)
                 break;
         }
         memcpy(parameter, next, size * sizeof *parameter);
@@ -182,15 +235,14 @@ void traj_poisson_fit(const struct traj_poisson_rows *rows, size_t unit, size_t 
     }
 }
 
-double traj_poisson_score(const struct traj_poisson_rows *rows, size_t unit, size_t lag,
-                          unsigned fold, const double *parameter)
+double traj_poisson_score(const struct traj_poisson_task *task, const double *parameter)
 {
-    double constant = log_mean_rate(rows, unit, lag, fold), rate = exp(constant);
-    double score = 0, count, dt;
+    const struct traj_poisson_rows *rows = task->rows;
+    double constant = log_mean_rate(task), rate = exp(constant), score = 0, count, dt;
     for (size_t i = 0; i < rows->rows; i++) {
-        if (rows->fold[i] != fold || !row_count(rows, i, unit, lag, &count, &dt))
+        if (rows->fold[i] != task->without || !row_count(task, i, &count, &dt))
             continue;
-        double eta = log_rate(parameter, rows->z + i * rows->state, rows->state);
+        double eta = log_rate(parameter, rows->z + i * rows->columns, task->columns);
         score += count * (eta - constant) - dt * (exp(eta) - rate);
     }
     return score;

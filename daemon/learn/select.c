@@ -5,12 +5,15 @@
 #include <math.h>
 #include <string.h>
 
+#define WINDOWS_MAX 16
 #define BINS_MAX 8000      /* held-out bins that a candidate is judged by */
 #define TRIALS_NEEDED 3    /* a target, below which leaving trials out says more about luck */
 #define SWITCH_RATE_DEFAULT 0.5
-#define NOISE_SCALE_DEFAULT 0.1
+#define NOISE_SCALE_DEFAULT 0.3
 #define EVIDENCE_TEMPER_DEFAULT 0.25
 #define FREE_PRIOR_DEFAULT 0.03
+#define SHRINKAGE_DEFAULT 1.0 /* trials */
+#define DECODINGS 40 /* candidates of a full search, about */
 
 /* The longest delay from a trial's start to its go cue, whole bins; 0 where no go cue is known. */
 static double longest_delay(const struct traj_training *training)
@@ -22,14 +25,32 @@ static double longest_delay(const struct traj_training *training)
     return ceil(delay / training->bin - 1e-6) * training->bin;
 }
 
+/* The earliest onset of movement after a trial's start, where every trial tells it; else 0. */
+static double earliest_onset(const struct traj_training *training)
+{
+    double onset = INFINITY;
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        if (trial->bin_count > 0)
+            onset = trial->move >= 0 ? fmin(onset, trial->move) : 0;
+    }
+    return isfinite(onset) ? floor(onset / training->bin + 1e-6) * training->bin : 0;
+}
+
 void traj_choice_default(const struct traj_training *training,
                          const struct traj_fit_options *options, struct traj_choice *choice)
 {
+    double delay = longest_delay(training);
+    bool mixture = options->family == TRAJ_FAMILY_MIXTURE;
     memset(choice, 0, sizeof *choice);
     choice->family = options->family;
-    choice->state = training->dim * (options->order > 0 ? options->order : 2);
-    choice->plan.end = longest_delay(training);
+    choice->state = training->dim * (options->order > 0 ? options->order : mixture ? 3 : 2);
+    choice->tuning.columns = 2 * training->dim;
+    choice->plan.end = delay > 0 ? delay : earliest_onset(training);
     choice->plan.temper = 1;
+    choice->dynamics.course = true;
+    choice->dynamics.shrinkage = SHRINKAGE_DEFAULT;
+    choice->dynamics.memory = 1;
     choice->noise_scale = NOISE_SCALE_DEFAULT;
     choice->evidence_temper = EVIDENCE_TEMPER_DEFAULT;
     choice->free_prior = FREE_PRIOR_DEFAULT;
@@ -132,8 +153,8 @@ static size_t window_ends(const struct traj_training *training, double *end, siz
 
 static int choose_window(struct search *search)
 {
-    double end[16], best = INFINITY, chosen = 0;
-    size_t count = window_ends(search->fits->training, end, 16);
+    double end[WINDOWS_MAX], best = INFINITY, chosen = 0;
+    size_t count = window_ends(search->fits->training, end, WINDOWS_MAX);
     for (size_t i = 0; i < count; i++) {
         double mean_square;
         if (settle_plan(search, end[i]) || measure(search, &mean_square))
@@ -148,21 +169,84 @@ static int choose_window(struct search *search)
 
 /* ---- the search ------------------------------------------------------------------------------ */
 
+/* One way to make the components: state order, how targets' dynamics are fitted, whose tuning. */
+struct making {
+    size_t order;
+    bool course, own;
+    size_t memory;
+};
+
+static int choose_making(struct search *search, const struct making *making, size_t count)
+{
+    struct traj_choice *choice = search->choice, best_choice = *choice;
+    double best = INFINITY, shrinkage = choice->dynamics.shrinkage;
+    for (size_t i = 0; i < count; i++) {
+        double mean_square;
+        if (search->options->order != 0 && making[i].order != search->options->order)
+            continue;
+        choice->state = making[i].order * search->fits->training->dim;
+        choice->dynamics.course = making[i].course;
+        choice->dynamics.memory = making[i].memory;
+        choice->tuning.own = making[i].own;
+        /* Pairs have a density by which their shrinkage is chosen; courses are decoded to tell. */
+        choice->dynamics.shrinkage = shrinkage;
+        if (traj_fits_movement(search->fits, choice, search->error))
+            return -1;
+        traj_dynamics_choose(search->fits->movement, &choice->dynamics);
+        if (making[i].course)
+            choice->dynamics.shrinkage = SHRINKAGE_DEFAULT;
+        if (measure(search, &mean_square))
+            return -1;
+        if (mean_square < best) {
+            best = mean_square;
+            best_choice = *choice;
+        }
+    }
+    *choice = best_choice;
+    search->selection->rmse = sqrt(best);
+    return 0;
+}
+
+static const double noise_grid[] = {0.3, 1, 0.1, 0.03};
+#define NOISES (sizeof noise_grid / sizeof noise_grid[0])
+
+static int choose_single(struct search *search)
+{
+    static const struct making making[] = {
+        {2, false, false, 1}, {3, false, false, 1}, {2, false, false, 4}, {3, false, false, 4}};
+    return choose_making(search, making, 4) ||
+                   vary(search, &search->choice->noise_scale, noise_grid, NOISES)
+               ? -1
+               : 0;
+}
+
+static int choose_mixture(struct search *search)
+{
+    static const struct making making[] = {
+        {3, true, true, 1}, {2, true, true, 1}, {3, false, true, 1}, {3, true, false, 1},
+        {2, false, false, 1}};
+    static const double temper[] = {0.25, 1, 0.5, 0.1, 0.05};
+    static const double free_prior[] = {0.03, 0.003, 0.01, 0.1};
+    static const double shrinkage[] = {1, 0.3, 3, 10};
+    struct traj_choice *choice = search->choice;
+    if (choose_making(search, making, 5) ||
+        vary(search, &choice->noise_scale, noise_grid, NOISES) ||
+        vary(search, &choice->evidence_temper, temper, 5) ||
+        vary(search, &choice->free_prior, free_prior, 4))
+        return -1;
+    if (choice->dynamics.course && vary(search, &choice->dynamics.shrinkage, shrinkage, 4))
+        return -1;
+    return vary(search, &choice->noise_scale, noise_grid, NOISES) ||
+                   vary(search, &choice->evidence_temper, temper, 5)
+               ? -1
+               : 0;
+}
+
 static int choose_marked(struct search *search)
 {
-    static const double noise[] = {0.1, 1, 0.3, 0.03, 0.01, 0.003};
-    static const double temper[] = {0.25, 1, 0.5, 0.1, 0.05, 0.02};
-    static const double free_prior[] = {0.03, 0.01, 0.1};
-    struct traj_choice *choice = search->choice;
-    if (choose_window(search) || vary(search, &choice->noise_scale, noise, 6))
-        return -1;
-    if (choice->family != TRAJ_FAMILY_MIXTURE || search->fits->training->trials == 0)
-        return 0;
-    if (vary(search, &choice->evidence_temper, temper, 6) ||
-        vary(search, &choice->free_prior, free_prior, 3) ||
-        vary(search, &choice->noise_scale, noise, 6))
-        return -1;
-    return vary(search, &choice->evidence_temper, temper, 6);
+    bool directed = search->choice->family == TRAJ_FAMILY_MIXTURE &&
+                    search->fits->training->labelled > 0;
+    return directed ? choose_mixture(search) : choose_single(search);
 }
 
 static int choose_unmarked(struct search *search)
@@ -184,27 +268,50 @@ static size_t count_bins(const struct traj_bench *bench)
     return bins;
 }
 
+/* Whether leaving trials out says more than luck. */
+static bool enough(const struct traj_training *training, const struct traj_choice *choice)
+{
+    if (training->folds < 2)
+        return false;
+    return training->labelled == 0 || choice->family != TRAJ_FAMILY_MIXTURE ||
+           training->per_target >= TRIALS_NEEDED;
+}
+
+/* Runs one part of the search on the held-out folds. */
+static int run_search(struct search *search, int (*part)(struct search *search))
+{
+    int status = traj_bench_make(&search->bench, search->fits->training, BINS_MAX, search->error);
+    if (status == 0) {
+        search->selection->bins = count_bins(&search->bench);
+        status = part(search);
+    }
+    traj_bench_free(&search->bench);
+    return status;
+}
+
+int traj_select_window(struct traj_fits *fits, const struct traj_fit_options *options,
+                       struct traj_choice *choice, struct traj_selection *selection,
+                       struct traj_error *error)
+{
+    struct search search = {.fits = fits, .options = options, .choice = choice,
+                            .selection = selection, .marks = true, .error = error};
+    search.expected = DECODINGS;
+    if (fits->training->trials == 0 || !enough(fits->training, choice))
+        return settle_plan(&search, choice->plan.end);
+    return run_search(&search, choose_window);
+}
+
+static int choose_rest(struct search *search)
+{
+    return choose_marked(search) ? -1 : choose_unmarked(search);
+}
+
 int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
                 struct traj_choice *choice, struct traj_selection *selection,
                 struct traj_error *error)
 {
-    const struct traj_training *training = fits->training;
     struct search search = {.fits = fits, .options = options, .choice = choice,
                             .selection = selection, .marks = true, .error = error};
-    *selection = (struct traj_selection){NAN, NAN, 0, 0};
-    bool enough = training->labelled > 0 && choice->family == TRAJ_FAMILY_MIXTURE
-                      ? training->per_target >= TRIALS_NEEDED
-                      : training->folds >= 2;
-    if (training->folds == 0 || !enough)
-        return settle_plan(&search, choice->plan.end);
-    search.expected = choice->family == TRAJ_FAMILY_MIXTURE ? 42 : 14;
-    int status = traj_bench_make(&search.bench, training, BINS_MAX, error);
-    if (status == 0) {
-        selection->bins = count_bins(&search.bench);
-        status = choose_marked(&search);
-    }
-    if (status == 0)
-        status = choose_unmarked(&search);
-    traj_bench_free(&search.bench);
-    return status;
+    search.expected = DECODINGS;
+    return enough(fits->training, choice) ? run_search(&search, choose_rest) : 0;
 }

@@ -14,9 +14,13 @@ struct traj_selection {
 };
 
 /*
- * Chooses plan window, noise_scale, evidence_temper, free_prior and switch_rate of *choice, whose
- * other fields are settled.  Where the data are too few they keep what traj_choice_default gave them.
+ * First the plan window, then, with tuning fitted outside that window, memory, noise_scale,
+ * evidence_temper, free_prior and switch_rate; the other fields of *choice are settled.  Where the
+ * data are too few they keep what traj_choice_default gave them.  The selection is added to.
  */
+int traj_select_window(struct traj_fits *fits, const struct traj_fit_options *options,
+                       struct traj_choice *choice, struct traj_selection *selection,
+                       struct traj_error *error);
 int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
                 struct traj_choice *choice, struct traj_selection *selection,
                 struct traj_error *error);

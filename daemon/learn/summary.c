@@ -68,8 +68,13 @@ static void put_choice(FILE *out, const struct traj_choice *choice)
     fputs(",\"tuning\":{\"prior_precision\":", out);
     fprintf(out, "%.17g", choice->tuning.ridge);
     put_number(out, "gain_nats_per_s", choice->tuning.gain);
-    fprintf(out, "},\"dynamics\":{\"alike\":\"%s\"",
+    fprintf(out, ",\"own\":%s", choice->tuning.own ? "true" : "false");
+    put_number(out, "own_precision", choice->tuning.own ? choice->tuning.own_ridge : NAN);
+    put_number(out, "own_gain_nats_per_s", choice->tuning.own ? choice->tuning.own_gain : NAN);
+    fprintf(out, "},\"dynamics\":{\"fitted_to\":\"%s\",\"alike\":\"%s\"",
+            choice->dynamics.course ? "courses" : "pairs",
             choice->dynamics.likeness == TRAJ_ALIKE_TURNED ? "turned" : "shifted");
+    put_count(out, "noise_memory_bins", choice->dynamics.memory);
     put_number(out, "shrinkage_trials", choice->dynamics.shrinkage);
     put_number(out, "walk_decay", choice->dynamics.decay);
     put_number(out, "nats_per_pair", choice->dynamics.pair_score);

@@ -151,7 +151,7 @@ static void add_trial(struct gatherer *gatherer, const struct traj_session *sess
 {
     struct traj_training *training = gatherer->training;
     double from = trial_first(training, session, r);
-    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .session = s};
+    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
     course.t = from;
     course.offset = from - session->start[r];
     course.count = grid_count(training, from, session->stop[r]);
@@ -159,6 +159,8 @@ static void add_trial(struct gatherer *gatherer, const struct traj_session *sess
         course.target = session->target[r];
     if (session->go)
         course.go = session->go[r] - session->start[r];
+    if (session->move)
+        course.move = session->move[r] - session->start[r];
     course.fold = s == (size_t)-1 ? TRAJ_FOLD_ALWAYS : TRAJ_FOLD_NEVER;
     if (session->bins > 0 && s != (size_t)-1) {
         course.bin_first = bin_offset + bin_after(session, session->start[r]);
@@ -176,7 +178,7 @@ static void add_run(struct gatherer *gatherer, const struct traj_session *sessio
                     double from, double to)
 {
     struct traj_training *training = gatherer->training;
-    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .session = s};
+    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
     course.t = from;
     course.count = grid_count(training, from, to);
     course.fold = s == (size_t)-1 ? TRAJ_FOLD_ALWAYS : TRAJ_FOLD_NEVER;
@@ -278,6 +280,7 @@ static int allocate_bins(struct traj_training *training, struct traj_error *erro
     training->known = array(bins, 1, &failed);
     training->fold = array(bins, 1, &failed);
     training->run_start = array(bins, sizeof *training->run_start, &failed);
+    training->history = array(bins, sizeof *training->history, &failed);
     training->dt = array(bins, sizeof *training->dt, &failed);
     training->t_end = array(bins, sizeof *training->t_end, &failed);
     training->counts = array(bins * training->units, sizeof *training->counts, &failed);
@@ -320,6 +323,7 @@ static int gather(struct traj_training *training, const struct traj_session *con
     if (known < 8)
         return traj_error_set(error, "%s: /kinematics: only %zu states of movement could be read",
                               training->session[0]->path, known);
+    traj_training_plan(training, 0);
     measure_scale(training);
     count_labels(training);
     return traj_folds_deal(training, folds, seed, error);
@@ -361,6 +365,7 @@ void traj_training_free(struct traj_training *training)
     free(training->known);
     free(training->fold);
     free(training->run_start);
+    free(training->history);
     free(training->dt);
     free(training->t_end);
     free(training->counts);
@@ -371,6 +376,34 @@ void traj_training_free(struct traj_training *training)
     free(training->trial);
     free(training->run);
     free(training);
+}
+
+/* Marks a trial's bins up to its movement as planned. */
+static void mark_window(const struct traj_training *training, const struct traj_course *trial,
+                        double end)
+{
+    double start = trial->t - trial->offset, limit = end;
+    if (!isnan(trial->go) && trial->go < limit)
+        limit = trial->go;
+    for (size_t i = 0; i < trial->bin_count; i++) {
+        size_t b = trial->bin_first + i;
+        if (training->t_end[b] > start + limit + GRACE)
+            break;
+        training->history[b] = b + 1;
+    }
+}
+
+void traj_training_plan(struct traj_training *training, double end)
+{
+    for (size_t b = 0; b < training->bins; b++)
+        training->history[b] = training->run_start[b];
+    if (end > 0)
+        for (size_t r = 0; r < training->trials; r++)
+            mark_window(training, &training->trial[r], end);
+    for (size_t b = 1; b < training->bins; b++)
+        if (training->history[b] <= b && training->run_start[b] != b &&
+            training->history[b - 1] > training->history[b])
+            training->history[b] = training->history[b - 1];
 }
 
 size_t traj_movement_begin(const struct traj_training *training, const struct traj_course *trial,

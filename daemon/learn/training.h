@@ -29,6 +29,7 @@ struct traj_course {
     double t;         /* s, of the first state; a trial's lies up to one bin after its start */
     double offset;    /* s, of the first state after the trial's start; 0 where there is no trial */
     double go;        /* s after the trial's start, NaN = not known */
+    double move;      /* likewise, of the movement's onset */
     size_t bin_first; /* the trial's bins, where its session has frames */
     size_t bin_count;
     size_t session; /* index, (size_t)-1 for a kinematics-only session */
@@ -46,6 +47,8 @@ struct traj_training {
     uint8_t *known;     /* [bins] 1 = x is known */
     uint8_t *fold;      /* [bins] */
     size_t *run_start;  /* [bins] the first bin since the last gap */
+    size_t *history;    /* [bins] the first bin whose counts may explain this one's state: after the
+                           last gap and plan window; b + 1 for a bin of a plan window itself */
     double *dt;         /* [bins] s */
     double *t_end;      /* [bins] s, each session's own clock */
     uint16_t *counts;   /* [units][bins] */
@@ -89,6 +92,12 @@ struct traj_training *traj_training_new(const struct traj_session *const *sessio
                                         size_t prior_count, size_t folds, uint64_t seed,
                                         struct traj_error *error);
 void traj_training_free(struct traj_training *training);
+
+/*
+ * Sets apart the bins of plan windows that end `end` s after the trial's start or at the go cue:
+ * their activity prepares movement and must not be taken for activity that makes it.
+ */
+void traj_training_plan(struct traj_training *training, double end);
 
 /* Index of a trial's first state of movement: after the go cue, or after end s where none is known. */
 size_t traj_movement_begin(const struct traj_training *training, const struct traj_course *trial,
