@@ -40,8 +40,9 @@ def main():
     unittest.main(verbosity=2)
 
 
-def make_model(path, units=UNITS, targets=TARGETS, seed=1):
-    subprocess.run([os.environ["MAKE_MODEL"], path, str(units), str(targets), str(seed)], check=True)
+def make_model(path, units=UNITS, targets=TARGETS, seed=1, dim=2):
+    numbers = map(str, (units, targets, seed, dim))
+    subprocess.run([os.environ["MAKE_MODEL"], path, *numbers], check=True)
     return path
 
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* make_model OUT UNITS TARGETS SEED: writes the tests' small model to a file. */
+/* make_model OUT UNITS TARGETS SEED [DIM]: writes the tests' small model to a file. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,12 +12,13 @@ int main(int argc, char **argv)
     struct traj_model *model;
     int rc = -1;
 
-    if (argc != 5) {
-        (void)fprintf(stderr, "usage: make_model OUT UNITS TARGETS SEED\n");
+    if (argc != 5 && argc != 6) {
+        (void)fprintf(stderr, "usage: make_model OUT UNITS TARGETS SEED [DIM]\n");
         return 2;
     }
-    model = tiny_model(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10),
-                       strtoul(argv[4], NULL, 10), &error);
+    model =
+        tiny_model(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10),
+                   argc == 6 ? strtoul(argv[5], NULL, 10) : 2, strtoul(argv[4], NULL, 10), &error);
     if (model != NULL) {
         rc = traj_model_save(model, argv[1], &error);
     }

@@ -58,6 +58,16 @@ class Requests(ControlTest):
         first = self.send(0, 20)
         over_socket, _ = self.run_through([(b"event", event("trial_start", t=0.0))] + frames(0, 20), 20)
         self.assertEqual(first, over_socket)
+        # Just before the frame, whatever the source's clock says: the course has not begun long ago.
+        later = self.start()
+        sink, source = later.sink("intent"), later.source()
+        later.must(cmd="trial", action="start")
+        for message in frames(100, 20):
+            source.send_multipart(message)
+        at_once = [bare(i) for i in later.intents(sink, 20)]
+        over_socket, _ = self.run_through([(b"event", event("trial_start", t=2.0))] +
+                                          frames(100, 20), 20)
+        self.assertEqual(at_once, over_socket)
         for action in ("stop", "start", "stop", "start"):
             self.d.must(cmd="trial", action=action)
         counted = self.d.status()["events"]
@@ -180,6 +190,18 @@ class Models(ControlTest):
         again = self.send(15, 1)[0]
         self.assertEqual(again["model"], first["model"]["digest"][:12])
         self.assertEqual(again["flags"], ["model"])
+        # The former starts at its prior, as if it had been loaded anew.
+        anew = self.start()
+        sink, source = anew.sink("intent"), anew.source()
+        for message in frames(0, 10):
+            source.send_multipart(message)
+        anew.must(cmd="model", action="load", path=other)
+        for message in frames(10, 5):
+            source.send_multipart(message)
+        anew.settle(frames=15)
+        anew.must(cmd="model", action="load", path=self.d.model)
+        source.send_multipart(frames(15, 1)[0])
+        self.assertEqual(bare(anew.intents(sink, 16)[-1]), again)
         # A rollback can itself be rolled back.
         self.assertEqual(self.d.must(cmd="model", action="rollback")["model"]["digest"],
                          reply["model"]["digest"])
@@ -215,6 +237,16 @@ class Models(ControlTest):
         self.assertIn("former", self.refused(cmd="model", action="rollback"))
         self.assertEqual(got + self.send(10, 20), expected)
         self.assertIsNone(self.d.status()["former"])
+
+    def test_a_model_that_does_not_fit_the_configuration(self):
+        d = self.start(config={"workspace": {"low": [-50, -50], "high": [50, 50]}})
+        solid = daemon.make_model(d.path("solid.tjm"), dim=3)
+        reply = d.ask(cmd="model", action="load", path=solid)
+        self.assertIs(reply["ok"], False)
+        self.assertIn("workspace", reply["error"])
+        self.assertEqual(d.status()["model"]["dim"], 2)
+        self.d.must(cmd="model", action="load", path=solid)
+        self.assertEqual(len(self.send(0, 1)[0]["position"]), 3)
 
     def test_model_requests_are_strict(self):
         for request in ({}, {"action": "eat"}, {"action": "load"}, {"action": "show", "path": "x"},

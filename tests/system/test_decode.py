@@ -146,6 +146,18 @@ class Decoding(daemon.DaemonTest):
         (intent,) = d.intents(slow, 1)
         self.assertEqual(intent["seq"], count)
 
+    def test_a_slow_subscriber_takes_nothing_from_a_fast_one(self):
+        d = self.start(config={"send_hwm": 500})
+        slow = d.sink("intent", RCVHWM=1, RCVBUF=4096)
+        fast = d.sink("intent")
+        source = d.source()
+        for block in range(40):
+            for seq in range(200 * block, 200 * (block + 1)):
+                source.send_multipart([b"frame", frame(seq, counts=[1] * UNITS)])
+            got = [i["seq"] for i in d.intents(fast, 200)]
+            self.assertEqual(got, list(range(200 * block, 200 * (block + 1))))
+        self.assertFalse(slow.closed)
+
     def test_a_dead_subscriber_delays_nothing(self):
         d = self.start()
         dead = d.sink("intent")

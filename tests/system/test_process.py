@@ -173,7 +173,7 @@ class StartAndEnd(daemon.DaemonTest):
             code, said = self.forget(second)
             self.assertEqual(code, 1)
             self.assertIn(endpoint, said)
-            self.assertIn("in use", said)
+            self.assertIn("in use by another program", said)
             self.assertEqual(said.count("\n"), 1, said)
             self.assertTrue(first.ask(cmd="ping")["ok"])
             first.signal(signal.SIGTERM)

@@ -60,7 +60,7 @@ static void write_text(const char *path, const char *text)
 static void write_model(const char *path, uint64_t seed)
 {
     struct traj_error error = {{0}};
-    struct traj_model *model = tiny_model(UNITS, TARGETS, seed, &error);
+    struct traj_model *model = tiny_model(UNITS, TARGETS, 2, seed, &error);
 
     assert_non_null(model);
     assert_int_equal(traj_model_save(model, path, &error), 0);

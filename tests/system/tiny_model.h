@@ -10,11 +10,11 @@
 #include "traj/model.h"
 
 /*
- * A mixture in the plane: one component a target, on a circle of radius 100 mm, and a free one;
- * units with cosine tuning for velocity; 20 ms bins.  seed varies the tuning, so that two seeds
- * are two models.  NULL with a sentence; to be freed by traj_model_free.
+ * A mixture in dim dimensions: one component a target, on a circle of radius 100 mm in the first
+ * two, and a free one; units with cosine tuning for velocity; 20 ms bins.  seed varies the tuning,
+ * so that two seeds are two models.  NULL with a sentence; to be freed by traj_model_free.
  */
-struct traj_model *tiny_model(size_t units, size_t targets, uint64_t seed,
+struct traj_model *tiny_model(size_t units, size_t targets, size_t dim, uint64_t seed,
                               struct traj_error *error);
 
 #endif
