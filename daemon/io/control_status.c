@@ -84,7 +84,7 @@ static json_t *events_json(const struct traj_counters *counters)
 /* Nanoseconds to milliseconds. */
 static json_t *milliseconds(uint64_t value)
 {
-    return json_real(1e-6 * (double)value);
+    return json_real((double)value / 1e6);
 }
 
 static json_t *latency_json(const struct traj_histogram *latency)

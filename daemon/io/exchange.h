@@ -66,13 +66,12 @@ struct traj_state {
     struct traj_counters counters;
     double t; /* of the last decoded frame; NaN before the first */
     bool paused;
-    uint64_t published;   /* intents handed to zmq */
-    uint64_t stale;       /* stale messages published */
-    uint64_t subscribers; /* subscriptions to intents */
-    uint64_t behind_max;  /* most frames that ever waited when one was done */
-    uint64_t notes_lost;  /* notes dropped because housekeeping was busy */
-    struct traj_histogram
-        latency; /* from the receipt of a frame to the publication of its intent */
+    uint64_t published;            /* intents handed to zmq */
+    uint64_t stale;                /* stale messages published */
+    uint64_t subscribers;          /* subscriptions to intents */
+    uint64_t behind_max;           /* most frames that ever waited when one was done */
+    uint64_t notes_lost;           /* notes dropped because housekeeping was busy */
+    struct traj_histogram latency; /* from the receipt of a frame until it was decoded */
 };
 
 struct traj_exchange;
