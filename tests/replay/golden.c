@@ -4,6 +4,7 @@
  * operations, so that they are the same on every machine: golden DIRECTORY makes model.tjm and
  * session.h5 there.  golden.sh decodes them and compares the intents with golden.jsonl.
  */
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "clients/files/session_file.h"
 #include "daemon/learn/model_file.h"
 
-enum { D = 2, S = 4, N = 6, M = 2, K = 3, LAG = 2, BINS = 120, TRIALS = 3 };
+enum { D = 2, S = 4, N = 6, F = 2, M = 2, K = 3, LAG = 2, OWN = 1, BINS = 120, TRIALS = 3 };
 
 static const double bin = 0.03125; /* s, a power of two: times add up without rounding */
 
@@ -72,10 +73,32 @@ static void fill_observation(struct traj_model *model)
     model->plan.temper = 0.75;
 }
 
+/* Two features that see one axis each, and a tuning set that belongs to the first target alone. */
+static void fill_rest(struct traj_model *model)
+{
+    for (size_t f = 0; f < F; f++) {
+        put(model->feature.weight, f * S + f, 0.03125);
+        put(model->feature.noise, f * F + f, 2.0);
+    }
+    for (size_t n = 0; n < N; n++) {
+        put(model->tuning.own_offset, n, 1.75 + 0.125 * (double)n);
+        put(model->tuning.own_weight, n * S + n % S, n % S < D ? 0.0234375 : 0.00390625);
+    }
+    for (size_t k = 0; k < K; k++) {
+        ((int32_t *)model->tuning.own)[k] = k == 0 ? 0 : -1;
+    }
+}
+
 static int write_model(const char *path, struct traj_error *error)
 {
-    const struct traj_dims dims = {
-        .position = D, .state = S, .units = N, .targets = M, .components = K, .lag = LAG};
+    const struct traj_dims dims = {.position = D,
+                                   .state = S,
+                                   .units = N,
+                                   .features = F,
+                                   .targets = M,
+                                   .components = K,
+                                   .lag = LAG,
+                                   .tunings = OWN};
     struct traj_model *model = traj_model_new(&dims, 1, 0, error);
     if (!model) {
         return -1;
@@ -89,6 +112,7 @@ static int write_model(const char *path, struct traj_error *error)
     snprintf(model->about.target_set, sizeof model->about.target_set, "golden");
     fill_dynamics(model);
     fill_observation(model);
+    fill_rest(model);
     int result = traj_model_save(model, path, error);
     traj_model_free(model);
     return result;
@@ -106,6 +130,10 @@ static void fill_frames(struct traj_session *session)
             uint32_t rate = n % M == i / 40 % M ? 4 : 2;
             session->counts[i * N + n] = draw(23) == 0 ? 65535 : (uint16_t)draw(rate);
         }
+        for (size_t f = 0; f < F; f++) {
+            float size = (float)draw(128) / 64.0f;
+            session->feature[i * F + f] = draw(17) == 0 ? (float)NAN : size;
+        }
     }
 }
 
@@ -119,6 +147,8 @@ static int write_session(const char *path, struct traj_error *error)
     snprintf(session->length_unit, sizeof session->length_unit, "mm");
     session->bins = BINS;
     session->units = N;
+    session->features = F;
+    session->feature = calloc(BINS * F, sizeof *session->feature);
     session->counts = calloc(BINS * N, sizeof *session->counts);
     session->t_end = calloc(BINS, sizeof *session->t_end);
     session->dt = calloc(BINS, sizeof *session->dt);
@@ -127,8 +157,8 @@ static int write_session(const char *path, struct traj_error *error)
     session->stop = calloc(TRIALS, sizeof *session->stop);
     session->go = calloc(TRIALS, sizeof *session->go);
     int result = -1;
-    if (session->counts && session->t_end && session->dt && session->start && session->stop &&
-        session->go) {
+    if (session->counts && session->feature && session->t_end && session->dt && session->start &&
+        session->stop && session->go) {
         memcpy(session->start, start, sizeof start);
         memcpy(session->stop, stop, sizeof stop);
         for (size_t r = 0; r < TRIALS; r++) {
