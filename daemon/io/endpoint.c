@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
 /* What follows prefix in text, or NULL if text does not begin with it. */
@@ -121,18 +124,48 @@ int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoin
     return 0;
 }
 
-int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *socket,
+/*
+ * True if somebody listens on the path of an ipc:// endpoint.  libzmq would not refuse it: it removes
+ * the path and binds anew, and the other program would go on without hearing anything more.
+ */
+static bool is_taken(const char *address)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *path = after(address, "ipc://");
+    bool taken;
+    int fd;
+
+    if (path == NULL || path[0] == '@' || strlen(path) >= sizeof name.sun_path) {
+        return false;
+    }
+    memcpy(name.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    taken = connect(fd, (const struct sockaddr *)&name, sizeof name) == 0;
+    (void)close(fd);
+    return taken;
+}
+
+int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *handle,
                          struct traj_error *error)
 {
     int ipv6 = strstr(endpoint->address, "://[") != NULL;
     int rc;
 
-    if (zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6) != 0) {
+    if (zmq_setsockopt(handle, ZMQ_IPV6, &ipv6, sizeof ipv6) != 0) {
         return traj_error_set(error, "%s: IPv6 is not available: %s", field,
                               zmq_strerror(zmq_errno()));
     }
-    rc = endpoint->connect ? zmq_connect(socket, endpoint->address)
-                           : zmq_bind(socket, endpoint->address);
+    if (endpoint->connect) {
+        rc = zmq_connect(handle, endpoint->address);
+    } else if (is_taken(endpoint->address)) {
+        rc = -1;
+        errno = EADDRINUSE;
+    } else {
+        rc = zmq_bind(handle, endpoint->address);
+    }
     if (rc == 0) {
         return 0;
     }

@@ -27,7 +27,7 @@ int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoin
                         struct traj_error *error);
 
 /* Binds or connects a zmq socket; 0, or -1 with a sentence that names field, address and reason. */
-int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *socket,
+int traj_endpoint_attach(const char *field, const struct traj_endpoint *endpoint, void *handle,
                          struct traj_error *error);
 
 #endif

@@ -179,6 +179,30 @@ class StartAndEnd(daemon.DaemonTest):
             first.signal(signal.SIGTERM)
             first.wait()
 
+    def test_two_daemons_on_one_path(self):
+        first = self.start()
+        for name in ("frames", "intents", "control"):
+            second = self.start(endpoints={name: first.endpoints[name]}, wait=False)
+            self.assertEqual(second.wait(), 1)
+            _, said = self.forget(second)
+            self.assertIn("in use by another program", said)
+            self.assertIn(first.endpoints[name], said)
+        sink, source = first.sink("intent"), first.source()
+        source.send_multipart(frames(0, 1)[0])
+        first.intents(sink, 1)
+        # A path left behind by one that was killed is no hindrance.
+        first.process.kill()
+        self.forget(first)
+        left = self.start()
+        left.process.kill()
+        left.process.wait()
+        again = self.start(endpoints=left.endpoints)
+        self.assertTrue(again.ask(cmd="ping")["ok"])
+        self.daemons.remove(left)
+        again.signal(signal.SIGTERM)
+        self.assertEqual(again.wait(), 0)
+        left.close()
+
     def test_tcp_and_the_port_that_the_system_chose(self):
         d = self.start(endpoints={"frames": "tcp://127.0.0.1:*", "intents": "tcp://localhost:*"})
         d.endpoints.update(d.status()["endpoints"])
