@@ -125,8 +125,8 @@ int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoin
 }
 
 /*
- * True if somebody listens on the path of an ipc:// endpoint.  libzmq would not refuse it: it removes
- * the path and binds anew, and the other program would go on without hearing anything more.
+ * True if somebody listens on the path of an ipc:// endpoint.  libzmq would not refuse it: it
+ * removes the path and binds anew, and the other program would go on without hearing anything more.
  */
 static bool is_taken(const char *address)
 {
