@@ -31,10 +31,28 @@ static const char *const method_name[METHODS] = {"trajd", "kalman", "wiener"};
 
 /* What is printed: scores of the methods that ran. */
 struct results {
-    struct traj_score score[METHODS];
+    struct traj_score score[METHODS]; /* over the bins that were asked for */
+    struct traj_score trial[METHODS]; /* over bins in trials; only if in_trials */
     bool ran[METHODS];
+    bool in_trials; /* every bin was asked for, and some lie in trials */
     size_t unknown;
 };
+
+static int score_method(int method, const struct traj_session *session,
+                        const struct traj_decoded *decoded,
+                        const struct traj_score_options *options, struct results *results,
+                        struct traj_error *error)
+{
+    const struct traj_score_options trials = {.from = 0.0};
+    results->in_trials = isnan(options->from) && session->trials > 0;
+    if (traj_score(session, decoded, options, &results->score[method], error) ||
+        (results->in_trials &&
+         traj_score(session, decoded, &trials, &results->trial[method], error))) {
+        return -1;
+    }
+    results->ran[method] = true;
+    return 0;
+}
 
 static int score_baseline(int method, const struct traj_session *train,
                           const struct traj_session *test, const struct traj_score_options *options,
@@ -42,11 +60,7 @@ static int score_baseline(int method, const struct traj_session *train,
 {
     struct traj_decoded *decoded =
         method == KALMAN ? traj_kalman(train, test, error) : traj_wiener(train, test, error);
-    int result = -1;
-    if (decoded) {
-        result = traj_score(test, decoded, options, &results->score[method], error);
-        results->ran[method] = result == 0;
-    }
+    int result = decoded ? score_method(method, test, decoded, options, results, error) : -1;
     traj_decoded_free(decoded);
     return result;
 }
@@ -59,8 +73,7 @@ static int score_all(const struct traj_session *session, const char *intents,
     if (intent_file_read(intents, session, &file, error)) {
         return -1;
     }
-    int result = traj_score(session, file.decoded, options, &results->score[TRAJD], error);
-    results->ran[TRAJD] = result == 0;
+    int result = score_method(TRAJD, session, file.decoded, options, results, error);
     results->unknown = file.unknown;
     intent_file_free(&file);
     if (result || !train_path) {
@@ -87,26 +100,21 @@ static void column(int width, int decimals, double x)
     }
 }
 
-static void print_table(const struct traj_session *session, const struct results *results)
+static void print_table(const char *title, const struct results *results,
+                        const struct traj_score *score)
 {
-    const struct traj_score *own = &results->score[TRAJD];
-    printf("%s: %zu bins scored, %zu trials; lengths in %s\n", session->path, own->frames,
-           own->trials, session->length_unit);
-    if (own->missing > 0) {
-        printf("%zu bins have no intent\n", own->missing);
-    }
-    if (results->unknown > 0) {
-        printf("%zu intents belong to no bin of this session\n", results->unknown);
-    }
-    printf("\n%-8s %9s %9s %7s %9s %6s  target right after\n", "", "rmse", "rmse by", "mvaf",
+    printf("\n%s: %zu bins\n", title, score[TRAJD].frames);
+    printf("%-8s %9s %9s %7s %9s %6s  target right after\n", "", "rmse", "rmse by", "mvaf",
            "velocity", "angle");
     printf("%-8s %9s %9s %7s %9s %6s ", "", "", "trial", "", "mvaf", "deg");
     for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
-        printf(" %3.2g s", traj_score_times[k]);
+        char time[16];
+        snprintf(time, sizeof time, "%gs", traj_score_times[k]);
+        printf(" %5s", time);
     }
     printf("\n");
     for (int method = 0; method < METHODS; method++) {
-        const struct traj_score *s = &results->score[method];
+        const struct traj_score *s = &score[method];
         if (!results->ran[method]) {
             continue;
         }
@@ -122,6 +130,27 @@ static void print_table(const struct traj_session *session, const struct results
         }
         printf("\n");
     }
+}
+
+static void print_tables(const struct traj_session *session, const struct results *results,
+                         double from)
+{
+    const struct traj_score *own = &results->score[TRAJD];
+    char title[64] = "every bin";
+    printf("%s: %zu trials; lengths in %s\n", session->path, own->trials, session->length_unit);
+    if (own->missing > 0) {
+        printf("%zu bins have no intent\n", own->missing);
+    }
+    if (results->unknown > 0) {
+        printf("%zu intents belong to no bin of this session\n", results->unknown);
+    }
+    if (results->in_trials) {
+        print_table("in trials", results, results->trial);
+    }
+    if (!isnan(from) && session->trials > 0) {
+        snprintf(title, sizeof title, "in trials, from %g s after their start", from);
+    }
+    print_table(title, results, results->score);
 }
 
 /* --- programs --------------------------------------------------------------------------------- */
@@ -180,8 +209,8 @@ int cmd_score(int argc, char **argv)
         {"intents", "I.jsonl", OPTION_TEXT, &intents, "file of intents; - = standard input",
          .required = true},
         {"from", "SECONDS", OPTION_REAL, &scoring.from,
-         "score bins from so many seconds after their trial's start on; without it every bin "
-         "counts",
+         "score only bins from so many seconds after their trial's start; without it, every bin "
+         "(and the table tells of those in trials too)",
          0.0, 1e6},
         {"train", "A.h5", OPTION_TEXT, &train,
          "also train a Kalman and a Wiener filter on this session and score them"},
@@ -202,7 +231,7 @@ int cmd_score(int argc, char **argv)
     if (result == 0 && json) {
         result = print_json(session, &results);
     } else if (result == 0) {
-        print_table(session, &results);
+        print_tables(session, &results, scoring.from);
     }
     traj_session_free(session);
     return result ? failure("score", "%s", error.text) : 0;
