@@ -44,6 +44,15 @@ for command in $commands; do
 done
 [ "$count" -ge 19 ] || fail "only $count commands were found"
 
+if [ -n "${TRAJD:-}" ]; then
+    "$TRAJD" --help >"$work/help"
+    sed 's/\\-/-/g' "$TRAJ_SOURCE_DIR/daemon/man/trajd.8" >"$work/page"
+    # shellcheck disable=SC2013
+    for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' "$work/help"); do
+        grep -q -e "--$option\b" "$work/page" || fail "trajd --$option is not in trajd.8"
+    done
+fi
+
 expect 2 'no command is called "nothing"' nothing
 expect 2 'usage'
 expect 2 '--session S.h5 is missing' decode --model m --out o
