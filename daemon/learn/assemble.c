@@ -25,16 +25,14 @@ static int fit_slot(struct traj_fits *fits, const struct traj_choice *choice, si
                         fits->weight + slot * units * columns, fits->offset + slot * units, error))
         return -1;
     size_t sets = training->targets * units;
-    if (fits->own_weight &&
-        traj_tuning_fit_own(training, columns, &choice->tuning, without,
-                            fits->own_weight + slot * sets * columns, fits->own_offset + slot * sets,
-                            error))
+    if (fits->own_weight && traj_tuning_fit_own(training, columns, &choice->tuning, without,
+                                                fits->own_weight + slot * sets * columns,
+                                                fits->own_offset + slot * sets, error))
         return -1;
-    if (features > 0 &&
-        traj_features_fit(training, columns, choice->to_diagonal, without,
-                          fits->feature_weight + slot * features * columns,
-                          fits->feature_offset + slot * features,
-                          fits->feature_noise + slot * features * features, error))
+    if (features > 0 && traj_features_fit(training, columns, choice->to_diagonal, without,
+                                          fits->feature_weight + slot * features * columns,
+                                          fits->feature_offset + slot * features,
+                                          fits->feature_noise + slot * features * features, error))
         return -1;
     return 0;
 }
@@ -112,11 +110,10 @@ static struct traj_dynamics_part part_of(const struct traj_model *model, size_t 
 {
     size_t state = model->dims.state;
     const struct traj_dynamics *dynamics = &model->dynamics;
-    return (struct traj_dynamics_part){writable(dynamics->transition) + k * state * state,
-                                       writable(dynamics->drift) + k * state,
-                                       writable(dynamics->noise) + k * state * state,
-                                       writable(dynamics->start) + k * state,
-                                       writable(dynamics->start_cov) + k * state * state};
+    return (struct traj_dynamics_part){
+        writable(dynamics->transition) + k * state * state, writable(dynamics->drift) + k * state,
+        writable(dynamics->noise) + k * state * state, writable(dynamics->start) + k * state,
+        writable(dynamics->start_cov) + k * state * state};
 }
 
 static void scale_noise(const struct traj_model *model, const struct traj_dynamics_part *part,
@@ -290,10 +287,11 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     const struct traj_training *training = fits->training;
     struct cast cast = cast_of(training, choice->family);
     bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
-    struct traj_dims dims = {training->dim,      choice->state,     training->units,
-                             training->features, cast.targets,      cast_size(&cast),
-                             choice->tuning.lag_max,
-                             choice->tuning.own && fits->own_weight ? cast.targets : 0};
+    struct traj_dims dims = {
+        training->dim,          choice->state,
+        training->units,        training->features,
+        cast.targets,           cast_size(&cast),
+        choice->tuning.lag_max, choice->tuning.own && fits->own_weight ? cast.targets : 0};
     if (traj_fits_movement(fits, choice, error))
         return NULL;
     struct traj_model *model =
@@ -313,7 +311,8 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     put_description(fits, choice, training_text, model);
     int status = 0;
     if (rates)
-        status = traj_plan_rates(training, &choice->plan, without, writable(model->plan.rate), error);
+        status =
+            traj_plan_rates(training, &choice->plan, without, writable(model->plan.rate), error);
     if (status != 0 || check(fits, model, error)) {
         traj_model_free(model);
         return NULL;

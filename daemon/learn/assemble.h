@@ -28,17 +28,18 @@ struct traj_choice {
     struct traj_calibration calibration;
 };
 
-/* Fits that do not depend on the later choices, kept for each fold; slot folds = nothing left out. */
+/* Fits that do not depend on the later choices, kept for each fold; slot folds = nothing left
+ * out. */
 struct traj_fits {
     const struct traj_training *training;
-    size_t columns; /* C: observations depend on position and velocity alone, whatever S is */
-    double *weight;         /* [folds + 1][units][C] */
-    double *offset;         /* [folds + 1][units] */
-    double *own_weight;     /* [folds + 1][targets][units][C], NULL where targets have no sets */
-    double *own_offset;     /* [folds + 1][targets][units] */
-    double *feature_weight; /* [folds + 1][F][C] */
-    double *feature_offset; /* [folds + 1][F] */
-    double *feature_noise;  /* [folds + 1][F][F] */
+    size_t columns;     /* C: observations depend on position and velocity alone, whatever S is */
+    double *weight;     /* [folds + 1][units][C] */
+    double *offset;     /* [folds + 1][units] */
+    double *own_weight; /* [folds + 1][targets][units][C], NULL where targets have no sets */
+    double *own_offset; /* [folds + 1][targets][units] */
+    double *feature_weight;         /* [folds + 1][F][C] */
+    double *feature_offset;         /* [folds + 1][F] */
+    double *feature_noise;          /* [folds + 1][F][F] */
     struct traj_movement *movement; /* for plan_end, memory and state */
     struct traj_courses *courses;   /* for plan_end and state */
     double plan_end;

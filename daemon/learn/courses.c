@@ -11,13 +11,14 @@
 #include "daemon/learn/frame_of_target.h"
 #include "daemon/learn/matrix.h"
 
-#define STEPS_MAX 400     /* bins of a mean course; longer ones have ended */
-#define NEAR 0.2          /* a target nearer to the start than this share of the mean has no direction */
+#define STEPS_MAX 400 /* bins of a mean course; longer ones have ended */
+#define NEAR 0.2 /* a target nearer to the start than this share of the mean has no direction */
 #define NOISE_FLOOR 1e-4  /* standard deviation in shares of the spread of position, velocity, .. */
 #define START_FLOOR 0.02  /* likewise, of the first state */
 #define ACROSS_FLOOR 0.01 /* standard deviation of positions about the course, in reach lengths */
-/* s: a velocity that is wrong by 10 mm/s counts as much as a position that is wrong by 1 mm.  Without
- * it a mode may begin with a violent kick that positions hardly show but firing rates would. */
+/* s: a velocity that is wrong by 10 mm/s counts as much as a position that is wrong by 1 mm.
+ * Without it a mode may begin with a violent kick that positions hardly show but firing rates
+ * would. */
 #define VELOCITY_WEIGHT 0.1
 #define SEARCHES 3
 #define SEARCH_STEPS 400
@@ -27,11 +28,11 @@ struct traj_courses {
     size_t order, steps, folds;
     double *block;
     /* Rows [targets][folds] over `steps`: */
-    double *trials; /* [.][.] courses */
-    double *sum;    /* [.][.][steps][dim] positions, the last one held to the end */
-    double *alive;  /* [.][.][steps] courses that are recorded there */
-    double *live;   /* [.][.][steps][dim] positions of those */
-    double *square; /* [.][.][dim][dim] sum over courses and steps of p p' */
+    double *trials;  /* [.][.] courses */
+    double *sum;     /* [.][.][steps][dim] positions, the last one held to the end */
+    double *alive;   /* [.][.][steps] courses that are recorded there */
+    double *live;    /* [.][.][steps][dim] positions of those */
+    double *square;  /* [.][.][dim][dim] sum over courses and steps of p p' */
     double *scratch; /* two courses [steps][dim] and a basis [steps][6] */
 };
 
@@ -97,9 +98,9 @@ struct traj_courses *traj_courses_new(const struct traj_training *training, size
     size_t rows = training->targets * folds, steps = longest(training, plan_end);
     struct traj_courses *courses = calloc(1, sizeof *courses);
     if (courses)
-        courses->block = calloc(rows * (1 + steps * (1 + 2 * dim) + dim * dim) +
-                                    steps * (2 * dim + 6) + 1,
-                                sizeof *courses->block);
+        courses->block =
+            calloc(rows * (1 + steps * (1 + 2 * dim) + dim * dim) + steps * (2 * dim + 6) + 1,
+                   sizeof *courses->block);
     if (!courses || !courses->block) {
         traj_courses_free(courses);
         traj_error_set(error, "no memory for the courses to %zu targets", training->targets);
@@ -132,7 +133,8 @@ void traj_courses_free(struct traj_courses *courses)
 
 /* ---- mean courses ---------------------------------------------------------------------------- */
 
-/* Trials to a target outside the fold; their mean course into mean[steps][dim] where there are any. */
+/* Trials to a target outside the fold; their mean course into mean[steps][dim] where there are
+ * any. */
 static double mean_course(const struct traj_courses *courses, size_t target, unsigned without,
                           double *mean)
 {
@@ -246,7 +248,8 @@ static void pooled_course(const struct traj_courses *courses, unsigned without,
 static void row_of(const double *pole, size_t order, double bin, double *row)
 {
     double frequency = pole[1], damping = pole[2];
-    /* The pair s^2 + 2 damping frequency s + frequency^2 in discrete time: z^2 - sum z + product. */
+    /* The pair s^2 + 2 damping frequency s + frequency^2 in discrete time: z^2 - sum z +
+     * product. */
     double product = exp(-2 * damping * frequency * bin), sum;
     double inside = damping * damping - 1, decay = exp(-damping * frequency * bin);
     if (inside >= 0)
@@ -282,8 +285,8 @@ static void step(const double *row, size_t order, double bin, double *x)
 }
 
 /*
- * basis[steps][6]: position, then velocity times VELOCITY_WEIGHT, at t for a unit of each first-state
- * variable; -1 if it runs away.
+ * basis[steps][6]: position, then velocity times VELOCITY_WEIGHT, at t for a unit of each
+ * first-state variable; -1 if it runs away.
  */
 static int make_basis(const struct traj_courses *courses, const double *row, double *basis)
 {
@@ -382,7 +385,8 @@ static double misfit(const gsl_vector *theta, void *context)
 }
 
 /* Nelder and Mead's simplex from several beginnings; the best poles into pole. */
-static double search_poles(const struct traj_courses *courses, struct fitting *fitting, double *pole)
+static double search_poles(const struct traj_courses *courses, struct fitting *fitting,
+                           double *pole)
 {
     static const double frequency[SEARCHES] = {6, 10, 16};
     size_t size = courses->order;
@@ -461,7 +465,8 @@ int traj_courses_shape(struct traj_courses *courses, unsigned without,
 
 /* ---- a target -------------------------------------------------------------------------------- */
 
-/* Adds the scatter of live positions about a course that is fitted by x1 and end; returns its weight. */
+/* Adds the scatter of live positions about a course that is fitted by x1 and end; returns its
+ * weight. */
 static double add_scatter(const struct traj_courses *courses, size_t target, unsigned without,
                           const double *fitted, double *scatter)
 {
@@ -535,7 +540,8 @@ static void put_noise(const struct traj_courses *courses, const struct traj_cour
 {
     const struct traj_training *training = courses->training;
     size_t dim = training->dim, state = courses->order * dim;
-    double floor[TRAJ_STATE_MAX], start_floor[TRAJ_STATE_MAX], work[TRAJ_STATE_MAX * TRAJ_STATE_MAX];
+    double floor[TRAJ_STATE_MAX], start_floor[TRAJ_STATE_MAX],
+        work[TRAJ_STATE_MAX * TRAJ_STATE_MAX];
     memset(part->noise, 0, state * state * sizeof(double));
     memset(part->start_cov, 0, state * state * sizeof(double));
     for (size_t i = 0; i < dim; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Linear dynamics whose mean follows the mean course of a reach, the other way to fit a target's
- * component (dynamics.h regresses pairs).  A regression of one bin on the bin before pushes the hand
- * off at once, through the whole reaction time, because no linear rule can tell rest before a reach
- * from rest after it.  But a few damped modes with a free first state can follow the course as a
- * whole: per axis
+ * component (dynamics.h regresses pairs).  A regression of one bin on the bin before pushes the
+ * hand off at once, through the whole reaction time, because no linear rule can tell rest before a
+ * reach from rest after it.  But a few damped modes with a free first state can follow the course
+ * as a whole: per axis
  *     p_t = e + (M^(t-1) x_1)_p
  * with one M of order 2 or 3 for all axes and targets, its integrating rows as always and its last
  * row given by its poles; e is where the courses end.  Poles minimise the squared distance to the
@@ -21,10 +21,10 @@ struct traj_courses;
 
 /* What is common to all targets. */
 struct traj_course_shape {
-    double pole[3];            /* decay of the real mode, frequency and damping of the pair, 1/s, 1/s, 1 */
-    double row[3];             /* last row of M */
-    double spread;             /* mean position variance per unit of noise variance */
-    double misfit;             /* root mean square of fitted minus mean course, in reach lengths */
+    double pole[3]; /* decay of the real mode, frequency and damping of the pair, 1/s, 1/s, 1 */
+    double row[3];  /* last row of M */
+    double spread;  /* mean position variance per unit of noise variance */
+    double misfit;  /* root mean square of fitted minus mean course, in reach lengths */
 };
 
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,

@@ -11,10 +11,10 @@
 #include "daemon/learn/moments.h"
 
 #define SHRINKAGE_DEFAULT 10.0 /* trials */
-#define RIDGE 1e-4      /* of the mean square of a regressor: enough for one short trial */
+#define RIDGE 1e-4             /* of the mean square of a regressor: enough for one short trial */
 #define NOISE_FLOOR 1e-4 /* standard deviation in shares of the spread of position, velocity, .. */
 #define START_FLOOR 0.05 /* likewise, of the first state: two pseudo-courses */
-#define NEAR 0.2         /* a target nearer to the start than this share of the mean has no direction */
+#define NEAR 0.2 /* a target nearer to the start than this share of the mean has no direction */
 
 struct traj_movement {
     const struct traj_training *training;
@@ -23,10 +23,11 @@ struct traj_movement {
     double *block; /* all moments and the work */
     size_t memory; /* bins */
     struct traj_moments *target; /* [targets + 1][folds], the last row for unknown targets */
-    struct traj_moments *walk;   /* [folds] pairs of all kinematics, and every state as a first one */
+    struct traj_moments *walk; /* [folds] pairs of all kinematics, and every state as a first one */
     /*
      * The same rows again, of sums over windows of at most `memory` pairs divided by the root of
-     * their number: their residuals' mean square is the long-run covariance.  `first` counts windows.
+     * their number: their residuals' mean square is the long-run covariance.  `first` counts
+     * windows.
      */
     struct traj_moments *window; /* [targets + 2][folds] */
     double *work;                /* 3 moments and 4 squares */
@@ -67,7 +68,8 @@ static struct traj_moments *windows_of(const struct traj_movement *movement,
     return movement->window + (pairs - movement->target);
 }
 
-/* Adds the window of pairs that ends with the pair (last - 1, last); pairs counts those known before it. */
+/* Adds the window of pairs that ends with the pair (last - 1, last); pairs counts those known
+ * before it. */
 static void add_window(const struct traj_movement *movement, size_t last, size_t pairs,
                        struct traj_moments *windows)
 {
@@ -114,7 +116,8 @@ static void gather_trial(struct traj_movement *movement, const struct traj_cours
                          double plan_end)
 {
     const struct traj_training *training = movement->training;
-    struct traj_moments *own = moments_of(movement, trial->target, fold_slot(movement, trial->fold));
+    struct traj_moments *own =
+        moments_of(movement, trial->target, fold_slot(movement, trial->fold));
     size_t begin = traj_movement_begin(training, trial, plan_end);
     if (begin < trial->count && training->state_known[trial->first + begin])
         traj_moments_add_first(own, state_row(training, trial->first + begin));
@@ -140,8 +143,8 @@ struct traj_movement *traj_movement_new(const struct traj_training *training, si
     size_t sets = (training->targets + 2) * folds, size = traj_moments_size(extended);
     struct traj_movement *movement = calloc(1, sizeof *movement);
     if (movement) {
-        movement->block = calloc((2 * sets + 3) * size + 4 * extended * extended,
-                                 sizeof *movement->block);
+        movement->block =
+            calloc((2 * sets + 3) * size + 4 * extended * extended, sizeof *movement->block);
         movement->target = calloc(2 * sets, sizeof *movement->target);
     }
     if (!movement || !movement->block || !movement->target) {
@@ -199,7 +202,8 @@ static double *work_square(const struct traj_movement *movement, size_t which)
 
 /* ---- regression ------------------------------------------------------------------------------ */
 
-/* The rows of w[E][S] (x_t = w' u_{t-1}) that integrate, and the highest derivative standing still. */
+/* The rows of w[E][S] (x_t = w' u_{t-1}) that integrate, and the highest derivative standing
+ * still. */
 static void integrate(const struct traj_movement *movement, double decay, double *w)
 {
     size_t dim = movement->training->dim, state = movement->state;
@@ -263,7 +267,8 @@ static void residual_noise(const struct traj_movement *movement, const struct tr
     traj_matrix_make_positive(noise, state, floor, work_square(movement, 0));
 }
 
-/* Mean and covariance of first states, with two pseudo-courses about `prior` of the floor's width. */
+/* Mean and covariance of first states, with two pseudo-courses about `prior` of the floor's
+ * width. */
 static void first_state(const struct traj_movement *movement, const struct traj_moments *moments,
                         double *start, double *cov)
 {
@@ -276,9 +281,8 @@ static void first_state(const struct traj_movement *movement, const struct traj_
     }
     for (size_t i = 0; i < state; i++)
         for (size_t j = 0; j < state; j++) {
-            double scatter = courses > 0 ? moments->first[i * extended + j] -
-                                               courses * start[i] * start[j]
-                                         : 0;
+            double scatter =
+                courses > 0 ? moments->first[i * extended + j] - courses * start[i] * start[j] : 0;
             cov[i * state + j] = scatter / (courses + 2);
         }
     for (size_t i = 0; i < state; i++) {
@@ -359,7 +363,8 @@ static void target_maps(const struct traj_movement *movement, enum traj_likeness
 /* A pool of all targets' movements in common coordinates; its moments are work moments 0. */
 struct pool {
     double start[TRAJ_DIM_MAX];
-    struct traj_moments moments; /* in common coordinates, except `first`, which stays in the world's */
+    /* In common coordinates, except `first`, which stays in the world's. */
+    struct traj_moments moments;
     double trials;
 };
 
@@ -558,8 +563,7 @@ static void choose_likeness(const struct traj_movement *movement,
     choice->pair_score = best / held_out_pairs(movement);
 }
 
-void traj_dynamics_choose(const struct traj_movement *movement,
-                          struct traj_dynamics_choice *choice)
+void traj_dynamics_choose(const struct traj_movement *movement, struct traj_dynamics_choice *choice)
 {
     static const double decay[] = {1, 0.99, 0.98, 0.97, 0.95, 0.92, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5};
     choice->likeness = TRAJ_ALIKE_TURNED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Linear-Gaussian trajectory models from recorded movement (Yu et al. 2007): per target, pooled over
- * all, and a random walk.  The rows of A that integrate are known,
+ * Linear-Gaussian trajectory models from recorded movement (Yu et al. 2007): per target, pooled
+ * over all, and a random walk.  The rows of A that integrate are known,
  *     p' = p + v D [+ a D^2 / 2],   v' = v + a D   (order 3),
  * and the row of the highest derivative is a ridge regression on the state before.  What a target's
  * own trials do not say, the pooled movement says, turned and scaled to that target.
@@ -22,9 +22,9 @@ enum traj_likeness {
 struct traj_dynamics_choice {
     bool course; /* targets' components follow their mean courses (courses.h), not pairs */
     enum traj_likeness likeness;
-    double shrinkage; /* weight of the pooled movement in a target's own, in trials */
-    double decay;     /* of the random walk's highest derivative in one bin, 1 = none */
-    size_t memory;    /* bins over which what the model misses is alike; see below */
+    double shrinkage;  /* weight of the pooled movement in a target's own, in trials */
+    double decay;      /* of the random walk's highest derivative in one bin, 1 = none */
+    size_t memory;     /* bins over which what the model misses is alike; see below */
     double pair_score; /* held-out log density of a pair of states, nats; NaN = not measured */
 };
 
@@ -38,10 +38,10 @@ struct traj_dynamics_part {
 };
 
 /*
- * What a linear model misses of a reach is no white noise: for a whole reaction time it pushes while
- * the hand rests, and then lags.  A filter told the variance of one bin's residual would believe the
- * model far too much.  Q is therefore the residuals' long-run covariance (Newey and West 1987, flat
- * windows): the covariance of their sum over `memory` bins, divided by memory.
+ * What a linear model misses of a reach is no white noise: for a whole reaction time it pushes
+ * while the hand rests, and then lags.  A filter told the variance of one bin's residual would
+ * believe the model far too much.  Q is therefore the residuals' long-run covariance (Newey and
+ * West 1987, flat windows): the covariance of their sum over `memory` bins, divided by memory.
  */
 
 struct traj_movement;

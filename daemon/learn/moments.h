@@ -14,7 +14,8 @@
 
 struct traj_moments {
     size_t extended; /* E */
-    double *past, *across, *next, *first; /* [E][E] each; pairs = past[E-1][E-1], courses = first[E-1][E-1] */
+    /* [E][E] each; pairs = past[E-1][E-1], courses = first[E-1][E-1] */
+    double *past, *across, *next, *first;
 };
 
 /* Doubles that the arrays of one set of moments take. */
@@ -32,21 +33,23 @@ void traj_moments_clear(struct traj_moments *moments);
 void traj_moments_add_pair(struct traj_moments *moments, const double *before, const double *after);
 void traj_moments_add_first(struct traj_moments *moments, const double *x);
 
-/* Adds sums over a window, u of E numbers each (the last is the window's weight), and counts it in `first`. */
+/* Adds sums over a window, u of E numbers each (the last is the window's weight), and counts it in
+ * `first`. */
 void traj_moments_add_sums(struct traj_moments *moments, const double *before, const double *after);
 
 /* sum += factor * moments. */
 void traj_moments_add(struct traj_moments *sum, const struct traj_moments *moments, double factor);
 
 /*
- * The moments of map u in place of u, for map[E][E] whose last row is (0, .., 0, 1); into out, which
- * must not overlap.  work[E][E].
+ * The moments of map u in place of u, for map[E][E] whose last row is (0, .., 0, 1); into out,
+ * which must not overlap.  work[E][E].
  */
 void traj_moments_map(const struct traj_moments *moments, const double *map,
                       struct traj_moments *out, double *work);
 
 /*
- * sum (u_t - w' u_{t-1})(..)' over its first S rows and columns, for w[E][S]; out[S][S], work[E][S].
+ * sum (u_t - w' u_{t-1})(..)' over its first S rows and columns, for w[E][S]; out[S][S],
+ * work[E][S].
  */
 void traj_moments_scatter(const struct traj_moments *moments, const double *w, double *out,
                           double *work);

@@ -50,8 +50,7 @@ static void add_row(struct traj_poisson_rows *rows, size_t bin, int32_t target, 
 }
 
 int traj_poisson_rows_new(struct traj_poisson_rows *rows, const struct traj_training *training,
-                          size_t columns, size_t lag_max, size_t rows_max,
-                          struct traj_error *error)
+                          size_t columns, size_t lag_max, size_t rows_max, struct traj_error *error)
 {
     *rows = (struct traj_poisson_rows){.training = training, .columns = columns};
     size_t usable = 0, seen = 0;
@@ -139,8 +138,7 @@ static double log_mean_rate(const struct traj_poisson_task *task)
 {
     double spikes = 0.5, seconds = 1.0, count, dt;
     for (size_t i = 0; i < task->rows->rows; i++)
-        if (traj_fold_used(task->rows->fold[i], task->without) &&
-            row_count(task, i, &count, &dt)) {
+        if (traj_fold_used(task->rows->fold[i], task->without) && row_count(task, i, &count, &dt)) {
             spikes += count;
             seconds += dt;
         }

@@ -2,7 +2,8 @@
 /*
  * Poisson regression of one unit's counts on the state, with a Gaussian prior (Yu et al. 2007,
  * eq. for y_n; the prior is MAP shrinkage):
- *     y(b - lag) ~ Poisson(dt exp(c' z_b + d)),   c ~ N(c_0, I / ridge),   d ~ N(d_0, 1 / precision)
+ *     y(b - lag) ~ Poisson(dt exp(c' z_b + d)),   c ~ N(c_0, I / ridge),   d ~ N(d_0, 1 /
+ precision)
  * on states z that are centred and scaled.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_POISSON_H
@@ -25,7 +26,8 @@ struct traj_poisson_rows {
 
 /*
  * Takes the bins whose counts of 0 to lag_max bins ago are all there; at most rows_max of them,
- * evenly picked; columns = the first `columns` state variables (2 D or 3 D).  0, or -1 without memory.
+ * evenly picked; columns = the first `columns` state variables (2 D or 3 D).  0, or -1 without
+ * memory.
  */
 int traj_poisson_rows_new(struct traj_poisson_rows *rows, const struct traj_training *training,
                           size_t columns, size_t lag_max, size_t rows_max,
@@ -36,8 +38,8 @@ int traj_poisson_rows_new(struct traj_poisson_rows *rows, const struct traj_trai
  * position, velocity (and acceleration) along toward[targets][dim], unit vectors or zero.
  */
 int traj_poisson_rows_reach(struct traj_poisson_rows *rows, const struct traj_training *training,
-                            size_t columns, const double *toward, size_t lag_max,
-                            size_t rows_max, struct traj_error *error);
+                            size_t columns, const double *toward, size_t lag_max, size_t rows_max,
+                            struct traj_error *error);
 void traj_poisson_rows_free(struct traj_poisson_rows *rows);
 
 /* One regression. */
@@ -52,12 +54,13 @@ struct traj_poisson_task {
     double precision;     /* of d */
 };
 
-/* Fits parameter[columns + 1] = c, d by Newton's method from the prior's mean, or *parameter where warm. */
+/* Fits parameter[columns + 1] = c, d by Newton's method from the prior's mean, or *parameter where
+ * warm. */
 void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *parameter);
 
 /*
- * Log likelihood of the task's rows in the fold that it leaves out, minus that of a constant rate (of
- * the rows outside the fold): nats gained by knowing the state.
+ * Log likelihood of the task's rows in the fold that it leaves out, minus that of a constant rate
+ * (of the rows outside the fold): nats gained by knowing the state.
  */
 double traj_poisson_score(const struct traj_poisson_task *task, const double *parameter);
 

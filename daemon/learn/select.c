@@ -6,14 +6,14 @@
 #include <string.h>
 
 #define WINDOWS_MAX 16
-#define BINS_MAX 8000      /* held-out bins that a candidate is judged by */
-#define TRIALS_NEEDED 3    /* a target, below which leaving trials out says more about luck */
+#define BINS_MAX 8000   /* held-out bins that a candidate is judged by */
+#define TRIALS_NEEDED 3 /* a target, below which leaving trials out says more about luck */
 #define SWITCH_RATE_DEFAULT 0.5
 #define NOISE_SCALE_DEFAULT 0.3
 #define EVIDENCE_TEMPER_DEFAULT 0.25
 #define FREE_PRIOR_DEFAULT 0.03
 #define SHRINKAGE_DEFAULT 1.0 /* trials */
-#define DECODINGS 40 /* candidates of a full search, about */
+#define DECODINGS 40          /* candidates of a full search, about */
 
 /* The longest delay from a trial's start to its go cue, whole bins; 0 where no go cue is known. */
 static double longest_delay(const struct traj_training *training)
@@ -222,9 +222,11 @@ static int choose_single(struct search *search)
 
 static int choose_mixture(struct search *search)
 {
-    static const struct making making[] = {
-        {3, true, true, 1}, {2, true, true, 1}, {3, false, true, 1}, {3, true, false, 1},
-        {2, false, false, 1}};
+    static const struct making making[] = {{3, true, true, 1},
+                                           {2, true, true, 1},
+                                           {3, false, true, 1},
+                                           {3, true, false, 1},
+                                           {2, false, false, 1}};
     static const double temper[] = {0.25, 1, 0.5, 0.1, 0.05};
     static const double free_prior[] = {0.03, 0.003, 0.01, 0.1};
     static const double shrinkage[] = {1, 0.3, 3, 10};
@@ -244,8 +246,8 @@ static int choose_mixture(struct search *search)
 
 static int choose_marked(struct search *search)
 {
-    bool directed = search->choice->family == TRAJ_FAMILY_MIXTURE &&
-                    search->fits->training->labelled > 0;
+    bool directed =
+        search->choice->family == TRAJ_FAMILY_MIXTURE && search->fits->training->labelled > 0;
     return directed ? choose_mixture(search) : choose_single(search);
 }
 
@@ -293,8 +295,12 @@ int traj_select_window(struct traj_fits *fits, const struct traj_fit_options *op
                        struct traj_choice *choice, struct traj_selection *selection,
                        struct traj_error *error)
 {
-    struct search search = {.fits = fits, .options = options, .choice = choice,
-                            .selection = selection, .marks = true, .error = error};
+    struct search search = {.fits = fits,
+                            .options = options,
+                            .choice = choice,
+                            .selection = selection,
+                            .marks = true,
+                            .error = error};
     search.expected = DECODINGS;
     if (fits->training->trials == 0 || !enough(fits->training, choice))
         return settle_plan(&search, choice->plan.end);
@@ -310,8 +316,12 @@ int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
                 struct traj_choice *choice, struct traj_selection *selection,
                 struct traj_error *error)
 {
-    struct search search = {.fits = fits, .options = options, .choice = choice,
-                            .selection = selection, .marks = true, .error = error};
+    struct search search = {.fits = fits,
+                            .options = options,
+                            .choice = choice,
+                            .selection = selection,
+                            .marks = true,
+                            .error = error};
     search.expected = DECODINGS;
     return enough(fits->training, choice) ? run_search(&search, choose_rest) : 0;
 }

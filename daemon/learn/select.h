@@ -7,7 +7,7 @@
 
 /* What was measured on the way, for the model's description. */
 struct traj_selection {
-    double rmse;          /* held-out root mean square position error at the choice; NaN = not measured */
+    double rmse; /* held-out root mean square position error at the choice; NaN = not measured */
     double rmse_unmarked; /* the same with trial marks hidden */
     size_t bins;          /* held-out bins that the choice rests on */
     size_t decodings;     /* how many candidates were decoded */

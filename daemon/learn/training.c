@@ -10,7 +10,8 @@
 
 #define GRACE 1e-6        /* s, rounding of recorded times */
 #define KINEMATIC_GAP 0.5 /* s between samples, beyond which movement is not one run */
-#define VELOCITY_WINDOW 0.02 /* s, the least half window of a difference: sampled positions are noisy */
+/* s, the least half window of a difference: sampled positions are noisy. */
+#define VELOCITY_WINDOW 0.02
 
 /* ---- kinematics ------------------------------------------------------------------------------ */
 
@@ -151,7 +152,8 @@ static void add_trial(struct gatherer *gatherer, const struct traj_session *sess
 {
     struct traj_training *training = gatherer->training;
     double from = trial_first(training, session, r);
-    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
+    struct traj_course course = {
+        .first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
     course.t = from;
     course.offset = from - session->start[r];
     course.count = grid_count(training, from, session->stop[r]);
@@ -178,7 +180,8 @@ static void add_run(struct gatherer *gatherer, const struct traj_session *sessio
                     double from, double to)
 {
     struct traj_training *training = gatherer->training;
-    struct traj_course course = {.first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
+    struct traj_course course = {
+        .first = gatherer->states, .target = -1, .go = NAN, .move = NAN, .session = s};
     course.t = from;
     course.count = grid_count(training, from, to);
     course.fold = s == (size_t)-1 ? TRAJ_FOLD_ALWAYS : TRAJ_FOLD_NEVER;

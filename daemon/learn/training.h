@@ -18,7 +18,8 @@
 
 #define TRAJ_FOLD_NONE 255u   /* as the fold to leave out: leave nothing out */
 #define TRAJ_FOLD_ALWAYS 254u /* kinematics-only sessions: in every training set */
-#define TRAJ_FOLD_NEVER 253u  /* between trials that are dealt out one by one: only where nothing is left out */
+/* Between trials that are dealt out one by one: only where nothing is left out. */
+#define TRAJ_FOLD_NEVER 253u
 #define TRAJ_FOLDS_MAX 32u
 
 /* States one training bin apart: rows first .. first + count - 1 of traj_training.state. */
@@ -37,25 +38,25 @@ struct traj_course {
 
 struct traj_training {
     size_t dim, units, features, targets;
-    double bin; /* D, s: the median width of the bins */
-    size_t folds; /* 0 where the data are too few to leave any out */
+    double bin;    /* D, s: the median width of the bins */
+    size_t folds;  /* 0 where the data are too few to leave any out */
     bool unbroken; /* rests and returns were recorded too */
     bool unit_names;
 
     size_t bins;
-    double *x;          /* [bins][3 dim] position, velocity, acceleration at the bin's end */
-    uint8_t *known;     /* [bins] 1 = x is known */
-    uint8_t *fold;      /* [bins] */
-    size_t *run_start;  /* [bins] the first bin since the last gap */
-    size_t *history;    /* [bins] the first bin whose counts may explain this one's state: after the
+    double *x;         /* [bins][3 dim] position, velocity, acceleration at the bin's end */
+    uint8_t *known;    /* [bins] 1 = x is known */
+    uint8_t *fold;     /* [bins] */
+    size_t *run_start; /* [bins] the first bin since the last gap */
+    size_t *history;   /* [bins] the first bin whose counts may explain this one's state: after the
                            last gap and plan window; b + 1 for a bin of a plan window itself */
-    double *dt;         /* [bins] s */
-    double *t_end;      /* [bins] s, each session's own clock */
-    uint16_t *counts;   /* [units][bins] */
-    float *feature;     /* [bins][features] */
+    double *dt;        /* [bins] s */
+    double *t_end;     /* [bins] s, each session's own clock */
+    uint16_t *counts;  /* [units][bins] */
+    float *feature;    /* [bins][features] */
 
     size_t states;
-    double *state;       /* [states][3 dim] */
+    double *state;        /* [states][3 dim] */
     uint8_t *state_known; /* [states] */
     uint8_t *state_fold;  /* [states] */
 
@@ -64,14 +65,14 @@ struct traj_training {
     size_t runs; /* courses of all recorded kinematics between gaps */
     struct traj_course *run;
 
-    const double *target_position; /* [targets][dim], borrowed from the first session */
+    const double *target_position;             /* [targets][dim], borrowed from the first session */
     const struct traj_session *const *session; /* borrowed */
     size_t sessions;
     size_t labelled;   /* trials whose target is known */
     size_t per_target; /* median number of trials over the targets that have any */
 
     double center[TRAJ_DIM_MAX]; /* mean position */
-    double scale[3];             /* root mean square of position about it, of velocity, of acceleration */
+    double scale[3]; /* root mean square of position about it, of velocity, of acceleration */
 };
 
 /* Whether data of a fold train a model that leaves out fold `without`. */
@@ -99,7 +100,8 @@ void traj_training_free(struct traj_training *training);
  */
 void traj_training_plan(struct traj_training *training, double end);
 
-/* Index of a trial's first state of movement: after the go cue, or after end s where none is known. */
+/* Index of a trial's first state of movement: after the go cue, or after end s where none is
+ * known. */
 size_t traj_movement_begin(const struct traj_training *training, const struct traj_course *trial,
                            double end);
 

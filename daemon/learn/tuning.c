@@ -8,10 +8,10 @@
 
 #include "daemon/learn/poisson.h"
 
-#define LAG_LONGEST 0.2  /* s: cortex leads the hand by less than this */
-#define LAG_DEFAULT 0.1  /* s, where the data cannot say */
+#define LAG_LONGEST 0.2 /* s: cortex leads the hand by less than this */
+#define LAG_DEFAULT 0.1 /* s, where the data cannot say */
 #define RIDGE_DEFAULT 30.0
-#define LAG_ROWS 8000    /* rows that suffice to tell lags apart */
+#define LAG_ROWS 8000 /* rows that suffice to tell lags apart */
 #define RIDGE_ROWS 12000
 #define OWN_ROWS 8000
 /* Nats by which a unit's own lag must beat the lag that is best for all: one unit's curve is flat
@@ -29,7 +29,8 @@ static size_t longest_lag(const struct traj_training *training)
 {
     size_t lag = (size_t)floor(LAG_LONGEST / training->bin + 1e-9);
     lag = lag < TRAJ_LAG_MAX ? lag : TRAJ_LAG_MAX;
-    /* At least half of the bins must keep their history, else the comparison rests on too little. */
+    /* At least half of the bins must keep their history, else the comparison rests on too
+     * little. */
     for (; lag > 0; lag--) {
         size_t known = 0, usable = 0;
         for (size_t b = 0; b < training->bins; b++) {
@@ -46,8 +47,13 @@ static size_t longest_lag(const struct traj_training *training)
 static struct traj_poisson_task shared_task(const struct traj_poisson_rows *rows, size_t columns,
                                             size_t unit, size_t lag, double ridge, unsigned without)
 {
-    return (struct traj_poisson_task){.rows = rows, .columns = columns, .unit = unit, .lag = lag,
-                                      .target = -1, .without = without, .ridge = ridge,
+    return (struct traj_poisson_task){.rows = rows,
+                                      .columns = columns,
+                                      .unit = unit,
+                                      .lag = lag,
+                                      .target = -1,
+                                      .without = without,
+                                      .ridge = ridge,
                                       .precision = OFFSET_PRECISION};
 }
 
@@ -117,8 +123,7 @@ static int choose_lags(const struct search *search, size_t lag_max, struct traj_
         status = traj_error_set(error, "no memory for the lags of %zu units", units);
     for (size_t n = 0; n < units && status == 0; n++) {
         for (size_t l = 0; l < lags; l++)
-            score[n * lags + l] =
-                held_out(&rows, n, l, RIDGE_DEFAULT, parameter, l > 0);
+            score[n * lags + l] = held_out(&rows, n, l, RIDGE_DEFAULT, parameter, l > 0);
         tell(search, 0.7 * (double)(n + 1) / (double)units);
     }
     if (status == 0)
@@ -311,8 +316,8 @@ static struct traj_poisson_task own_task(const struct own *own, size_t unit, siz
                                          unsigned without, double ridge, const double *center)
 {
     size_t columns = own->choice->columns;
-    struct traj_poisson_task task = shared_task(&own->reach, columns, unit,
-                                                (size_t)own->choice->lag[unit], ridge, without);
+    struct traj_poisson_task task =
+        shared_task(&own->reach, columns, unit, (size_t)own->choice->lag[unit], ridge, without);
     task.target = (int32_t)target;
     task.precision = ridge;
     task.center = center + target * (columns + 1);
@@ -338,8 +343,8 @@ static void score_own(const struct own *own, size_t unit, double *center, double
     }
 }
 
-int traj_tuning_choose_own(const struct traj_training *training,
-                           struct traj_tuning_choice *choice, struct traj_error *error)
+int traj_tuning_choose_own(const struct traj_training *training, struct traj_tuning_choice *choice,
+                           struct traj_error *error)
 {
     choice->own = training->labelled > 0 && training->units > 0;
     choice->own_ridge = OWN_RIDGE_DEFAULT;
@@ -360,8 +365,9 @@ int traj_tuning_choose_own(const struct traj_training *training,
     choice->own_gain = seconds > 0 ? score[best] / seconds : NAN;
     free_own(&own);
     free(center);
-    return center ? 0 : traj_error_set(error, "no memory for the tuning of %zu targets",
-                                       training->targets);
+    return center ? 0
+                  : traj_error_set(error, "no memory for the tuning of %zu targets",
+                                   training->targets);
 }
 
 int traj_tuning_fit_own(const struct traj_training *training, size_t state,

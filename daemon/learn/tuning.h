@@ -5,9 +5,9 @@
  * Beside the tuning that all components share, each target may have a set of its own.  What a unit
  * does with speed or with progress, whatever the direction, is not linear in the state, but along
  * the course to one target it is.  Such a set is made in two steps: the components of position and
- * velocity along the direction to the target enter as further regressors, one coefficient a unit for
- * all targets, which one trial a target suffices for; then each target's weights may depart from
- * what that gives, as far as cross-validation allows.  Internal to this room.
+ * velocity along the direction to the target enter as further regressors, one coefficient a unit
+ * for all targets, which one trial a target suffices for; then each target's weights may depart
+ * from what that gives, as far as cross-validation allows.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_TUNING_H
 #define TRAJ_LEARN_TUNING_H
@@ -20,10 +20,12 @@ struct traj_tuning_choice {
     double ridge;   /* precision of the prior on a weight, state in units of its spread */
     int32_t *lag;   /* [units] bins */
     size_t lag_max; /* the largest of them */
-    double gain;    /* held-out nats per second gained over constant rates, all units; NaN = not measured */
+    /* Held-out nats per second gained over constant rates, all units; NaN = not measured. */
+    double gain;
     bool own;         /* each target has a set of its own */
     double own_ridge; /* precision of a target's departure */
-    double own_gain;  /* held-out nats per second of movement gained by own sets over the shared one */
+    /* Held-out nats per second of movement gained by own sets over the shared one. */
+    double own_gain;
 };
 
 /* Called with the share that is done. */
@@ -38,8 +40,8 @@ int traj_tuning_choose(const struct traj_training *training, struct traj_tuning_
                        traj_tuning_progress *progress, void *context, struct traj_error *error);
 
 /* Chooses choice->own_ridge likewise, and sets choice->own where targets are known at all. */
-int traj_tuning_choose_own(const struct traj_training *training,
-                           struct traj_tuning_choice *choice, struct traj_error *error);
+int traj_tuning_choose_own(const struct traj_training *training, struct traj_tuning_choice *choice,
+                           struct traj_error *error);
 
 /* Fits weight[units][state] and offset[units] (traj/model.h) on all data but fold `without`. */
 int traj_tuning_fit(const struct traj_training *training, size_t state,

@@ -35,9 +35,9 @@ struct traj_laplace {
 void traj_laplace_lay_out(struct traj_laplace *laplace, struct traj_arena *arena, size_t state);
 
 /*
- * Conditions N(mean, cov) on the frame by a tuning set (traj_observed_evaluate), in place; returns the log evidence.  A frame without
- * observations changes nothing and has evidence 0.  NaN where cov is not positive definite or a
- * number is not finite; mean and cov are then as they were.
+ * Conditions N(mean, cov) on the frame by a tuning set (traj_observed_evaluate), in place; returns
+ * the log evidence.  A frame without observations changes nothing and has evidence 0.  NaN where
+ * cov is not positive definite or a number is not finite; mean and cov are then as they were.
  */
 double traj_laplace_update(struct traj_laplace *laplace, const struct traj_observed *observed,
                            const struct traj_settings *settings, size_t tuning, double *mean,

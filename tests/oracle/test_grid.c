@@ -5,7 +5,8 @@
  * 1. One update of (position, velocity) by Poisson counts: the posterior by quadrature over a fine
  *    two-dimensional grid.
  * 2. A filter over many bins and its mixture weights: position and velocity go their ways
- *    independently and the units see position alone, so that a one-dimensional grid filter is exact.
+ *    independently and the units see position alone, so that a one-dimensional grid filter is
+ exact.
  *
  * The more spikes a bin holds, the better Laplace: measured with few units (some six spikes a bin)
  * and with a usual population.
@@ -28,7 +29,8 @@
 #define BINS 60
 #define REACH 8.0 /* of that grid, in units of position */
 
-/* Differences: means in posterior sd, sd as a part of itself, evidence and log odds in nats a bin. */
+/* Differences: means in posterior sd, sd as a part of itself, evidence and log odds in nats a
+ * bin. */
 struct apart {
     double mean, sd, evidence, odds;
 };

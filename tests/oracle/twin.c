@@ -430,7 +430,8 @@ static void said_free(struct said *said)
     free(said->precision);
 }
 
-/* log p(said | x) in component k, complete; adds its gradient and negative Hessian if these are wanted. */
+/* log p(said | x) in component k, complete; adds its gradient and negative Hessian if these are
+ * wanted. */
 static real log_likelihood(const struct traj_model *model, size_t k, const struct said *said,
                            const real *x, real *gradient, real *hessian)
 {

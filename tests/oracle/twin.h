@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The decoder once more, written as the paper states it (Yu et al. 2007): long double, dense inverses by Gauss-Jordan,
- * libm's expl and logl, every past frame kept, Newton's method in the state's own coordinates until
- * nothing moves.  Slow and plain; shares no code with daemon/model.
+ * The decoder once more, written as the paper states it (Yu et al. 2007): long double, dense
+ * inverses by Gauss-Jordan, libm's expl and logl, every past frame kept, Newton's method in the
+ * state's own coordinates until nothing moves.  Slow and plain; shares no code with daemon/model.
  */
 #ifndef TRAJ_TESTS_TWIN_H
 #define TRAJ_TESTS_TWIN_H

@@ -103,7 +103,7 @@ static struct snapshot take(struct traj_decoder *decoder, const uint16_t *counts
     return snap(&estimate);
 }
 
-/* --- symmetries -------------------------------------------------------------------------------- */
+/* --- symmetries ------------------------------------------------------------------------------- */
 
 static void reversed_units(const struct random_model *from, struct random_model *to)
 {
@@ -217,7 +217,7 @@ static void order_of_targets_is_nothing(void **state)
     random_model_free(&b);
 }
 
-/* --- a unit that is never observed ------------------------------------------------------------- */
+/* --- a unit that is never observed ------------------------------------------------------------ */
 
 static void widened(const struct random_model *from, struct random_model *to, size_t at)
 {
@@ -282,7 +282,7 @@ static void an_unobserved_unit_is_nothing(void **state)
     random_model_free(&b);
 }
 
-/* --- probabilities ----------------------------------------------------------------------------- */
+/* --- probabilities ---------------------------------------------------------------------------- */
 
 static void probabilities_sum_to_one(void **state)
 {
@@ -380,7 +380,7 @@ static void priors_and_calibration(void **state)
     random_model_free(&made);
 }
 
-/* --- hostile numbers --------------------------------------------------------------------------- */
+/* --- hostile numbers -------------------------------------------------------------------------- */
 
 /* Every number finite, every variance positive; `definite`: every covariance has a factor. */
 static void assert_sane(const struct traj_decoder *decoder, const struct traj_estimate *estimate,
@@ -493,7 +493,7 @@ static void a_broken_component_is_rebuilt(void **state)
     random_model_free(&made);
 }
 
-/* --- Newton's steps ---------------------------------------------------------------------------- */
+/* --- Newton's steps --------------------------------------------------------------------------- */
 
 /* A burst far from the prediction: the full step overshoots, and only halving finds the way up. */
 static void halving_saves_the_step(void **state)
@@ -536,7 +536,7 @@ static void halving_saves_the_step(void **state)
     random_model_free(&made);
 }
 
-/* --- long runs --------------------------------------------------------------------------------- */
+/* --- long runs -------------------------------------------------------------------------------- */
 
 static void covariances_stay_definite(void **state)
 {
