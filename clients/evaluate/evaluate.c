@@ -20,8 +20,8 @@ static const uint64_t first_seed = 1;
 
 const char *traj_method_name(enum traj_method method)
 {
-    static const char *const name[TRAJ_METHODS] = {"rwm",          "stm",    "mixture",
-                                                   "mixture+plan", "kalman", "wiener"};
+    static const char *const name[TRAJ_METHODS] = {"rwm",    "stm",    "mixture", "mixture+plan",
+                                                   "course", "kalman", "wiener"};
     return method < TRAJ_METHODS ? name[method] : "?";
 }
 
@@ -141,6 +141,8 @@ static struct traj_decoded *run_method(enum traj_method method, bool marks, uint
         return run_family(TRAJ_FAMILY_MIXTURE, false, marks, seed, train, test, error);
     case TRAJ_METHOD_MIXTURE_PLAN:
         return run_family(TRAJ_FAMILY_MIXTURE, true, marks, seed, train, test, error);
+    case TRAJ_METHOD_COURSE:
+        return run_family(TRAJ_FAMILY_COURSE, true, marks, seed, train, test, error);
     case TRAJ_METHOD_KALMAN:
         return traj_kalman(train, test, error);
     case TRAJ_METHOD_WIENER:
@@ -363,11 +365,14 @@ static double total_rmse(const double *square, const double *bins, size_t groups
 static int add_ratios(struct traj_evaluation *e, const struct draw *w, const struct groups *g,
                       double **square, double **bins)
 {
-    bool best_is_plan = w->options->method[TRAJ_METHOD_MIXTURE_PLAN];
-    enum traj_method best = best_is_plan ? TRAJ_METHOD_MIXTURE_PLAN : TRAJ_METHOD_MIXTURE;
+    const bool *run = w->options->method;
+    enum traj_method best = run[TRAJ_METHOD_COURSE]         ? TRAJ_METHOD_COURSE
+                            : run[TRAJ_METHOD_MIXTURE_PLAN] ? TRAJ_METHOD_MIXTURE_PLAN
+                                                            : TRAJ_METHOD_MIXTURE;
     const enum traj_method pair[TRAJ_RATIOS][2] = {{TRAJ_METHOD_MIXTURE, TRAJ_METHOD_RWM},
                                                    {TRAJ_METHOD_MIXTURE, TRAJ_METHOD_STM},
                                                    {TRAJ_METHOD_MIXTURE_PLAN, TRAJ_METHOD_MIXTURE},
+                                                   {TRAJ_METHOD_COURSE, TRAJ_METHOD_MIXTURE_PLAN},
                                                    {best, TRAJ_METHOD_KALMAN},
                                                    {best, TRAJ_METHOD_WIENER}};
     for (size_t i = 0; i < TRAJ_RATIOS; i++) {
@@ -469,9 +474,12 @@ static size_t methods_chosen(const struct traj_evaluate_options *o)
 }
 
 struct traj_evaluation *traj_evaluate(const struct traj_session *session,
-                                      const struct traj_evaluate_options *o,
+                                      const struct traj_evaluate_options *options,
                                       struct traj_error *error)
 {
+    struct traj_evaluate_options chosen = *options, *o = &chosen;
+    if (!traj_session_is_cut(session) || !session->target)
+        chosen.method[TRAJ_METHOD_COURSE] = false;
     struct traj_evaluation *e = calloc(1, sizeof *e);
     struct traj_truth *truth = traj_truth_new(session, error);
     struct groups g = {0};

@@ -16,6 +16,7 @@ enum traj_method {
     TRAJ_METHOD_STM,
     TRAJ_METHOD_MIXTURE,      /* without the prior from delay activity */
     TRAJ_METHOD_MIXTURE_PLAN, /* with it */
+    TRAJ_METHOD_COURSE,       /* filter over courses; only where trials are cut out */
     TRAJ_METHOD_KALMAN,
     TRAJ_METHOD_WIENER,
     TRAJ_METHODS
@@ -59,8 +60,8 @@ struct traj_ratio {
     struct traj_measure ratio;
 };
 
-#define TRAJ_RATIOS                                                                                \
-    5 /* mixture/RWM, mixture/STM, plan/mixture, best trajd/Kalman, best trajd/Wiener */
+/* mixture/RWM, mixture/STM, plan/mixture, course/plan, best trajd/Kalman, best trajd/Wiener */
+#define TRAJ_RATIOS 6
 
 struct traj_evaluation {
     size_t results, ratios;

@@ -19,7 +19,8 @@ static const struct command_help help = {
         "Cross-validates decoders on one session with kinematics: the random-walk model (rwm), the "
         "single trajectory model (stm), the mixture of trajectory models without and with the "
         "prior "
-        "from delay activity, and with --baselines a Kalman filter and a ridge Wiener filter, all "
+        "from delay activity, the filter over courses where trials "
+        "are cut out, and with --baselines a Kalman filter and a ridge Wiener filter, all "
         "trained and tested on the same folds. Trials that are cut out of a recording are dealt to "
         "folds at random; an unbroken session is cut into blocks of time. Prints rmse over "
         "movement "
@@ -104,7 +105,7 @@ static int choose_methods(struct request *r)
         if (m == TRAJ_METHODS) {
             return usage_error("evaluate",
                                "--methods: \"%.*s\" is none of rwm, stm, mixture, "
-                               "mixture+plan, kalman, wiener",
+                               "mixture+plan, course, kalman, wiener",
                                (int)length, at);
         }
         r->options.method[m] = true;

@@ -51,8 +51,10 @@ static void publish_targets(const struct traj_model *model, const struct traj_es
     if (targets == 0 || estimate->target_prob == NULL)
         return;
     intent->target_prob = estimate->target_prob;
-    if (model->about.target_id != NULL)
-        intent->target = model->about.target_id[most_probable(estimate->target_prob, targets)];
+    /* Between trials no target has any probability, and none is named. */
+    const size_t best = most_probable(estimate->target_prob, targets);
+    if (model->about.target_id != NULL && estimate->target_prob[best] > 0)
+        intent->target = model->about.target_id[best];
     if (model->about.target_set[0] != '\0')
         intent->target_set = model->about.target_set;
 }

@@ -142,6 +142,8 @@ static struct cast cast_of(const struct traj_training *training, enum traj_famil
         return (struct cast){0, true, false, false};
     case TRAJ_FAMILY_RWM:
         return (struct cast){0, false, true, trials};
+    case TRAJ_FAMILY_AUTO:
+    case TRAJ_FAMILY_COURSE:
     case TRAJ_FAMILY_MIXTURE:
         break;
     }
@@ -287,11 +289,14 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     const struct traj_training *training = fits->training;
     struct cast cast = cast_of(training, choice->family);
     bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
-    struct traj_dims dims = {
-        training->dim,          choice->state,
-        training->units,        training->features,
-        cast.targets,           cast_size(&cast),
-        choice->tuning.lag_max, choice->tuning.own && fits->own_weight ? cast.targets : 0};
+    struct traj_dims dims = {.position = training->dim,
+                             .state = choice->state,
+                             .units = training->units,
+                             .features = training->features,
+                             .targets = cast.targets,
+                             .components = cast_size(&cast),
+                             .lag = choice->tuning.lag_max,
+                             .tunings = choice->tuning.own && fits->own_weight ? cast.targets : 0};
     if (traj_fits_movement(fits, choice, error))
         return NULL;
     struct traj_model *model =

@@ -89,9 +89,8 @@ static int deliver(void *context, const struct traj_intent *intent)
     return 0;
 }
 
-int traj_bench_run(const struct traj_bench *bench, struct traj_fits *fits,
-                   const struct traj_choice *choice, bool marks, traj_bench_sink *sink,
-                   void *context, struct traj_error *error)
+int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
+                   traj_bench_sink *sink, void *context, struct traj_error *error)
 {
     struct traj_decode_options options = {.trials = marks};
     struct traj_model *model = NULL;
@@ -100,7 +99,7 @@ int traj_bench_run(const struct traj_bench *bench, struct traj_fits *fits,
         const struct traj_held *held = &bench->held[i];
         if (!model || bench->held[i - 1].fold != held->fold) {
             traj_model_free(model);
-            model = traj_assemble(fits, choice, held->fold, NULL, error);
+            model = maker->make(maker->context, held->fold, error);
             if (!model)
                 return -1;
         }
@@ -129,12 +128,11 @@ static void add_square(void *context, const struct traj_held *held, size_t bin,
     }
 }
 
-int traj_bench_error(const struct traj_bench *bench, struct traj_fits *fits,
-                     const struct traj_choice *choice, bool marks, double *mean_square,
-                     struct traj_error *error)
+int traj_bench_error(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
+                     double *mean_square, struct traj_error *error)
 {
     struct squares squares = {0, 0};
-    if (traj_bench_run(bench, fits, choice, marks, add_square, &squares, error))
+    if (traj_bench_run(bench, maker, marks, add_square, &squares, error))
         return -1;
     *mean_square = squares.count > 0 ? squares.sum / squares.count : INFINITY;
     return 0;

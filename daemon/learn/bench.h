@@ -6,7 +6,7 @@
 #ifndef TRAJ_LEARN_BENCH_H
 #define TRAJ_LEARN_BENCH_H
 
-#include "daemon/learn/assemble.h"
+#include "daemon/learn/training.h"
 #include "proto/intent.h"
 
 /* What one fold leaves out of one session, with the truth at each of its bins. */
@@ -30,18 +30,23 @@ int traj_bench_make(struct traj_bench *bench, const struct traj_training *traini
                     struct traj_error *error);
 void traj_bench_free(struct traj_bench *bench);
 
+/* Makes the model, of whatever family, that has not seen a fold; traj_model_free gives it back. */
+struct traj_maker {
+    const struct traj_training *training;
+    struct traj_model *(*make)(void *context, unsigned without, struct traj_error *error);
+    void *context;
+};
+
 typedef void traj_bench_sink(void *context, const struct traj_held *held, size_t bin,
                              const struct traj_intent *intent);
 
 /* Decodes all of it, with trial marks or without; calls sink for every decoded bin whose truth is
  * known. */
-int traj_bench_run(const struct traj_bench *bench, struct traj_fits *fits,
-                   const struct traj_choice *choice, bool marks, traj_bench_sink *sink,
-                   void *context, struct traj_error *error);
+int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
+                   traj_bench_sink *sink, void *context, struct traj_error *error);
 
 /* Mean squared position error; -1 on failure. */
-int traj_bench_error(const struct traj_bench *bench, struct traj_fits *fits,
-                     const struct traj_choice *choice, bool marks, double *mean_square,
-                     struct traj_error *error);
+int traj_bench_error(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
+                     double *mean_square, struct traj_error *error);
 
 #endif

@@ -135,27 +135,27 @@ static int make_tally(struct tally *tally, const struct traj_training *training,
     return traj_error_set(error, "no memory to calibrate on %zu bins", bins);
 }
 
-static void settle(struct tally *tally, size_t dim, struct traj_choice *choice,
+static void settle(struct tally *tally, size_t dim, struct traj_calibration *calibration,
                    struct traj_calibrated *calibrated)
 {
     double ignored;
     calibrated->bins = tally->bins;
-    choice->calibration.position_scale =
+    calibration->position_scale =
         region_factor(tally->position, tally->bins, dim, &calibrated->coverage_before);
-    choice->calibration.velocity_scale = region_factor(tally->velocity, tally->bins, dim, &ignored);
+    calibration->velocity_scale = region_factor(tally->velocity, tally->bins, dim, &ignored);
     if (tally->labelled >= 20) {
-        choice->calibration.target_power = best_power(tally);
+        calibration->target_power = best_power(tally);
         calibrated->log_score_before = log_score(tally, 1);
-        calibrated->log_score_after = log_score(tally, choice->calibration.target_power);
+        calibrated->log_score_after = log_score(tally, calibration->target_power);
     }
 }
 
-int traj_calibrate(struct traj_fits *fits, struct traj_choice *choice,
+int traj_calibrate(const struct traj_maker *maker, struct traj_calibration *calibration,
                    struct traj_calibrated *calibrated, struct traj_error *error)
 {
-    const struct traj_training *training = fits->training;
+    const struct traj_training *training = maker->training;
     *calibrated = (struct traj_calibrated){NAN, NAN, NAN, 0};
-    choice->calibration = (struct traj_calibration){1, 1, 1};
+    *calibration = (struct traj_calibration){1, 1, 1};
     if (training->folds == 0)
         return 0;
     struct traj_bench bench;
@@ -164,9 +164,9 @@ int traj_calibrate(struct traj_fits *fits, struct traj_choice *choice,
     if (status == 0)
         status = make_tally(&tally, training, &bench, error);
     if (status == 0)
-        status = traj_bench_run(&bench, fits, choice, true, add_bin, &tally, error);
+        status = traj_bench_run(&bench, maker, true, add_bin, &tally, error);
     if (status == 0)
-        settle(&tally, training->dim, choice, calibrated);
+        settle(&tally, training->dim, calibration, calibrated);
     free(tally.position);
     free(tally.velocity);
     free(tally.log_prob);

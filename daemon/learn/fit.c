@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "daemon/learn/assemble.h"
+#include "daemon/learn/course_fit.h"
 #include "daemon/learn/features.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/select.h"
 #include "daemon/learn/summary.h"
 
-static const char *const family_name[] = {"mixture", "stm", "rwm"};
+static const char *const family_name[] = {"auto", "course", "mixture", "stm", "rwm"};
 
 const char *traj_family_name(enum traj_family family)
 {
@@ -32,7 +33,7 @@ int traj_family_parse(const char *name, enum traj_family *family)
 
 void traj_fit_options_default(struct traj_fit_options *options)
 {
-    *options = (struct traj_fit_options){.family = TRAJ_FAMILY_MIXTURE,
+    *options = (struct traj_fit_options){.family = TRAJ_FAMILY_AUTO,
                                          .plan = true,
                                          .calibrate = true,
                                          .folds = 5,
@@ -104,11 +105,13 @@ static struct traj_model *finish(struct fit *fit, size_t prior_count)
 {
     if (fit->options->calibrate) {
         tell(fit, "calibration", 0);
-        if (traj_calibrate(&fit->fits, &fit->choice, &fit->calibrated, fit->error))
+        struct traj_assembly assembly = {&fit->fits, &fit->choice};
+        struct traj_maker maker = traj_assembly_maker(&assembly);
+        if (traj_calibrate(&maker, &fit->choice.calibration, &fit->calibrated, fit->error))
             return NULL;
     }
-    char *text = traj_summary(fit->training, prior_count, fit->options, &fit->choice,
-                              &fit->selection, &fit->calibrated, fit->error);
+    char *text = traj_summary(fit->training, prior_count, fit->options, traj_summary_components,
+                              &fit->choice, &fit->selection, &fit->calibrated, fit->error);
     if (!text)
         return NULL;
     struct traj_model *model =
@@ -137,13 +140,43 @@ static int check_options(const struct traj_fit_options *options,
     return 0;
 }
 
+/* The component families. */
+static struct traj_model *fit_components(struct fit *fit, size_t prior_count)
+{
+    fit->lag = calloc(fit->training->units + 1, sizeof *fit->lag);
+    traj_choice_default(fit->training, fit->options, &fit->choice);
+    if (!fit->lag) {
+        traj_error_set(fit->error, "no memory for %zu units", fit->training->units);
+        return NULL;
+    }
+    return fit_all(fit) == 0 ? finish(fit, prior_count) : NULL;
+}
+
+/* Settles which family it is to be, and fits it. */
+static struct traj_model *fit_family(struct fit *fit, struct traj_fit_options *options,
+                                     size_t prior_count)
+{
+    const char *obstacle = traj_course_fit_obstacle(fit->training);
+    if (options->family == TRAJ_FAMILY_COURSE && obstacle) {
+        traj_error_set(fit->error, "%s: the filter over courses cannot be fitted: %s",
+                       fit->training->session[0]->path, obstacle);
+        return NULL;
+    }
+    if (options->family == TRAJ_FAMILY_AUTO)
+        options->family = obstacle ? TRAJ_FAMILY_MIXTURE : TRAJ_FAMILY_COURSE;
+    return options->family == TRAJ_FAMILY_COURSE
+               ? traj_course_fit(fit->training, prior_count, options, fit->error)
+               : fit_components(fit, prior_count);
+}
+
 struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t count,
                             const struct traj_session *const *priors, size_t prior_count,
                             const struct traj_fit_options *options, struct traj_error *error)
 {
     struct traj_fit_options usual;
     traj_fit_options_default(&usual);
-    struct fit fit = {.options = options ? options : &usual, .error = error};
+    struct traj_fit_options chosen = options ? *options : usual;
+    struct fit fit = {.options = &chosen, .error = error};
     fit.calibrated = (struct traj_calibrated){NAN, NAN, NAN, 0};
     if (check_options(fit.options, sessions, count, error))
         return NULL;
@@ -151,14 +184,8 @@ struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t c
     struct traj_model *model = NULL;
     fit.training = traj_training_new(sessions, count, priors, prior_count, fit.options->folds,
                                      fit.options->seed, error);
-    if (fit.training) {
-        fit.lag = calloc(fit.training->units + 1, sizeof *fit.lag);
-        traj_choice_default(fit.training, fit.options, &fit.choice);
-        if (!fit.lag)
-            traj_error_set(error, "no memory for %zu units", fit.training->units);
-        else if (fit_all(&fit) == 0)
-            model = finish(&fit, prior_count);
-    }
+    if (fit.training)
+        model = fit_family(&fit, &chosen, prior_count);
     traj_fits_free(&fit.fits);
     free(fit.lag);
     traj_training_free(fit.training);

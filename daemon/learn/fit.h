@@ -17,6 +17,9 @@
 #include "traj/model.h"
 
 enum traj_family {
+    TRAJ_FAMILY_AUTO, /* course where the data can teach it, else mixture; the default */
+    /* filter over courses: target, phase and warp (daemon/model/course_filter.h) */
+    TRAJ_FAMILY_COURSE,
     TRAJ_FAMILY_MIXTURE, /* one component a target and a free one (Yu et al. 2007) */
     TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */
     TRAJ_FAMILY_RWM      /* one component with a random-walk prior */

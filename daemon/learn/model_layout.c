@@ -23,12 +23,22 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.features";
     if (dims->targets > TRAJ_TARGETS_MAX)
         return "dims.targets";
-    if (dims->components < 1 || dims->components > TRAJ_COMPONENTS_MAX)
+    if ((dims->components < 1) != (dims->states > 0) || dims->components > TRAJ_COMPONENTS_MAX)
         return "dims.components";
     if (dims->lag > TRAJ_LAG_MAX)
         return "dims.lag";
     if (dims->tunings > dims->components)
         return "dims.tunings";
+    if (dims->states > TRAJ_STATES_MAX)
+        return "dims.states";
+    if (dims->nodes > TRAJ_STATES_MAX)
+        return "dims.nodes";
+    if (dims->gains > TRAJ_GAINS_MAX)
+        return "dims.gains";
+    if (dims->factors > dims->units + dims->features)
+        return "dims.factors";
+    if (dims->links > TRAJ_LINKS_MAX)
+        return "dims.links";
     return NULL;
 }
 
@@ -59,7 +69,7 @@ size_t traj_model_field_count(const struct traj_model_field *field)
 void *traj_model_field_data(const struct traj_model_field *field, const struct traj_model *model)
 {
     char *place = (char *)(uintptr_t)model + field->offset;
-    if (field->place == TRAJ_PLACE_SCALAR)
+    if (field->place == TRAJ_FIELD_SCALAR)
         return place;
     void *data;
     memcpy(&data, place, sizeof data);
@@ -68,9 +78,11 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
 
 /* clang-format off */
 #define ARRAY(type, member, rank, a, b, c)                                                         \
-    {#member, type, rank, {a, b, c, 1}, TRAJ_PLACE_ARRAY, offsetof(struct traj_model, member)}
-#define SCALAR(member)                                                                             \
-    {#member, TRAJ_F64, 1, {1, 1, 1, 1}, TRAJ_PLACE_SCALAR, offsetof(struct traj_model, member)}
+    {#member, type, rank, {a, b, c, 1}, TRAJ_FIELD_ARRAY, offsetof(struct traj_model, member)}
+#define SCALAR(member) SCALAR_IF(1, member)
+#define SCALAR_IF(there, member)                                                                   \
+    {#member, TRAJ_F64, 1, {(there) ? 1 : 0, 1, 1, 1}, TRAJ_FIELD_SCALAR,                          \
+     offsetof(struct traj_model, member)}
 /* clang-format on */
 
 size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
@@ -78,17 +90,20 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
 {
     size_t d = dims->position, s = dims->state, n = dims->units, f = dims->features;
     size_t m = dims->targets, k = dims->components, w = dims->tunings;
+    /* The two kinds of family have nothing but the targets in common. */
+    size_t nt = k > 0 ? n : 0, ft = k > 0 ? f : 0;
+    size_t j = dims->states, e = dims->nodes, c = j > 0 ? n + f : 0, l = dims->links;
     const struct traj_model_field all[] = {
         SCALAR(bin_width),
-        ARRAY(TRAJ_F64, tuning.weight, 2, n, s, 1),
-        ARRAY(TRAJ_F64, tuning.offset, 1, n, 1, 1),
-        ARRAY(TRAJ_I32, tuning.lag, 1, n, 1, 1),
+        ARRAY(TRAJ_F64, tuning.weight, 2, nt, s, 1),
+        ARRAY(TRAJ_F64, tuning.offset, 1, nt, 1, 1),
+        ARRAY(TRAJ_I32, tuning.lag, 1, nt, 1, 1),
         ARRAY(TRAJ_F64, tuning.own_weight, 3, w, n, s),
         ARRAY(TRAJ_F64, tuning.own_offset, 2, w, n, 1),
         ARRAY(TRAJ_I32, tuning.own, 1, w > 0 ? k : 0, 1, 1),
-        ARRAY(TRAJ_F64, feature.weight, 2, f, s, 1),
-        ARRAY(TRAJ_F64, feature.offset, 1, f, 1, 1),
-        ARRAY(TRAJ_F64, feature.noise, 2, f, f, 1),
+        ARRAY(TRAJ_F64, feature.weight, 2, ft, s, 1),
+        ARRAY(TRAJ_F64, feature.offset, 1, ft, 1, 1),
+        ARRAY(TRAJ_F64, feature.noise, 2, ft, ft, 1),
         ARRAY(TRAJ_F64, dynamics.transition, 3, k, s, s),
         ARRAY(TRAJ_F64, dynamics.drift, 2, k, s, 1),
         ARRAY(TRAJ_F64, dynamics.noise, 3, k, s, s),
@@ -98,6 +113,30 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         ARRAY(TRAJ_F64, component_prior, 1, k, 1, 1),
         ARRAY(TRAJ_U8, trial_reset, 1, k, 1, 1),
         ARRAY(TRAJ_F64, target_position, 2, m, d, 1),
+        ARRAY(TRAJ_F64, chain.position, 2, j, d, 1),
+        ARRAY(TRAJ_F64, chain.velocity, 2, j, d, 1),
+        ARRAY(TRAJ_F64, chain.position_spread, 3, j, d, d),
+        ARRAY(TRAJ_F64, chain.velocity_spread, 3, j, d, d),
+        ARRAY(TRAJ_I32, chain.target, 1, j, 1, 1),
+        ARRAY(TRAJ_U8, chain.place, 1, j, 1, 1),
+        ARRAY(TRAJ_F64, chain.progress, 1, j, 1, 1),
+        ARRAY(TRAJ_F64, chain.eta, 1, j, 1, 1),
+        ARRAY(TRAJ_I32, chain.node, 1, j, 1, 1),
+        ARRAY(TRAJ_F64, chain.share, 1, j, 1, 1),
+        ARRAY(TRAJ_I32, chain.group, 1, j, 1, 1),
+        ARRAY(TRAJ_F64, chain.emission_mean, 2, e, c, 1),
+        ARRAY(TRAJ_F64, chain.emission_noise, 1, c, 1, 1),
+        ARRAY(TRAJ_F64, chain.emission_factor, 2, c, dims->factors, 1),
+        ARRAY(TRAJ_F64, chain.gain, 2, j > 0 ? n : 0, dims->gains, 1),
+        ARRAY(TRAJ_I32, chain.link_first, 1, j > 0 ? j + 1 : 0, 1, 1),
+        ARRAY(TRAJ_I32, chain.link_to, 1, l, 1, 1),
+        ARRAY(TRAJ_F64, chain.link_prob, 2, j > 0 ? TRAJ_CONTEXTS : 0, l, 1),
+        ARRAY(TRAJ_F64, chain.initial, 1, j, 1, 1),
+        ARRAY(TRAJ_F64, chain.start, 1, j, 1, 1),
+        SCALAR_IF(j > 0, chain.start_share),
+        SCALAR_IF(j > 0, chain.switch_prob),
+        SCALAR_IF(j > 0, chain.temper),
+        SCALAR_IF(j > 0, chain.gaussian),
         SCALAR(plan.begin),
         SCALAR(plan.end),
         ARRAY(TRAJ_F64, plan.rate, 2, with_plan ? m : 0, n, 1),
@@ -138,7 +177,7 @@ static void lay_out(struct carver *carver, const struct traj_dims *dims, bool wi
     struct traj_model_field field[TRAJ_MODEL_FIELDS];
     size_t count = traj_model_fields(dims, with_plan, field);
     for (size_t i = 0; i < count; i++) {
-        if (field[i].place == TRAJ_PLACE_SCALAR)
+        if (field[i].place == TRAJ_FIELD_SCALAR)
             continue;
         size_t values = traj_model_field_count(&field[i]);
         void *data = carve(carver, values * traj_dtype_bytes(field[i].dtype));

@@ -13,12 +13,12 @@
 #include "proto/safetensors.h"
 #include "traj/model.h"
 
-#define TRAJ_MODEL_FIELDS 32
+#define TRAJ_MODEL_FIELDS 64
 
 /* Where the values of a field live. */
 enum traj_model_place {
-    TRAJ_PLACE_ARRAY, /* the struct holds a pointer to them */
-    TRAJ_PLACE_SCALAR /* the struct holds the one value itself */
+    TRAJ_FIELD_ARRAY, /* the struct holds a pointer to them */
+    TRAJ_FIELD_SCALAR /* the struct holds the one value itself */
 };
 
 struct traj_model_field {

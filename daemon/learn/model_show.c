@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tells a person what is in a model. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "daemon/learn/model_file.h"
@@ -104,9 +105,38 @@ static void show_policy(const struct traj_model *model, FILE *out)
         fprintf(out, "plan rates   none: delay activity says nothing about the target\n");
     fprintf(out, "switch rate  %g /s where no trial marks come\n", model->switch_rate);
     fprintf(out, "temper       %g of each bin's evidence\n", model->evidence_temper);
+}
+
+static void show_calibration(const struct traj_model *model, FILE *out)
+{
     fprintf(out, "calibration  covariance of position x %g, of velocity x %g; target power %g\n",
             model->calibration.position_scale, model->calibration.velocity_scale,
             model->calibration.target_power);
+}
+
+/* The filter over courses: how many states of each kind, and the numbers that steer it. */
+static void show_chain(const struct traj_model *model, FILE *out)
+{
+    static const char *const place[TRAJ_PLACES] = {"rest", "plan",   "move",
+                                                   "hold", "return", "free"};
+    size_t count[TRAJ_PLACES] = {0};
+    for (size_t j = 0; j < model->dims.states; j++)
+        count[model->chain.place[j]]++;
+    fprintf(out, "\nstates       %zu on %zu emission nodes, %zu transitions\n", model->dims.states,
+            model->dims.nodes, model->dims.links);
+    for (size_t p = 0; p < TRAJ_PLACES; p++)
+        if (count[p] > 0)
+            fprintf(out, "  %-10s %6zu\n", place[p], count[p]);
+    if (model->chain.gaussian != 0)
+        fprintf(
+            out,
+            "emission     Gaussian on square roots of counts, noise of rank %zu and a diagonal\n",
+            model->dims.factors);
+    else
+        fprintf(out, "emission     Poisson with %zu slow gain%s\n", model->dims.gains,
+                model->dims.gains == 1 ? "" : "s");
+    fprintf(out, "temper       %g of the log likelihood\n", model->chain.temper);
+    fprintf(out, "switching    %g a bin between targets\n", model->chain.switch_prob);
 }
 
 static void indent(size_t depth, FILE *out)
@@ -146,12 +176,18 @@ static void show_training(const char *text, FILE *out)
 void traj_model_show(const struct traj_model *model, FILE *out)
 {
     show_head(model, out);
-    if (model->dims.units > 0)
+    bool chain = model->dims.states > 0;
+    if (model->dims.units > 0 && !chain)
         show_units(model, out);
     if (model->dims.targets > 0)
         show_targets(model, out);
-    show_components(model, out);
-    show_policy(model, out);
+    if (chain) {
+        show_chain(model, out);
+    } else {
+        show_components(model, out);
+        show_policy(model, out);
+    }
+    show_calibration(model, out);
     if (model->about.training)
         show_training(model->about.training, out);
 }

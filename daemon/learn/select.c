@@ -70,11 +70,23 @@ struct search {
     struct traj_error *error;
 };
 
+static struct traj_model *make(void *context, unsigned without, struct traj_error *error)
+{
+    struct traj_assembly *assembly = context;
+    return traj_assemble(assembly->fits, assembly->choice, without, NULL, error);
+}
+
+struct traj_maker traj_assembly_maker(struct traj_assembly *assembly)
+{
+    return (struct traj_maker){assembly->fits->training, make, assembly};
+}
+
 static int measure(struct search *search, double *mean_square)
 {
     struct traj_selection *selection = search->selection;
-    if (traj_bench_error(&search->bench, search->fits, search->choice, search->marks, mean_square,
-                         search->error))
+    struct traj_assembly assembly = {search->fits, search->choice};
+    struct traj_maker maker = traj_assembly_maker(&assembly);
+    if (traj_bench_error(&search->bench, &maker, search->marks, mean_square, search->error))
         return -1;
     selection->decodings++;
     if (search->options->progress) {

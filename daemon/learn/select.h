@@ -3,6 +3,7 @@
 #ifndef TRAJ_LEARN_SELECT_H
 #define TRAJ_LEARN_SELECT_H
 
+#include "daemon/learn/assemble.h"
 #include "daemon/learn/bench.h"
 
 /* What was measured on the way, for the model's description. */
@@ -29,13 +30,20 @@ int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
 void traj_choice_default(const struct traj_training *training,
                          const struct traj_fit_options *options, struct traj_choice *choice);
 
-/* Fits choice->calibration on held-out folds; see calibrate.c. */
+/* The maker of the component families; fits and choice are borrowed and may change in between. */
+struct traj_assembly {
+    struct traj_fits *fits;
+    const struct traj_choice *choice;
+};
+struct traj_maker traj_assembly_maker(struct traj_assembly *assembly);
+
+/* Fits a calibration, which the maker's models must carry, on held-out folds; see calibrate.c. */
 struct traj_calibrated {
     double coverage_before; /* share of held-out bins in the stated 90 % region of position */
     double log_score_before, log_score_after; /* mean log probability of the true target */
     size_t bins;
 };
-int traj_calibrate(struct traj_fits *fits, struct traj_choice *choice,
+int traj_calibrate(const struct traj_maker *maker, struct traj_calibration *calibration,
                    struct traj_calibrated *calibrated, struct traj_error *error);
 
 #endif

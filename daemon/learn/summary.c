@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Exact, and null where nothing was measured: JSON knows no NaN. */
-static void put_number(FILE *out, const char *key, double value)
+void traj_summary_number(FILE *out, const char *key, double value)
 {
     if (isfinite(value))
         fprintf(out, ",\"%s\":%.17g", key, value);
@@ -63,33 +63,35 @@ static void put_data(FILE *out, const struct traj_training *training, size_t pri
     fprintf(out, ",\"seed\":%llu", (unsigned long long)options->seed);
 }
 
-static void put_choice(FILE *out, const struct traj_choice *choice)
+void traj_summary_components(FILE *out, const void *of)
 {
+    const struct traj_choice *choice = of;
     fputs(",\"tuning\":{\"prior_precision\":", out);
     fprintf(out, "%.17g", choice->tuning.ridge);
-    put_number(out, "gain_nats_per_s", choice->tuning.gain);
+    traj_summary_number(out, "gain_nats_per_s", choice->tuning.gain);
     fprintf(out, ",\"own\":%s", choice->tuning.own ? "true" : "false");
-    put_number(out, "own_precision", choice->tuning.own ? choice->tuning.own_ridge : NAN);
-    put_number(out, "own_gain_nats_per_s", choice->tuning.own ? choice->tuning.own_gain : NAN);
+    traj_summary_number(out, "own_precision", choice->tuning.own ? choice->tuning.own_ridge : NAN);
+    traj_summary_number(out, "own_gain_nats_per_s",
+                        choice->tuning.own ? choice->tuning.own_gain : NAN);
     fprintf(out, "},\"dynamics\":{\"fitted_to\":\"%s\",\"alike\":\"%s\"",
             choice->dynamics.course ? "courses" : "pairs",
             choice->dynamics.likeness == TRAJ_ALIKE_TURNED ? "turned" : "shifted");
     put_count(out, "noise_memory_bins", choice->dynamics.memory);
-    put_number(out, "shrinkage_trials", choice->dynamics.shrinkage);
-    put_number(out, "walk_decay", choice->dynamics.decay);
-    put_number(out, "nats_per_pair", choice->dynamics.pair_score);
-    put_number(out, "noise_scale", choice->noise_scale);
+    traj_summary_number(out, "shrinkage_trials", choice->dynamics.shrinkage);
+    traj_summary_number(out, "walk_decay", choice->dynamics.decay);
+    traj_summary_number(out, "nats_per_pair", choice->dynamics.pair_score);
+    traj_summary_number(out, "noise_scale", choice->noise_scale);
     fprintf(out, "},\"plan\":{\"rates\":%s", choice->plan.rates ? "true" : "false");
-    put_number(out, "begin_s", choice->plan.begin);
-    put_number(out, "end_s", choice->plan.end);
-    put_number(out, "temper", choice->plan.temper);
-    put_number(out, "shrinkage_s", choice->plan.rates ? choice->plan.shrinkage : NAN);
-    put_number(out, "gain_nats_per_trial", choice->plan.rates ? choice->plan.score : NAN);
+    traj_summary_number(out, "begin_s", choice->plan.begin);
+    traj_summary_number(out, "end_s", choice->plan.end);
+    traj_summary_number(out, "temper", choice->plan.temper);
+    traj_summary_number(out, "shrinkage_s", choice->plan.rates ? choice->plan.shrinkage : NAN);
+    traj_summary_number(out, "gain_nats_per_trial", choice->plan.rates ? choice->plan.score : NAN);
     fputs("},\"mixture\":{\"evidence_temper\":", out);
     fprintf(out, "%.17g", choice->evidence_temper);
-    put_number(out, "free_prior", choice->free_prior);
-    put_number(out, "switch_rate_per_s", choice->switch_rate);
-    put_number(out, "features_to_diagonal", choice->to_diagonal);
+    traj_summary_number(out, "free_prior", choice->free_prior);
+    traj_summary_number(out, "switch_rate_per_s", choice->switch_rate);
+    traj_summary_number(out, "features_to_diagonal", choice->to_diagonal);
     fputc('}', out);
 }
 
@@ -98,18 +100,18 @@ static void put_measures(FILE *out, const struct traj_selection *selection,
 {
     fprintf(out, ",\"held_out\":{\"bins\":%zu", selection->bins);
     put_count(out, "decodings", selection->decodings);
-    put_number(out, "rmse", selection->rmse);
-    put_number(out, "rmse_unmarked", selection->rmse_unmarked);
-    put_number(out, "coverage_90_before", calibrated->coverage_before);
-    put_number(out, "target_log_score_before", calibrated->log_score_before);
-    put_number(out, "target_log_score_after", calibrated->log_score_after);
+    traj_summary_number(out, "rmse", selection->rmse);
+    traj_summary_number(out, "rmse_unmarked", selection->rmse_unmarked);
+    traj_summary_number(out, "coverage_90_before", calibrated->coverage_before);
+    traj_summary_number(out, "target_log_score_before", calibrated->log_score_before);
+    traj_summary_number(out, "target_log_score_after", calibrated->log_score_after);
     fputs("}}", out);
 }
 
 char *traj_summary(const struct traj_training *training, size_t prior_count,
-                   const struct traj_fit_options *options, const struct traj_choice *choice,
-                   const struct traj_selection *selection, const struct traj_calibrated *calibrated,
-                   struct traj_error *error)
+                   const struct traj_fit_options *options, traj_summary_choice *put_choice,
+                   const void *choice, const struct traj_selection *selection,
+                   const struct traj_calibrated *calibrated, struct traj_error *error)
 {
     char *text = NULL;
     size_t length = 0;

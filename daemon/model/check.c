@@ -98,12 +98,22 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.features";
     else if (dims->targets > TRAJ_TARGETS_MAX)
         what = "dims.targets";
-    else if (dims->components < 1 || dims->components > TRAJ_COMPONENTS_MAX)
+    else if ((dims->components < 1) != (dims->states > 0) || dims->components > TRAJ_COMPONENTS_MAX)
         what = "dims.components";
     else if (dims->lag > TRAJ_LAG_MAX)
         what = "dims.lag";
     else if (dims->tunings > dims->components)
         what = "dims.tunings";
+    else if (dims->states > TRAJ_STATES_MAX)
+        what = "dims.states";
+    else if (dims->nodes > TRAJ_STATES_MAX || (dims->nodes > 0) != (dims->states > 0))
+        what = "dims.nodes";
+    else if (dims->links > TRAJ_LINKS_MAX || (dims->links > 0) != (dims->states > 0))
+        what = "dims.links";
+    else if (dims->gains > TRAJ_GAINS_MAX)
+        what = "dims.gains";
+    else if (dims->factors > dims->units + dims->features)
+        what = "dims.factors";
     return what ? complain(complaint, TRAJ_E_DIMS, what, 0) : TRAJ_OK;
 }
 
@@ -216,6 +226,127 @@ static enum traj_status check_components(struct complaint *complaint,
     return TRAJ_OK;
 }
 
+/* Probabilities that are to sum to 1. */
+static enum traj_status distribution(struct complaint *complaint, const char *what,
+                                     const double *prob, size_t count, size_t index)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        if (!(prob[i] >= 0.0))
+            return complain(complaint, TRAJ_E_RANGE, what, index);
+        sum += prob[i];
+    }
+    return fabs(sum - 1.0) <= 1e-6 ? TRAJ_OK : complain(complaint, TRAJ_E_RANGE, what, index);
+}
+
+static enum traj_status check_links(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_chain *chain = &model->chain;
+    const size_t states = model->dims.states, links = model->dims.links;
+    if (!chain->link_first || !chain->link_to || !chain->link_prob)
+        return complain(complaint, TRAJ_E_DIMS, "chain.link_first", 0);
+    if (chain->link_first[0] != 0 || chain->link_first[states] != (int32_t)links)
+        return complain(complaint, TRAJ_E_RANGE, "chain.link_first", 0);
+    for (size_t l = 0; l < links; l++)
+        if (chain->link_to[l] < 0 || (size_t)chain->link_to[l] >= states)
+            return complain(complaint, TRAJ_E_RANGE, "chain.link_to", l);
+    enum traj_status status = TRAJ_OK;
+    for (size_t j = 0; j < states && status == TRAJ_OK; j++) {
+        const int32_t first = chain->link_first[j], last = chain->link_first[j + 1];
+        if (first > last)
+            return complain(complaint, TRAJ_E_RANGE, "chain.link_first", j);
+        for (size_t c = 0; c < TRAJ_CONTEXTS && status == TRAJ_OK; c++)
+            status = distribution(complaint, "chain.link_prob",
+                                  chain->link_prob + c * links + (size_t)first,
+                                  (size_t)(last - first), j);
+    }
+    return status;
+}
+
+static enum traj_status check_states(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_chain *chain = &model->chain;
+    const struct traj_dims *dims = &model->dims;
+    if (!chain->target || !chain->place || !chain->node || !chain->group)
+        return complain(complaint, TRAJ_E_DIMS, "chain.target", 0);
+    for (size_t j = 0; j < dims->states; j++) {
+        const size_t last = (size_t)chain->node[j] + (chain->share[j] > 0.0 ? 1 : 0);
+        if (chain->target[j] < -1 || chain->target[j] >= (int32_t)dims->targets)
+            return complain(complaint, TRAJ_E_RANGE, "chain.target", j);
+        if (chain->place[j] >= TRAJ_PLACES)
+            return complain(complaint, TRAJ_E_RANGE, "chain.place", j);
+        if (chain->group[j] < -1 || chain->group[j] >= (int32_t)dims->states)
+            return complain(complaint, TRAJ_E_RANGE, "chain.group", j);
+        if (chain->node[j] < 0 || last >= dims->nodes)
+            return complain(complaint, TRAJ_E_RANGE, "chain.node", j);
+        if (!(chain->share[j] >= 0.0 && chain->share[j] < 1.0))
+            return complain(complaint, TRAJ_E_RANGE, "chain.share", j);
+    }
+    return TRAJ_OK;
+}
+
+static enum traj_status check_emission(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_chain *chain = &model->chain;
+    const struct traj_dims *dims = &model->dims;
+    const bool gaussian = chain->gaussian != 0.0;
+    const size_t channels = dims->units + dims->features;
+    if ((chain->gaussian != 0.0 && chain->gaussian != 1.0) || (!gaussian && dims->features > 0))
+        return complain(complaint, TRAJ_E_RANGE, "chain.gaussian", 0);
+    enum traj_status status =
+        finite(complaint, "chain.emission_mean", chain->emission_mean, dims->nodes, channels);
+    if (status == TRAJ_OK && gaussian)
+        status = finite(complaint, "chain.emission_noise", chain->emission_noise, channels, 1);
+    for (size_t n = 0; status == TRAJ_OK && gaussian && n < channels; n++)
+        if (!(chain->emission_noise[n] > 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "chain.emission_noise", n);
+    if (status == TRAJ_OK && dims->factors > 0)
+        status = finite(complaint, "chain.emission_factor", chain->emission_factor, channels,
+                        dims->factors);
+    if (status == TRAJ_OK && dims->gains > 0)
+        status = finite(complaint, "chain.gain", chain->gain, dims->units, dims->gains);
+    return status;
+}
+
+static enum traj_status check_chain(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_chain *chain = &model->chain;
+    const size_t states = model->dims.states, d = model->dims.position;
+    const struct {
+        const char *what;
+        const double *x;
+        size_t columns;
+    } arrays[] = {{"chain.position", chain->position, d}, {"chain.velocity", chain->velocity, d},
+                  {"chain.progress", chain->progress, 1}, {"chain.eta", chain->eta, 1},
+                  {"chain.share", chain->share, 1},       {"chain.initial", chain->initial, 1},
+                  {"chain.start", chain->start, 1}};
+    enum traj_status status =
+        finite(complaint, "target_position", model->target_position, model->dims.targets, d);
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays && status == TRAJ_OK; i++)
+        status = finite(complaint, arrays[i].what, arrays[i].x, states, arrays[i].columns);
+    if (status == TRAJ_OK)
+        status = covariances(complaint, "chain.position_spread", chain->position_spread, states, d);
+    if (status == TRAJ_OK)
+        status = covariances(complaint, "chain.velocity_spread", chain->velocity_spread, states, d);
+    if (status == TRAJ_OK)
+        status = check_states(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_emission(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_links(complaint, model);
+    if (status == TRAJ_OK)
+        status = distribution(complaint, "chain.initial", chain->initial, states, 0);
+    if (status == TRAJ_OK)
+        status = distribution(complaint, "chain.start", chain->start, states, 0);
+    if (status == TRAJ_OK && !(chain->start_share > 0.0 && chain->start_share <= 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "chain.start_share", 0);
+    if (status == TRAJ_OK && !(chain->switch_prob >= 0.0 && chain->switch_prob < 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "chain.switch_prob", 0);
+    if (status == TRAJ_OK && !(chain->temper > 0.0 && chain->temper <= 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "chain.temper", 0);
+    return status;
+}
+
 static enum traj_status check_plan(struct complaint *complaint, const struct traj_model *model)
 {
     const struct traj_plan *plan = &model->plan;
@@ -267,6 +398,21 @@ static enum traj_status check_numbers(struct complaint *complaint, const struct 
     return TRAJ_OK;
 }
 
+static enum traj_status check_component_family(struct complaint *complaint,
+                                               const struct traj_model *model)
+{
+    enum traj_status status = check_tuning(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_own_tuning(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_features(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_dynamics(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_components(complaint, model);
+    return status;
+}
+
 enum traj_status traj_model_check(const struct traj_model *model, const char **what, size_t *index)
 {
     struct complaint complaint = {NULL, 0};
@@ -274,15 +420,8 @@ enum traj_status traj_model_check(const struct traj_model *model, const char **w
     if (status == TRAJ_OK)
         status = check_numbers(&complaint, model);
     if (status == TRAJ_OK)
-        status = check_tuning(&complaint, model);
-    if (status == TRAJ_OK)
-        status = check_own_tuning(&complaint, model);
-    if (status == TRAJ_OK)
-        status = check_features(&complaint, model);
-    if (status == TRAJ_OK)
-        status = check_dynamics(&complaint, model);
-    if (status == TRAJ_OK)
-        status = check_components(&complaint, model);
+        status = model->dims.states > 0 ? check_chain(&complaint, model)
+                                        : check_component_family(&complaint, model);
     if (status == TRAJ_OK)
         status = check_plan(&complaint, model);
     if (what)

@@ -27,12 +27,18 @@ static bool settings_in_range(const struct traj_settings *settings)
 static bool dims_in_range(const struct traj_dims *dims)
 {
     const size_t order = dims->position ? dims->state / dims->position : 0;
+    const bool filter = dims->states > 0;
+    if (dims->states > TRAJ_STATES_MAX || dims->nodes > TRAJ_STATES_MAX ||
+        dims->links > TRAJ_LINKS_MAX || dims->gains > TRAJ_GAINS_MAX ||
+        dims->factors > dims->units + dims->features || filter != (dims->nodes > 0) ||
+        filter != (dims->links > 0) || filter != (dims->components == 0))
+        return false;
     return dims->position >= 1 && dims->position <= TRAJ_DIM_MAX && dims->state <= TRAJ_STATE_MAX &&
            (order == 2 || order == 3) && dims->state == order * dims->position &&
            dims->units <= TRAJ_UNITS_MAX && dims->features <= TRAJ_UNITS_MAX &&
            dims->units + dims->features >= 1 && dims->targets <= TRAJ_TARGETS_MAX &&
-           dims->components >= 1 && dims->components <= TRAJ_COMPONENTS_MAX &&
-           dims->lag <= TRAJ_LAG_MAX && dims->tunings <= dims->components;
+           dims->components <= TRAJ_COMPONENTS_MAX && dims->lag <= TRAJ_LAG_MAX &&
+           dims->tunings <= dims->components;
 }
 
 /* Where everything lies; returns the bytes used.  With arena->base NULL it only counts. */
@@ -44,6 +50,7 @@ static size_t lay_out(struct traj_decoder *decoder, struct traj_arena *arena,
     traj_observed_lay_out(&decoder->observed, arena, dims);
     traj_target_belief_lay_out(&decoder->belief, arena, dims);
     traj_mixture_lay_out(&decoder->mixture, arena, dims);
+    traj_course_filter_lay_out(&decoder->filter, arena, dims);
     decoder->position = traj_arena_take(arena, dim, sizeof(double));
     decoder->position_cov = traj_arena_take(arena, dim * dim, sizeof(double));
     decoder->velocity = traj_arena_take(arena, dim, sizeof(double));
@@ -95,7 +102,13 @@ enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_
     if (observed != TRAJ_OK)
         return observed;
     traj_target_belief_init(&made->belief, model);
-    traj_mixture_init(&made->mixture, model, &made->settings, &made->belief);
+    if (model->dims.states > 0) {
+        const enum traj_status filter = traj_course_filter_init(&made->filter, model);
+        if (filter != TRAJ_OK)
+            return filter;
+    } else {
+        traj_mixture_init(&made->mixture, model, &made->settings, &made->belief);
+    }
     traj_decoder_reset(made);
     *decoder = made;
     return TRAJ_OK;
@@ -112,7 +125,10 @@ void traj_decoder_reset(struct traj_decoder *decoder)
     decoder->trial.elapsed = 0;
     traj_history_clear(&decoder->history);
     traj_target_belief_clear(&decoder->belief);
-    traj_mixture_reset(&decoder->mixture, !decoder->trial.marks);
+    if (decoder->filter.states > 0)
+        traj_course_filter_reset(&decoder->filter);
+    else
+        traj_mixture_reset(&decoder->mixture, !decoder->trial.marks);
 }
 
 void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
@@ -120,20 +136,25 @@ void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
     if (marks == decoder->trial.marks)
         return;
     decoder->trial.marks = marks;
-    if (decoder->trial.phase == TRAJ_PHASE_NONE)
+    if (decoder->filter.states > 0)
+        traj_course_filter_marks(&decoder->filter, marks);
+    else if (decoder->trial.phase == TRAJ_PHASE_NONE)
         traj_mixture_restarting(&decoder->mixture, !marks);
 }
 
 /* Moves the weights along with a belief that has changed; `change` holds what was believed. */
 static void follow_belief(struct traj_decoder *decoder)
 {
-    if (decoder->trial.phase == TRAJ_PHASE_PLAN) {
+    if (decoder->filter.states == 0 && decoder->trial.phase == TRAJ_PHASE_PLAN) {
         traj_mixture_prior_weights(&decoder->mixture);
         return;
     }
     for (size_t m = 0; m < decoder->model->dims.targets; m++)
         decoder->change[m] = decoder->belief.total[m] - decoder->change[m];
-    traj_mixture_reweigh(&decoder->mixture, decoder->change);
+    if (decoder->filter.states > 0)
+        traj_course_filter_reweigh(&decoder->filter, decoder->change);
+    else
+        traj_mixture_reweigh(&decoder->mixture, decoder->change);
 }
 
 static void remember_belief(struct traj_decoder *decoder)
@@ -196,6 +217,34 @@ static void publish(struct traj_decoder *decoder, struct traj_estimate *estimate
     traj_mixture_course(mixture, &estimate->progress, &estimate->eta);
 }
 
+/* What the filter over courses shows; probability off every course is free. */
+static void publish_filter(struct traj_decoder *decoder, struct traj_estimate *estimate)
+{
+    double on_course = 0.0;
+    traj_course_filter_moments(&decoder->filter, decoder->position, decoder->position_cov,
+                               decoder->velocity, decoder->velocity_cov, decoder->target_prob,
+                               decoder->place, &estimate->progress, &estimate->eta);
+    for (size_t m = 0; m < decoder->model->dims.targets; m++)
+        on_course += decoder->target_prob[m];
+    estimate->position = decoder->position;
+    estimate->position_cov = decoder->position_cov;
+    estimate->velocity = decoder->velocity;
+    estimate->velocity_cov = decoder->velocity_cov;
+    estimate->target_prob = decoder->model->dims.targets ? decoder->target_prob : NULL;
+    estimate->free_prob = on_course < 1.0 ? 1.0 - on_course : 0.0;
+}
+
+static void step_filter(struct traj_decoder *decoder, const struct traj_observation *observation,
+                        struct traj_estimate *estimate)
+{
+    bool recovered;
+    estimate->log_evidence =
+        traj_course_filter_step(&decoder->filter, observation, decoder->belief.total, &recovered);
+    estimate->phase = decoder->trial.phase;
+    estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
+    publish_filter(decoder, estimate);
+}
+
 enum traj_status traj_decoder_step(struct traj_decoder *decoder,
                                    const struct traj_observation *observation,
                                    struct traj_estimate *estimate)
@@ -205,6 +254,10 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     const size_t steps = observation->steps;
     if (!(observation->dt > 0.0 && observation->dt <= DBL_MAX) || steps == 0)
         return TRAJ_E_RANGE;
+    if (decoder->filter.states > 0) {
+        step_filter(decoder, observation, estimate);
+        return TRAJ_OK;
+    }
     const struct traj_trial_frame frame = traj_trial_advance(decoder, steps);
     const enum traj_phase phase = decoder->trial.phase;
     const uint16_t *counts = model->dims.units ? observation->counts : NULL;

@@ -3,6 +3,7 @@
 #ifndef TRAJ_MODEL_INTERNAL_H
 #define TRAJ_MODEL_INTERNAL_H
 
+#include "daemon/model/course_filter.h"
 #include "daemon/model/history.h"
 #include "daemon/model/mixture.h"
 #include "daemon/model/observe.h"
@@ -21,14 +22,16 @@ struct traj_decoder {
     struct traj_observed observed;
     struct traj_target_belief belief;
     struct traj_mixture mixture;
+    struct traj_course_filter filter; /* in place of the mixture where dims.states > 0 */
     struct traj_trial trial;
     /* What an estimate points to: */
-    double *position;     /* [D] */
-    double *position_cov; /* [D][D] */
-    double *velocity;     /* [D] */
-    double *velocity_cov; /* [D][D] */
-    double *target_prob;  /* [M] */
-    double *change;       /* [M] scratch: change of a belief */
+    double *position;          /* [D] */
+    double *position_cov;      /* [D][D] */
+    double *velocity;          /* [D] */
+    double *velocity_cov;      /* [D][D] */
+    double *target_prob;       /* [M] */
+    double *change;            /* [M] scratch: change of a belief */
+    double place[TRAJ_PLACES]; /* probability of each, filter over courses */
 };
 
 /* What the trial makes of a frame that comes `steps` bins after the last (trial.c). */

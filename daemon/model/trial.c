@@ -16,7 +16,9 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder)
     struct traj_trial *trial = &decoder->trial;
     const bool outlived = trial->marks && !decoder->mixture.all_restart;
     traj_target_belief_clear(&decoder->belief);
-    if (trial->phase != TRAJ_PHASE_NONE && outlived)
+    if (decoder->filter.states > 0)
+        traj_course_filter_trial_stop(&decoder->filter);
+    else if (trial->phase != TRAJ_PHASE_NONE && outlived)
         traj_mixture_end(&decoder->mixture, trial->phase == TRAJ_PHASE_MOVE);
     else if (trial->phase == TRAJ_PHASE_PLAN)
         traj_mixture_move(&decoder->mixture);
@@ -29,7 +31,10 @@ void traj_decoder_trial_start(struct traj_decoder *decoder)
     if (trial->phase != TRAJ_PHASE_NONE)
         traj_decoder_trial_stop(decoder);
     trial->elapsed = 0;
-    if (decoder->model->plan.end > 0.0) {
+    if (decoder->filter.states > 0) {
+        trial->phase = TRAJ_PHASE_MOVE;
+        traj_course_filter_trial_start(&decoder->filter);
+    } else if (decoder->model->plan.end > 0.0) {
         trial->phase = TRAJ_PHASE_PLAN;
         traj_mixture_plan(&decoder->mixture);
     } else {

@@ -23,7 +23,10 @@
 #define TRAJ_UNITS_MAX 8192  /* units, and likewise features */
 #define TRAJ_TARGETS_MAX 256 /* targets of one set */
 #define TRAJ_COMPONENTS_MAX 320
-#define TRAJ_LAG_MAX 63           /* longest lag in bins */
+#define TRAJ_LAG_MAX 63       /* longest lag in bins */
+#define TRAJ_GAINS_MAX 4      /* slow gain factors */
+#define TRAJ_STATES_MAX 65536 /* states and nodes of a filter over courses */
+#define TRAJ_LINKS_MAX 4194304
 #define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
 #define TRAJ_COUNT_MISSING 65535u /* a count that says: this unit was not observed in this bin */
 
@@ -34,9 +37,15 @@ struct traj_dims {
     size_t units;      /* N, units that give counts; 0 where features alone are decoded */
     size_t features;   /* F, continuous features; 0 where counts alone are decoded */
     size_t targets;    /* M, 0 where no targets are known */
-    size_t components; /* K, at least 1 */
+    size_t components; /* K, at least 1; 0 in the filter over courses */
     size_t lag;        /* the largest lag of any unit, bins */
     size_t tunings;    /* tuning sets that belong to single components, beside the shared one */
+    /* Filter over courses, whose models have no components; all 0 in the other families: */
+    size_t states;  /* J */
+    size_t nodes;   /* E, emission nodes */
+    size_t gains;   /* q, slow gain factors */
+    size_t factors; /* r, rank of the noise's low-rank part */
+    size_t links;   /* L, transitions with positive probability */
 };
 
 /*
@@ -71,6 +80,64 @@ struct traj_dynamics {
     const double *noise;      /* Q [K][S][S], positive definite */
     const double *start;      /* pi [K][S] */
     const double *start_cov;  /* V [K][S][S], positive definite */
+};
+
+/* What a state of the filter over courses is part of. */
+enum traj_place {
+    TRAJ_PLACE_REST,
+    TRAJ_PLACE_PLAN,   /* on an outward course, before movement onset */
+    TRAJ_PLACE_MOVE,   /* on an outward course, after it */
+    TRAJ_PLACE_HOLD,   /* at the target */
+    TRAJ_PLACE_RETURN, /* on the way back */
+    TRAJ_PLACE_FREE,   /* anywhere else */
+    TRAJ_PLACES
+};
+
+enum traj_emission {
+    TRAJ_EMISSION_POISSON, /* counts, independent given the state and the trial's gains */
+    TRAJ_EMISSION_GAUSSIAN /* square roots of counts, and features, with correlated noise */
+};
+
+/* Which transition probabilities are in force. */
+enum traj_context {
+    TRAJ_CONTEXT_UNMARKED, /* no trial marks will come */
+    TRAJ_CONTEXT_TRIAL,
+    TRAJ_CONTEXT_BETWEEN,
+    TRAJ_CONTEXTS
+};
+
+/*
+ * Filter over courses: a hidden Markov model whose states are places on learned courses (target x
+ * phase x warp), rests, holds, returns and free places, in steps of one training bin.
+ * States' emissions are interpolated between nodes; see daemon/model/course_filter.h.
+ */
+struct traj_chain {
+    const double *position;        /* [J][D] mean position of a state */
+    const double *velocity;        /* [J][D] mean velocity */
+    const double *position_spread; /* [J][D][D] covariance of the position within a state */
+    const double *velocity_spread; /* [J][D][D] */
+    const int32_t *target;         /* [J] target of a state, -1 = none */
+    const uint8_t *place;          /* [J] enum traj_place */
+    const double *progress;        /* [J] 0..1 along the outward course, -1 = not on one */
+    const double *eta;             /* [J] s until the target is reached, -1 = not defined */
+    const int32_t *node;           /* [J] emission node; with share > 0 the next node takes part */
+    const double *share;           /* [J] in [0, 1) */
+    const int32_t *group; /* [J] states that may be exchanged when the target changes, -1 = none */
+    const double
+        *emission_mean; /* [E][C] log spikes/s, or mean of the transformed channel; C = N (+ F) */
+    const double *emission_noise; /* [C] diagonal of the noise covariance (Gaussian) */
+    const double
+        *emission_factor;      /* [C][r] its low-rank part U, covariance = diag + U U' (Gaussian) */
+    const double *gain;        /* [C][q] slow log gains (Poisson) */
+    const int32_t *link_first; /* [J + 1] first link of each state */
+    const int32_t *link_to;    /* [L] */
+    const double *link_prob;   /* [TRAJ_CONTEXTS][L]; those of a state sum to 1 in each context */
+    const double *initial;     /* [J] distribution when nothing is known; sums to 1 */
+    const double *start;       /* [J] distribution in the first bin of a trial; sums to 1 */
+    double start_share;        /* (0, 1]: how much a trial start overrides what was believed */
+    double switch_prob;        /* per bin: the target changes, phase and warp kept */
+    double temper;             /* tau in (0, 1] */
+    double gaussian;           /* 0 = Poisson, 1 = Gaussian emission (enum traj_emission) */
 };
 
 /*
@@ -112,6 +179,7 @@ struct traj_model {
     struct traj_tuning tuning;
     struct traj_feature_map feature;
     struct traj_dynamics dynamics;
+    struct traj_chain chain; /* dims.states > 0 */
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
     const double *component_prior; /* [K] positive, sums to 1 */

@@ -83,11 +83,17 @@ int main(int argc, char **argv)
     const size_t units[] = {32, 98, 192, 400, 1024};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         for (size_t order = 2; order <= 3; order++) {
-            const struct traj_dims dims = {2, 2 * order, units[i], 0, 8, 9, 5, 0};
+            const struct traj_dims dims = {.position = 2,
+                                           .state = 2 * order,
+                                           .units = units[i],
+                                           .targets = 8,
+                                           .components = 9,
+                                           .lag = 5};
             measure(&dims, frames);
         }
     }
-    const struct traj_dims features = {2, 6, 0, 96, 8, 9, 0, 0};
+    const struct traj_dims features = {
+        .position = 2, .state = 6, .features = 96, .targets = 8, .components = 9};
     measure(&features, frames);
     return 0;
 }

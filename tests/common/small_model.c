@@ -53,7 +53,13 @@ static void fill_observations(struct traj_model *model)
 
 struct traj_model *small_model(void)
 {
-    struct traj_dims dims = {2, 4, 3, 2, 2, 3, 2, 0};
+    struct traj_dims dims = {.position = 2,
+                             .state = 4,
+                             .units = 3,
+                             .features = 2,
+                             .targets = 2,
+                             .components = 3,
+                             .lag = 2};
     struct traj_model *model = traj_model_make(&dims, true, true, sizeof TRAINING, NULL);
     if (!model)
         return NULL;

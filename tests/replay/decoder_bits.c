@@ -122,9 +122,17 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
 
 int main(int argc, char **argv)
 {
-    const struct traj_dims counts = {2, 6, 98, 0, 8, 9, 5, 0};
-    const struct traj_dims features = {2, 4, 0, 12, 8, 9, 0, 0};
-    const struct traj_dims both = {2, 6, 21, 5, 4, 5, 3, 0};
+    const struct traj_dims counts = {
+        .position = 2, .state = 6, .units = 98, .targets = 8, .components = 9, .lag = 5};
+    const struct traj_dims features = {
+        .position = 2, .state = 4, .features = 12, .targets = 8, .components = 9};
+    const struct traj_dims both = {.position = 2,
+                                   .state = 6,
+                                   .units = 21,
+                                   .features = 5,
+                                   .targets = 4,
+                                   .components = 5,
+                                   .lag = 3};
     uint64_t seen = 0xcbf29ce484222325u;
     seen = run(&counts, 2000, seen);
     seen = run(&features, 2000, seen);

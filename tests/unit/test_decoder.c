@@ -115,18 +115,28 @@ static void size_grows_with_every_dimension(void **state)
     }
     dims.state = 6;
     assert_true(traj_decoder_size(&dims) > before);
-    const struct traj_dims largest = {TRAJ_DIM_MAX,     TRAJ_STATE_MAX,      TRAJ_UNITS_MAX, 0,
-                                      TRAJ_TARGETS_MAX, TRAJ_COMPONENTS_MAX, TRAJ_LAG_MAX,   0};
+    const struct traj_dims largest = {.position = TRAJ_DIM_MAX,
+                                      .state = TRAJ_STATE_MAX,
+                                      .units = TRAJ_UNITS_MAX,
+                                      .targets = TRAJ_TARGETS_MAX,
+                                      .components = TRAJ_COMPONENTS_MAX,
+                                      .lag = TRAJ_LAG_MAX};
     printf("bytes: usual %zu, largest without features %zu\n", before, traj_decoder_size(&largest));
     assert_true(traj_decoder_size(&largest) > before);
     const struct traj_dims absurd[] = {
-        {0, 0, 5, 0, 0, 1, 0, 0},       {2, 5, 5, 0, 0, 1, 0, 0},
-        {2, 8, 5, 0, 0, 1, 0, 0},       {2, 4, 0, 0, 0, 1, 0, 0},
-        {2, 4, 8193, 0, 0, 1, 0, 0},    {2, 4, 5, 8193, 0, 1, 0, 0},
-        {2, 4, 5, 0, 257, 1, 0, 0},     {2, 4, 5, 0, 0, 0, 0, 0},
-        {2, 4, 5, 0, 0, 321, 0, 0},     {2, 4, 5, 0, 0, 1, 64, 0},
-        {17, 34, 5, 0, 0, 1, 0, 0},     {2, 4, SIZE_MAX, 0, 0, 1, 0, 0},
-        {SIZE_MAX, 4, 5, 0, 0, 1, 0, 0}};
+        {.units = 5, .components = 1},
+        {.position = 2, .state = 5, .units = 5, .components = 1},
+        {.position = 2, .state = 8, .units = 5, .components = 1},
+        {.position = 2, .state = 4, .components = 1},
+        {.position = 2, .state = 4, .units = 8193, .components = 1},
+        {.position = 2, .state = 4, .units = 5, .features = 8193, .components = 1},
+        {.position = 2, .state = 4, .units = 5, .targets = 257, .components = 1},
+        {.position = 2, .state = 4, .units = 5},
+        {.position = 2, .state = 4, .units = 5, .components = 321},
+        {.position = 2, .state = 4, .units = 5, .components = 1, .lag = 64},
+        {.position = 17, .state = 34, .units = 5, .components = 1},
+        {.position = 2, .state = 4, .units = SIZE_MAX, .components = 1},
+        {.position = SIZE_MAX, .state = 4, .units = 5, .components = 1}};
     for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++)
         assert_int_equal(traj_decoder_size(&absurd[i]), 0);
 }

@@ -105,7 +105,7 @@ static void lacks_what_it_may_lack(void **state)
     (void)state;
     struct traj_error error = {""};
     struct traj_model *full = small_model();
-    struct traj_dims dims = {2, 4, 0, 2, 0, 1, 0, 0};
+    struct traj_dims dims = {.position = 2, .state = 4, .features = 2, .components = 1};
     struct traj_model *model = traj_model_new(&dims, 0, 0, &error);
     assert_non_null(model);
     memcpy((void *)(uintptr_t)model->dynamics.transition, full->dynamics.transition, 16 * 8);
@@ -299,7 +299,7 @@ static void files_that_are_no_models_are_refused(void **state)
     assert_int_equal(traj_model_save(model, path, &error), -1);
     assert_non_null(strstr(error.text, "evidence_temper"));
     traj_model_free(model);
-    struct traj_dims dims = {2, 5, 3, 0, 0, 1, 0, 0};
+    struct traj_dims dims = {.position = 2, .state = 5, .units = 3, .components = 1};
     error.text[0] = '\0';
     assert_null(traj_model_new(&dims, 0, 0, &error));
     assert_string_equal(error.text, "model: dims.state is out of range");
