@@ -114,6 +114,7 @@ static int send_item(struct replay *r, const struct traj_frame *frame,
                      const struct traj_event *event, struct traj_error *error)
 {
     size_t size;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of the two is given */
     if (!wait_until(r, frame ? frame->t : event->t, frame != NULL)) {
         return 1;
     }

@@ -262,10 +262,10 @@ static void put_description(const struct traj_fits *fits, const struct traj_choi
         memcpy(writable(model->target_position), session->target_position,
                model->dims.targets * model->dims.position * sizeof(double));
     }
-    if (about->unit_name)
+    if (about->unit_name && session->unit_name)
         memcpy((void *)(uintptr_t)about->unit_name, session->unit_name,
                model->dims.units * TRAJ_ID_SIZE);
-    if (about->training)
+    if (about->training && training_text)
         memcpy((void *)(uintptr_t)about->training, training_text, strlen(training_text) + 1);
 }
 
