@@ -29,6 +29,8 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.lag";
     if (dims->tunings > dims->components)
         return "dims.tunings";
+    if (dims->delay > TRAJ_DELAY_MAX)
+        return "dims.delay";
     if (dims->states > TRAJ_STATES_MAX)
         return "dims.states";
     if (dims->nodes > TRAJ_STATES_MAX)
@@ -111,6 +113,7 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         ARRAY(TRAJ_F64, dynamics.start_cov, 3, k, s, s),
         ARRAY(TRAJ_I32, component_target, 1, k, 1, 1),
         ARRAY(TRAJ_F64, component_prior, 1, k, 1, 1),
+        ARRAY(TRAJ_I32, component_delay, 1, dims->delay > 0 ? k : 0, 1, 1),
         ARRAY(TRAJ_U8, trial_reset, 1, k, 1, 1),
         ARRAY(TRAJ_F64, target_position, 2, m, d, 1),
         ARRAY(TRAJ_F64, chain.position, 2, j, d, 1),

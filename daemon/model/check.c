@@ -102,6 +102,8 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.components";
     else if (dims->lag > TRAJ_LAG_MAX)
         what = "dims.lag";
+    else if (dims->delay > TRAJ_DELAY_MAX)
+        what = "dims.delay";
     else if (dims->tunings > dims->components)
         what = "dims.tunings";
     else if (dims->states > TRAJ_STATES_MAX)
@@ -210,11 +212,16 @@ static enum traj_status check_components(struct complaint *complaint,
         return complain(complaint, TRAJ_E_DIMS, "component_target", 0);
     if (!model->trial_reset)
         return complain(complaint, TRAJ_E_DIMS, "trial_reset", 0);
+    if (model->dims.delay > 0 && !model->component_delay)
+        return complain(complaint, TRAJ_E_DIMS, "component_delay", 0);
     double sum = 0.0;
     for (size_t k = 0; k < count; k++) {
         const int32_t target = model->component_target[k];
         if (target < -1 || (target >= 0 && (size_t)target >= targets))
             return complain(complaint, TRAJ_E_RANGE, "component_target", k);
+        if (model->dims.delay > 0 && (model->component_delay[k] < 0 ||
+                                      (size_t)model->component_delay[k] > model->dims.delay))
+            return complain(complaint, TRAJ_E_RANGE, "component_delay", k);
         if (model->trial_reset[k] > 1)
             return complain(complaint, TRAJ_E_RANGE, "trial_reset", k);
         if (!(model->component_prior[k] > 0.0))

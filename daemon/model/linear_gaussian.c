@@ -13,6 +13,8 @@
 
 struct component {
     size_t state;
+    size_t delay;             /* bins that it waits at x_1 */
+    size_t wait;              /* of these, still to come */
     size_t tuning;            /* 0 = the shared set, else 1 + the model's own set */
     const double *transition; /* the model's A, b, Q, pi, V of this component */
     const double *drift;
@@ -67,6 +69,7 @@ static void reset(void *self)
     const size_t state = component->state;
     memcpy(component->mean, component->start, state * sizeof(double));
     memcpy(component->cov, component->start_cov, state * state * sizeof(double));
+    component->wait = component->delay;
 }
 
 static void init(void *self, const struct traj_model *model, size_t k,
@@ -85,6 +88,7 @@ static void init(void *self, const struct traj_model *model, size_t k,
     component->noise = dynamics->noise + k * state * state;
     component->start = dynamics->start + k * state;
     component->start_cov = dynamics->start_cov + k * state * state;
+    component->delay = model->dims.delay > 0 ? (size_t)model->component_delay[k] : 0;
     component->tuning = model->dims.tunings > 0 ? (size_t)(model->tuning.own[k] + 1) : 0;
     component->settings = settings;
     reset(self);
@@ -139,6 +143,9 @@ static void predict_far(struct component *component, size_t steps)
 static void predict(void *self, size_t steps)
 {
     struct component *component = self;
+    const size_t waited = steps < component->wait ? steps : component->wait;
+    component->wait -= waited;
+    steps -= waited;
     if (steps > REPEATED_STEPS) {
         predict_far(component, steps);
         return;

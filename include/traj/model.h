@@ -25,6 +25,7 @@
 #define TRAJ_COMPONENTS_MAX 320
 #define TRAJ_LAG_MAX 63       /* longest lag in bins */
 #define TRAJ_GAINS_MAX 4      /* slow gain factors */
+#define TRAJ_DELAY_MAX 4095   /* longest delay of a component in bins */
 #define TRAJ_STATES_MAX 65536 /* states and nodes of a filter over courses */
 #define TRAJ_LINKS_MAX 4194304
 #define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
@@ -40,6 +41,7 @@ struct traj_dims {
     size_t components; /* K, at least 1; 0 in the filter over courses */
     size_t lag;        /* the largest lag of any unit, bins */
     size_t tunings;    /* tuning sets that belong to single components, beside the shared one */
+    size_t delay;      /* the largest delay of any component, bins */
     /* Filter over courses, whose models have no components; all 0 in the other families: */
     size_t states;  /* J */
     size_t nodes;   /* E, emission nodes */
@@ -183,6 +185,9 @@ struct traj_model {
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
     const double *component_prior; /* [K] positive, sums to 1 */
+    /* [K] bins for which a component waits at x_1 when it starts anew: the hand rests for a reaction
+     * time that differs between trials; NULL where dims.delay = 0 */
+    const int32_t *component_delay;
     const uint8_t
         *trial_reset; /* [K] 1 = starts from start_k at each trial's movement; 0 = goes on */
     const double *target_position; /* [M][D] */

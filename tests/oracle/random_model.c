@@ -79,7 +79,7 @@ static void allocate(struct random_model *made)
     const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
                            d->components * (3 * square + 2 * d->state + 1) +
                            d->targets * (d->position + d->units) + 2 * d->units +
-                           3 * d->components + d->tunings * d->units * (d->state + 1);
+                           4 * d->components + d->tunings * d->units * (d->state + 1);
     made->memory = calloc(numbers, sizeof(double));
     if (!made->memory)
         abort();
@@ -102,6 +102,7 @@ static void allocate(struct random_model *made)
     made->lag = (int32_t *)(void *)take(&place, d->units);
     made->target = (int32_t *)(void *)take(&place, d->components);
     made->own = (int32_t *)(void *)take(&place, d->components);
+    made->delay = (int32_t *)(void *)take(&place, d->components);
     made->restarts = (uint8_t *)take(&place, d->components);
 }
 
@@ -156,6 +157,7 @@ static void draw_components(struct random_model *made, struct random *random,
         draw_component(made, random, k);
         made->target[k] = is_free ? -1 : (int32_t)(k % d->targets);
         made->restarts[k] = k + free_components < d->components;
+        made->delay[k] = (int32_t)random_below(random, d->delay + 1);
         made->prior[k] = random_between(random, 0.5, 1.5);
         sum += made->prior[k];
     }
@@ -181,6 +183,7 @@ void random_model_make(struct random_model *made, struct random *random,
                                              made->start, made->start_cov};
     model->component_target = made->target;
     model->component_prior = made->prior;
+    model->component_delay = made->delay;
     model->trial_reset = made->restarts;
     model->target_position = made->position;
     model->plan = (struct traj_plan){0.0, 0.0, NULL, 1.0};

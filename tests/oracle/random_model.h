@@ -27,7 +27,7 @@ struct random_model {
     void *memory; /* the arrays; random_model_free gives them back */
     double *weight, *offset, *feature_weight, *feature_offset, *feature_noise;
     double *own_weight, *own_offset;
-    int32_t *lag, *target, *own;
+    int32_t *lag, *target, *own, *delay;
     double *transition, *drift, *noise, *start, *start_cov, *prior, *position, *rate;
     uint8_t *restarts;
 };

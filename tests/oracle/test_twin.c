@@ -147,6 +147,7 @@ static struct traj_dims draw_dims(struct random *random, size_t *free_components
     };
     dims.components = 1 + random_below(random, 5);
     dims.tunings = random_below(random, dims.components + 1);
+    dims.delay = random_below(random, 4);
     *free_components = random_below(random, dims.components < 2 ? dims.components + 1 : 3);
     return dims;
 }

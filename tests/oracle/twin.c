@@ -98,6 +98,7 @@ static void to_start(struct twin *twin, size_t k)
     for (size_t i = 0; i < s * s; i++)
         twin->cov[k * s * s + i] = twin->model->dynamics.start_cov[k * s * s + i];
     twin->fresh[k] = true;
+    twin->wait[k] = twin->model->dims.delay > 0 ? (size_t)twin->model->component_delay[k] : 0;
 }
 
 static void forget_beliefs(struct twin *twin)
@@ -135,6 +136,9 @@ void twin_init(struct twin *twin, const struct traj_model *model)
     twin->fresh = calloc(d->components, sizeof(bool));
     if (!twin->present || !twin->running || !twin->fresh)
         abort();
+    twin->wait = calloc(d->components, sizeof *twin->wait);
+    if (!twin->wait)
+        abort();
     twin->mean = reals(d->components * d->state);
     twin->cov = reals(d->components * d->state * d->state);
     twin->log_weight = reals(d->components);
@@ -156,6 +160,7 @@ void twin_free(struct twin *twin)
     free(twin->present);
     free(twin->running);
     free(twin->fresh);
+    free(twin->wait);
     free(twin->mean);
     free(twin->cov);
     free(twin->log_weight);
@@ -550,6 +555,8 @@ static void predict(struct twin *twin, size_t k, size_t steps)
     const double *a = twin->model->dynamics.transition + k * s * s;
     const double *b = twin->model->dynamics.drift + k * s;
     const double *q = twin->model->dynamics.noise + k * s * s;
+    for (; steps > 0 && twin->wait[k] > 0; steps--)
+        twin->wait[k]--;
     real *mean = reals(s), *half = reals(s * s), *cov = reals(s * s);
     for (size_t step = 0; step < steps; step++) {
         for (size_t i = 0; i < s; i++) {

@@ -28,6 +28,7 @@ struct twin {
     struct twin_frame *frame;
     size_t frames, room;
     bool *present, *running, *fresh; /* [K] */
+    size_t *wait;                    /* [K] bins that a component still waits */
     real *mean, *cov, *log_weight;   /* [K][S], [K][S][S], [K] */
     real *prior, *gaze, *plan;       /* [M] probabilities over targets, sum 1 */
     real *plan_count, *plan_time;    /* [N] z, T */
