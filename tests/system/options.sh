@@ -65,7 +65,7 @@ expect 2 'not between' simulate --out "$work/s.h5" --units 0
 expect 2 'not a number' simulate --out "$work/s.h5" --rate fast
 expect 2 'not a number' simulate --out "$work/s.h5" --rate nan
 expect 2 'is not csv' convert --out "$work/s.h5"
-expect 2 '"kalman" is not mixture' train --session s --out m --family kalman
+expect 2 '"kalman" is not auto' train --session s --out m --family kalman
 expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
 expect 2 'is not start, go or stop' trial begin
 expect 2 'is not on or off' pause
