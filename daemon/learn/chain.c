@@ -299,10 +299,10 @@ static void describe(const struct traj_reach *reach, const char *text, struct tr
     memcpy((void *)(uintptr_t)about->target_id, session->target_id, reach->targets * TRAJ_ID_SIZE);
     memcpy(writable(model->target_position), session->target_position,
            reach->targets * reach->dim * sizeof(double));
-    if (about->unit_name)
+    if (about->unit_name && session->unit_name)
         memcpy((void *)(uintptr_t)about->unit_name, session->unit_name,
                model->dims.units * TRAJ_ID_SIZE);
-    if (about->training)
+    if (about->training && training_text)
         memcpy((void *)(uintptr_t)about->training, text, strlen(text) + 1);
 }
 
