@@ -302,7 +302,7 @@ static void describe(const struct traj_reach *reach, const char *text, struct tr
     if (about->unit_name && session->unit_name)
         memcpy((void *)(uintptr_t)about->unit_name, session->unit_name,
                model->dims.units * TRAJ_ID_SIZE);
-    if (about->training && training_text)
+    if (about->training && text)
         memcpy((void *)(uintptr_t)about->training, text, strlen(text) + 1);
 }
 
