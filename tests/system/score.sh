@@ -30,7 +30,7 @@ else
 fi
 "$TRAJCTL" split --session "$session" --train "$work/train.h5" --test "$work/test.h5" --fraction 0.5
 # Any decent model will do; two folds train it soonest.
-"$TRAJCTL" train --quiet --folds 2 --session "$work/train.h5" --out "$work/model.tjm"
+"${TRAJ_TRAINER:-$TRAJCTL}" train --quiet --folds 2 --session "$work/train.h5" --out "$work/model.tjm"
 "$TRAJCTL" decode --quiet --model "$work/model.tjm" --session "$work/test.h5" --out "$work/intents"
 # Some bins have no intent, and some intents no bin.
 sed -e '20,25d' -e '40s/"t":/"t":9999/' "$work/intents" >"$work/holes"
