@@ -86,12 +86,14 @@ int traj_fits_movement(struct traj_fits *fits, const struct traj_choice *choice,
     size_t memory = choice->dynamics.memory;
     size_t state = choice->state;
     if (fits->movement && fits->plan_end == plan_end && fits->memory == memory &&
-        fits->state == state)
+        fits->state == state && fits->delays == choice->dynamics.delays)
         return 0;
     traj_movement_free(fits->movement);
     traj_courses_free(fits->courses);
     fits->movement = traj_movement_new(fits->training, state, plan_end, memory, error);
-    fits->courses = traj_courses_new(fits->training, state, plan_end, error);
+    fits->courses =
+        traj_courses_new(fits->training, state, plan_end, choice->dynamics.delays, error);
+    fits->delays = choice->dynamics.delays;
     fits->plan_end = plan_end;
     fits->memory = memory;
     fits->state = state;
@@ -127,32 +129,34 @@ static void scale_noise(const struct traj_model *model, const struct traj_dynami
 
 /* How the components of a model are shared out. */
 struct cast {
-    size_t targets; /* components of targets, from 0 on */
+    size_t targets; /* components of targets come first, */
+    size_t delays;  /* so many of each */
     bool single;    /* one component for all movements */
     bool walk;      /* a random walk */
     bool reset;     /* of the random walk: it starts anew with each trial */
 };
 
-static struct cast cast_of(const struct traj_training *training, enum traj_family family)
+static struct cast cast_of(const struct traj_training *training, const struct traj_choice *choice)
 {
     bool trials = training->trials > 0;
     bool targets = training->labelled > 0 && training->targets > 0;
-    switch (family) {
+    switch (choice->family) {
     case TRAJ_FAMILY_STM:
-        return (struct cast){0, true, false, false};
+        return (struct cast){0, 1, true, false, false};
     case TRAJ_FAMILY_RWM:
-        return (struct cast){0, false, true, trials};
+        return (struct cast){0, 1, false, true, trials};
     case TRAJ_FAMILY_AUTO:
     case TRAJ_FAMILY_COURSE:
     case TRAJ_FAMILY_MIXTURE:
         break;
     }
-    return (struct cast){targets ? training->targets : 0, trials && !targets, true, false};
+    size_t delays = choice->dynamics.course && targets ? choice->dynamics.delays : 1;
+    return (struct cast){targets ? training->targets : 0, delays, trials && !targets, true, false};
 }
 
 static size_t cast_size(const struct cast *cast)
 {
-    return cast->targets + (cast->single ? 1u : 0u) + (cast->walk ? 1u : 0u);
+    return cast->targets * cast->delays + (cast->single ? 1u : 0u) + (cast->walk ? 1u : 0u);
 }
 
 static void put_component(const struct traj_model *model, size_t k, int32_t target, double prior,
@@ -166,13 +170,14 @@ static void put_component(const struct traj_model *model, size_t k, int32_t targ
 static void put_components(const struct traj_fits *fits, const struct traj_choice *choice,
                            unsigned without, const struct cast *cast, struct traj_model *model)
 {
-    size_t k = 0, directed = cast->targets + (cast->single ? 1 : 0);
+    size_t k = 0, directed = cast->targets * cast->delays + (cast->single ? 1 : 0);
     double walk_prior = directed == 0 ? 1 : cast->walk ? choice->free_prior : 0;
     double prior = directed > 0 ? (1 - walk_prior) / (double)directed : 0;
     struct traj_course_shape shape;
     bool course = choice->dynamics.course && cast->targets > 0 &&
                   traj_courses_shape(fits->courses, without, &shape) == 0;
-    for (size_t m = 0; m < cast->targets; m++, k++) {
+    for (; k < cast->targets * cast->delays; k++) {
+        size_t m = k / cast->delays;
         struct traj_dynamics_part part = part_of(model, k);
         if (course)
             traj_courses_target(fits->courses, &shape, choice->dynamics.shrinkage, without, m,
@@ -181,6 +186,9 @@ static void put_components(const struct traj_fits *fits, const struct traj_choic
             traj_dynamics_target(fits->movement, &choice->dynamics, without, m, &part);
         scale_noise(model, &part, choice->noise_scale);
         put_component(model, k, (int32_t)m, prior, true);
+        if (model->dims.delay > 0)
+            ((int32_t *)(uintptr_t)model->component_delay)[k] =
+                (int32_t)traj_courses_delay(fits->courses, k % cast->delays);
     }
     if (cast->single) {
         struct traj_dynamics_part part = part_of(model, k);
@@ -191,8 +199,10 @@ static void put_components(const struct traj_fits *fits, const struct traj_choic
     if (cast->walk) {
         struct traj_dynamics_part part = part_of(model, k);
         bool everywhere = fits->training->unbroken && !cast->reset;
-        traj_dynamics_walk(fits->movement, &choice->dynamics, without, everywhere, &part);
-        scale_noise(model, &part, choice->noise_scale);
+        struct traj_dynamics_choice walk = choice->dynamics;
+        walk.settling = walk.settling && choice->family != TRAJ_FAMILY_RWM;
+        traj_dynamics_walk(fits->movement, &walk, without, everywhere, &part);
+        scale_noise(model, &part, cast->targets > 0 ? choice->walk_scale : choice->noise_scale);
         put_component(model, k, -1, walk_prior, cast->reset);
     }
 }
@@ -206,7 +216,7 @@ static void put_weights(const double *from, size_t rows, size_t columns, size_t 
         memcpy(to + i * state, from + i * columns, columns * sizeof *to);
 }
 
-/* Sets of their own: component k = target k has set k, the others share. */
+/* Sets of their own: the components of target m have set m, the others share. */
 static void put_own(const struct traj_fits *fits, size_t slot, const struct traj_model *model)
 {
     size_t sets = model->dims.tunings * model->dims.units;
@@ -217,7 +227,7 @@ static void put_own(const struct traj_fits *fits, size_t slot, const struct traj
     memcpy(writable(model->tuning.own_offset), fits->own_offset + slot * sets,
            sets * sizeof(double));
     for (size_t k = 0; k < model->dims.components; k++)
-        ((int32_t *)(uintptr_t)model->tuning.own)[k] = k < model->dims.tunings ? (int32_t)k : -1;
+        ((int32_t *)(uintptr_t)model->tuning.own)[k] = model->component_target[k];
 }
 
 static void put_observations(const struct traj_fits *fits, const struct traj_choice *choice,
@@ -287,7 +297,7 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
                                  struct traj_error *error)
 {
     const struct traj_training *training = fits->training;
-    struct cast cast = cast_of(training, choice->family);
+    struct cast cast = cast_of(training, choice);
     bool rates = cast.targets > 0 && choice->plan.rates && choice->plan.end > 0;
     struct traj_dims dims = {.position = training->dim,
                              .state = choice->state,
@@ -299,6 +309,7 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
                              .tunings = choice->tuning.own && fits->own_weight ? cast.targets : 0};
     if (traj_fits_movement(fits, choice, error))
         return NULL;
+    dims.delay = cast.delays > 1 ? traj_courses_delay(fits->courses, cast.delays - 1) : 0;
     struct traj_model *model =
         traj_model_make(&dims, rates, training->session[0]->unit_name != NULL,
                         training_text ? strlen(training_text) + 1 : 0, error);
@@ -311,8 +322,8 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
     model->switch_rate = choice->switch_rate;
     model->evidence_temper = choice->evidence_temper;
     model->calibration = choice->calibration;
-    put_observations(fits, choice, without, model);
     put_components(fits, choice, without, &cast, model);
+    put_observations(fits, choice, without, model);
     put_description(fits, choice, training_text, model);
     int status = 0;
     if (rates)

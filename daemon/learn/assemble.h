@@ -22,6 +22,7 @@ struct traj_choice {
     struct traj_dynamics_choice dynamics;
     struct traj_plan_choice plan;
     double noise_scale; /* factor on Q and V: how far movement is believed against spikes */
+    double walk_scale;  /* the same for the free component beside targets */
     double evidence_temper;
     double free_prior;
     double switch_rate;
@@ -43,7 +44,7 @@ struct traj_fits {
     struct traj_movement *movement; /* for plan_end, memory and state */
     struct traj_courses *courses;   /* for plan_end and state */
     double plan_end;
-    size_t memory, state;
+    size_t memory, state, delays;
 };
 
 /* Fits tuning and features under the choice, for every fold and for all. */

@@ -16,6 +16,7 @@ static void free_held(struct traj_held *held)
     free(held->position);
     free(held->velocity);
     free(held->known);
+    free(held->trial);
     free(held->target);
 }
 
@@ -27,14 +28,16 @@ static int fill_held(struct traj_held *held, size_t dim, struct traj_error *erro
     held->position = calloc(bins * dim + 1, sizeof *held->position);
     held->velocity = calloc(bins * dim + 1, sizeof *held->velocity);
     held->known = calloc(bins + 1, sizeof *held->known);
+    held->trial = calloc(bins + 1, sizeof *held->trial);
     held->target = calloc(bins + 1, sizeof *held->target);
-    if (!held->position || !held->velocity || !held->known || !held->target)
+    if (!held->position || !held->velocity || !held->known || !held->trial || !held->target)
         return traj_error_set(error, "%s: no memory for %zu bins", session->path, bins);
     for (size_t i = 0; i < bins; i++) {
         size_t trial = traj_session_trial_at(session, session->t_end[i]);
         held->known[i] =
             traj_session_kinematics(session, session->t_end[i], VELOCITY_WINDOW,
                                     held->position + i * dim, held->velocity + i * dim) == 0;
+        held->trial[i] = trial != (size_t)-1;
         held->target[i] = trial != (size_t)-1 && session->target ? session->target[trial] : -1;
     }
     return 0;
@@ -111,6 +114,7 @@ int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *make
 }
 
 struct squares {
+    enum traj_bench_part part;
     double sum;
     double count;
 };
@@ -119,7 +123,7 @@ static void add_square(void *context, const struct traj_held *held, size_t bin,
                        const struct traj_intent *intent)
 {
     struct squares *squares = context;
-    if (!intent->position)
+    if (!intent->position || (squares->part == TRAJ_BENCH_TRIALS && !held->trial[bin]))
         return;
     squares->count++;
     for (size_t d = 0; d < intent->dim; d++) {
@@ -129,9 +133,9 @@ static void add_square(void *context, const struct traj_held *held, size_t bin,
 }
 
 int traj_bench_error(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
-                     double *mean_square, struct traj_error *error)
+                     enum traj_bench_part part, double *mean_square, struct traj_error *error)
 {
-    struct squares squares = {0, 0};
+    struct squares squares = {part, 0, 0};
     if (traj_bench_run(bench, maker, marks, add_square, &squares, error))
         return -1;
     *mean_square = squares.count > 0 ? squares.sum / squares.count : INFINITY;

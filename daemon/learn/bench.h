@@ -16,6 +16,7 @@ struct traj_held {
     double *position; /* [bins][dim] */
     double *velocity; /* [bins][dim] */
     uint8_t *known;   /* [bins] */
+    uint8_t *trial;   /* [bins] 1 = inside a trial */
     int32_t *target;  /* [bins] the trial's target, -1 = none or not known */
 };
 
@@ -45,8 +46,11 @@ typedef void traj_bench_sink(void *context, const struct traj_held *held, size_t
 int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
                    traj_bench_sink *sink, void *context, struct traj_error *error);
 
+/* Which bins tell: what happens between trials is the free component's alone. */
+enum traj_bench_part { TRAJ_BENCH_ALL, TRAJ_BENCH_TRIALS };
+
 /* Mean squared position error; -1 on failure. */
 int traj_bench_error(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
-                     double *mean_square, struct traj_error *error);
+                     enum traj_bench_part part, double *mean_square, struct traj_error *error);
 
 #endif

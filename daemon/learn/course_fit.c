@@ -85,7 +85,7 @@ static int vary(struct course_fit *fit, const struct traj_bench *bench, double *
     for (size_t i = 0; i < count; i++) {
         double mean_square;
         *number = grid[i];
-        if (traj_bench_error(bench, &maker, true, &mean_square, fit->error))
+        if (traj_bench_error(bench, &maker, true, TRAJ_BENCH_ALL, &mean_square, fit->error))
             return -1;
         fit->selection.decodings++;
         tell(fit, "select", (double)fit->selection.decodings / 8);

@@ -26,6 +26,9 @@
 struct traj_courses {
     const struct traj_training *training;
     size_t order, steps, folds;
+    size_t delays;
+    double base;   /* bins from a movement's begin to the earliest onset */
+    double *onset; /* [delays] quantiles of the bins from begin to onset */
     double *block;
     /* Rows [targets][folds] over `steps`: */
     double *trials;  /* [.][.] courses */
@@ -91,35 +94,88 @@ static size_t longest(const struct traj_training *training, double plan_end)
     return steps < STEPS_MAX ? steps : STEPS_MAX;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+/* Quantiles of the reaction time over all trials; 0, or -1 without memory. */
+static int gather_onsets(struct traj_courses *courses, double plan_end)
+{
+    const struct traj_training *training = courses->training;
+    double *onset = malloc((training->trials + 1) * sizeof *onset);
+    size_t count = 0;
+    if (!onset)
+        return -1;
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        size_t begin = traj_movement_begin(training, trial, plan_end);
+        if (trial->target >= 0 && begin < trial->count)
+            onset[count++] = traj_trial_onset(training, trial, begin);
+    }
+    qsort(onset, count, sizeof *onset, ascending);
+    for (size_t l = 0; l < courses->delays && count > 0; l++) {
+        double share = ((double)l + 0.5) / (double)courses->delays;
+        courses->onset[l] = onset[(size_t)(share * (double)count)];
+    }
+    courses->base = courses->onset[0];
+    free(onset);
+    return 0;
+}
+
+size_t traj_courses_delay(const struct traj_courses *courses, size_t l)
+{
+    return (size_t)(courses->onset[l] - courses->base + 0.5);
+}
+
+/* The state at which a trial's course is taken to begin. */
+static size_t course_begin(const struct traj_courses *courses, const struct traj_course *trial,
+                           double plan_end)
+{
+    const struct traj_training *training = courses->training;
+    size_t begin = traj_movement_begin(training, trial, plan_end);
+    if (courses->delays < 2 || begin >= trial->count)
+        return begin;
+    double late = traj_trial_onset(training, trial, begin) - courses->base;
+    return late > 0 ? begin + (size_t)(late + 0.5) : begin;
+}
+
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,
-                                      double plan_end, struct traj_error *error)
+                                      double plan_end, size_t delays, struct traj_error *error)
 {
     size_t dim = training->dim, folds = (training->folds > 0 ? training->folds : 1) + 2;
     size_t rows = training->targets * folds, steps = longest(training, plan_end);
     struct traj_courses *courses = calloc(1, sizeof *courses);
     if (courses)
-        courses->block =
-            calloc(rows * (1 + steps * (1 + 2 * dim) + dim * dim) + steps * (2 * dim + 6) + 1,
-                   sizeof *courses->block);
-    if (!courses || !courses->block) {
+        courses->block = calloc(rows * (1 + steps * (1 + 2 * dim) + dim * dim) +
+                                    steps * (2 * dim + 6) + delays + 1,
+                                sizeof *courses->block);
+    if (courses && courses->block) {
+        courses->training = training;
+        courses->order = state / dim;
+        courses->steps = steps;
+        courses->folds = folds;
+        courses->delays = delays;
+        courses->trials = courses->block;
+        courses->sum = courses->trials + rows;
+        courses->alive = courses->sum + rows * steps * dim;
+        courses->live = courses->alive + rows * steps;
+        courses->square = courses->live + rows * steps * dim;
+        courses->scratch = courses->square + rows * dim * dim;
+        courses->onset = courses->scratch + steps * (2 * dim + 6);
+    }
+    if (!courses || !courses->block || gather_onsets(courses, plan_end)) {
         traj_courses_free(courses);
         traj_error_set(error, "no memory for the courses to %zu targets", training->targets);
         return NULL;
     }
-    courses->training = training;
-    courses->order = state / dim;
-    courses->steps = steps;
-    courses->folds = folds;
-    courses->trials = courses->block;
-    courses->sum = courses->trials + rows;
-    courses->alive = courses->sum + rows * steps * dim;
-    courses->live = courses->alive + rows * steps;
-    courses->square = courses->live + rows * steps * dim;
-    courses->scratch = courses->square + rows * dim * dim;
     for (size_t r = 0; r < training->trials; r++)
         if (training->trial[r].target >= 0)
             add_course(courses, &training->trial[r],
-                       traj_movement_begin(training, &training->trial[r], plan_end));
+                       course_begin(courses, &training->trial[r], plan_end));
     return courses;
 }
 

@@ -27,8 +27,15 @@ struct traj_course_shape {
     double misfit;  /* root mean square of fitted minus mean course, in reach lengths */
 };
 
+/*
+ * delays > 1: reaction times differ so much that each target gets as many components, which wait
+ * for the quantiles of the reaction time; trials are then laid over each other by their onset.
+ */
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,
-                                      double plan_end, struct traj_error *error);
+                                      double plan_end, size_t delays, struct traj_error *error);
+
+/* Bins that component l of a target waits, rising from 0. */
+size_t traj_courses_delay(const struct traj_courses *courses, size_t l);
 void traj_courses_free(struct traj_courses *courses);
 
 /* Fits the shape on all folds but `without`; -1 where no trial with a known target trains. */

@@ -468,9 +468,13 @@ void traj_dynamics_walk(const struct traj_movement *movement,
                         bool everywhere, const struct traj_dynamics_part *part)
 {
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX];
-    integrate(movement, choice->decay, w);
+    struct traj_moments all = sum_walk(movement, movement->walk, without);
+    if (everywhere && choice->settling)
+        regress(movement, &all, w);
+    else
+        integrate(movement, choice->decay, w);
     put_transition(movement, w, part);
-    struct traj_moments all = sum_walk(movement, windows_of(movement, movement->walk), without);
+    all = sum_walk(movement, windows_of(movement, movement->walk), without);
     residual_noise(movement, &all, traj_moments_courses(&all), w, part->noise);
     all = everywhere ? sum_walk(movement, movement->walk, without)
                      : sum_targets(movement, movement->target, without);
@@ -521,13 +525,16 @@ static double target_score(const struct traj_movement *movement,
     return score;
 }
 
-static double walk_score(const struct traj_movement *movement, double decay)
+/* The same of all recorded kinematics under a walk, or under a regression where settling. */
+static double walk_score(const struct traj_movement *movement, double decay, bool settling)
 {
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX], noise[TRAJ_STATE_MAX * TRAJ_STATE_MAX];
     double score = 0;
     integrate(movement, decay, w);
     for (unsigned f = 0; f < movement->training->folds; f++) {
         struct traj_moments all = sum_walk(movement, movement->walk, f);
+        if (settling)
+            regress(movement, &all, w);
         residual_noise(movement, &all, traj_moments_pairs(&all), w, noise);
         score += pair_density(movement, &movement->walk[f], w, noise);
     }
@@ -569,17 +576,19 @@ void traj_dynamics_choose(const struct traj_movement *movement, struct traj_dyna
     choice->likeness = TRAJ_ALIKE_TURNED;
     choice->shrinkage = SHRINKAGE_DEFAULT;
     choice->decay = 1;
+    choice->settling = false;
     choice->pair_score = NAN;
     if (movement->training->folds == 0)
         return;
     double best = -INFINITY;
     for (size_t i = 0; i < sizeof decay / sizeof decay[0]; i++) {
-        double score = walk_score(movement, decay[i]);
+        double score = walk_score(movement, decay[i], false);
         if (score > best) {
             best = score;
             choice->decay = decay[i];
         }
     }
+    choice->settling = walk_score(movement, 1, true) > best;
     if (movement->training->per_target >= 2 && held_out_pairs(movement) > 0)
         choose_likeness(movement, choice);
 }

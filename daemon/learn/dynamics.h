@@ -20,10 +20,12 @@ enum traj_likeness {
 
 /* What cross-validation chose about dynamics. */
 struct traj_dynamics_choice {
-    bool course; /* targets' components follow their mean courses (courses.h), not pairs */
+    bool course;   /* targets' components follow their mean courses (courses.h), not pairs */
+    size_t delays; /* of each target, components that begin to move after as many reaction times */
     enum traj_likeness likeness;
     double shrinkage;  /* weight of the pooled movement in a target's own, in trials */
     double decay;      /* of the random walk's highest derivative in one bin, 1 = none */
+    bool settling;     /* the free component is no walk: its last rows are a regression, too */
     size_t memory;     /* bins over which what the model misses is alike; see below */
     double pair_score; /* held-out log density of a pair of states, nats; NaN = not measured */
 };
@@ -61,7 +63,11 @@ void traj_dynamics_target(const struct traj_movement *movement,
                           size_t target, const struct traj_dynamics_part *part);
 void traj_dynamics_single(const struct traj_movement *movement, unsigned without,
                           const struct traj_dynamics_part *part);
-/* everywhere: the start is any state that was recorded, not the start of a trial's movement. */
+/*
+ * everywhere: the start is any state that was recorded, not the start of a trial's movement; then,
+ * where the choice says `settling`, all recorded kinematics teach a linear rule in place of the walk:
+ * hands and cursors come to rest and come back, and a walk never does.
+ */
 void traj_dynamics_walk(const struct traj_movement *movement,
                         const struct traj_dynamics_choice *choice, unsigned without,
                         bool everywhere, const struct traj_dynamics_part *part);

@@ -16,7 +16,6 @@
 #define DELAY_SD_S 0.02  /* sd of d that is believed, s */
 #define SCATTER 0.03     /* of reach length */
 #define CORRELATED 4.0   /* neighbouring positions say the same: so many count as one */
-#define ONSET_SPEED 0.15 /* of peak speed */
 
 const double traj_reach_slow[TRAJ_REACH_SLOWS] = {0.70, 0.78, 0.86, 0.93, 1.00,
                                                   1.08, 1.17, 1.27, 1.40, 1.60};
@@ -50,47 +49,7 @@ void traj_reach_position(const struct traj_reach *reach, size_t target, double p
         out[d] = at[d] + share * (at[dim + d] - at[d]);
 }
 
-/* ---- onset --------------------------------------------------------------------------------- */
-
-static double speed_at(const struct traj_training *training, size_t bin)
-{
-    double sum = 0;
-    for (size_t d = 0; d < training->dim; d++) {
-        double v = training->x[(bin * 3 + 1) * training->dim + d];
-        sum += v * v;
-    }
-    return sqrt(sum);
-}
-
-/* Bins to the onset that the kinematics show. */
-static double seen_onset(const struct traj_training *training, const struct traj_course *trial)
-{
-    size_t peak = trial->bin_first;
-    double most = 0;
-    for (size_t b = trial->bin_first; b < trial->bin_first + trial->bin_count; b++)
-        if (training->known[b] && speed_at(training, b) > most) {
-            most = speed_at(training, b);
-            peak = b;
-        }
-    while (peak > trial->bin_first && speed_at(training, peak) > ONSET_SPEED * most)
-        peak--;
-    return (double)(peak - trial->bin_first);
-}
-
-static double told_onset(const struct traj_training *training, const struct traj_course *trial)
-{
-    const struct traj_session *session = training->session[trial->session];
-    double start = trial->t - trial->offset;
-    size_t low = 0, high = session->trials;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (session->start[middle] <= start + 1e-6)
-            low = middle;
-        else
-            high = middle;
-    }
-    return session->move ? (session->move[low] - session->start[low]) / training->bin : NAN;
-}
+/* ---- onset ----------------------------------------------------------------------------------- */
 
 double traj_reach_onset(const struct traj_training *training)
 {
@@ -99,8 +58,8 @@ double traj_reach_onset(const struct traj_training *training)
         const struct traj_course *trial = &training->trial[r];
         if (trial->bin_count == 0 || trial->target < 0)
             continue;
-        double told = told_onset(training, trial);
-        sum += isfinite(told) ? told : seen_onset(training, trial);
+        /* From the trial's start, where its first bin begins. */
+        sum += traj_trial_onset(training, trial, 0) + trial->offset / training->bin;
         count++;
     }
     return count > 0 ? floor(sum / count + 0.5) : 0;

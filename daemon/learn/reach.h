@@ -61,10 +61,7 @@ void traj_reach_position(const struct traj_reach *reach, size_t target, double p
 double traj_reach_place(const struct traj_reach *reach, size_t cell, size_t i);
 double traj_reach_slowness(size_t cell);
 
-/*
- * Mean bins from the start of a trial to its onset: where trials name it, else where the speed
- * first reaches 15 % of its peak, walking back from the peak.
- */
+/* Mean bins from the start of a trial to movement onset (traj_trial_onset). */
 double traj_reach_onset(const struct traj_training *training);
 
 #endif

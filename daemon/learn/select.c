@@ -51,7 +51,9 @@ void traj_choice_default(const struct traj_training *training,
     choice->dynamics.course = true;
     choice->dynamics.shrinkage = SHRINKAGE_DEFAULT;
     choice->dynamics.memory = 1;
+    choice->dynamics.delays = 1;
     choice->noise_scale = NOISE_SCALE_DEFAULT;
+    choice->walk_scale = NOISE_SCALE_DEFAULT;
     choice->evidence_temper = EVIDENCE_TEMPER_DEFAULT;
     choice->free_prior = FREE_PRIOR_DEFAULT;
     choice->switch_rate = SWITCH_RATE_DEFAULT;
@@ -66,7 +68,8 @@ struct search {
     struct traj_choice *choice;
     struct traj_selection *selection;
     bool marks;
-    size_t expected; /* decodings, for the share that is done */
+    enum traj_bench_part part; /* of the bins that a candidate is judged by */
+    size_t expected;           /* decodings, for the share that is done */
     struct traj_error *error;
 };
 
@@ -86,7 +89,8 @@ static int measure(struct search *search, double *mean_square)
     struct traj_selection *selection = search->selection;
     struct traj_assembly assembly = {search->fits, search->choice};
     struct traj_maker maker = traj_assembly_maker(&assembly);
-    if (traj_bench_error(&search->bench, &maker, search->marks, mean_square, search->error))
+    if (traj_bench_error(&search->bench, &maker, search->marks, search->part, mean_square,
+                         search->error))
         return -1;
     selection->decodings++;
     if (search->options->progress) {
@@ -220,6 +224,7 @@ static int choose_making(struct search *search, const struct making *making, siz
 }
 
 static const double noise_grid[] = {0.3, 1, 0.1, 0.03};
+#define DELAYS 5 /* components of a target that wait for reaction times, where that helps */
 #define NOISES (sizeof noise_grid / sizeof noise_grid[0])
 
 static int choose_single(struct search *search)
@@ -230,6 +235,23 @@ static int choose_single(struct search *search)
                    vary(search, &search->choice->noise_scale, noise_grid, NOISES)
                ? -1
                : 0;
+}
+
+/* Whether reaction times differ so much that each target needs components that wait for them. */
+static int choose_delays(struct search *search)
+{
+    struct traj_choice *choice = search->choice;
+    double with, without = search->selection->rmse * search->selection->rmse;
+    if (!choice->dynamics.course)
+        return 0;
+    choice->dynamics.delays = DELAYS;
+    if (measure(search, &with))
+        return -1;
+    if (with < without)
+        search->selection->rmse = sqrt(with);
+    else
+        choice->dynamics.delays = 1;
+    return 0;
 }
 
 static int choose_mixture(struct search *search)
@@ -245,7 +267,7 @@ static int choose_mixture(struct search *search)
     struct traj_choice *choice = search->choice;
     if (choose_making(search, making, 5) ||
         vary(search, &choice->noise_scale, noise_grid, NOISES) ||
-        vary(search, &choice->evidence_temper, temper, 5) ||
+        vary(search, &choice->evidence_temper, temper, 5) || choose_delays(search) ||
         vary(search, &choice->free_prior, free_prior, 4))
         return -1;
     if (choice->dynamics.course && vary(search, &choice->dynamics.shrinkage, shrinkage, 4))
@@ -260,7 +282,16 @@ static int choose_marked(struct search *search)
 {
     bool directed =
         search->choice->family == TRAJ_FAMILY_MIXTURE && search->fits->training->labelled > 0;
-    return directed ? choose_mixture(search) : choose_single(search);
+    if (!directed)
+        return choose_single(search);
+    /* Targets' components are judged where they run; then the free one, which runs always. */
+    search->part = TRAJ_BENCH_TRIALS;
+    if (choose_mixture(search))
+        return -1;
+    search->part = TRAJ_BENCH_ALL;
+    return search->fits->training->unbroken
+               ? vary(search, &search->choice->walk_scale, noise_grid, NOISES)
+               : 0;
 }
 
 static int choose_unmarked(struct search *search)

@@ -77,10 +77,13 @@ void traj_summary_components(FILE *out, const void *of)
             choice->dynamics.course ? "courses" : "pairs",
             choice->dynamics.likeness == TRAJ_ALIKE_TURNED ? "turned" : "shifted");
     put_count(out, "noise_memory_bins", choice->dynamics.memory);
+    put_count(out, "reaction_times", choice->dynamics.delays);
     traj_summary_number(out, "shrinkage_trials", choice->dynamics.shrinkage);
     traj_summary_number(out, "walk_decay", choice->dynamics.decay);
+    fprintf(out, ",\"free_settles\":%s", choice->dynamics.settling ? "true" : "false");
     traj_summary_number(out, "nats_per_pair", choice->dynamics.pair_score);
     traj_summary_number(out, "noise_scale", choice->noise_scale);
+    traj_summary_number(out, "walk_scale", choice->walk_scale);
     fprintf(out, "},\"plan\":{\"rates\":%s", choice->plan.rates ? "true" : "false");
     traj_summary_number(out, "begin_s", choice->plan.begin);
     traj_summary_number(out, "end_s", choice->plan.end);

@@ -422,3 +422,53 @@ size_t traj_movement_begin(const struct traj_training *training, const struct tr
     }
     return begin < trial->count ? begin : trial->count;
 }
+
+/* ---- movement onset -------------------------------------------------------------------------- */
+
+#define ONSET_SPEED 0.15 /* of peak speed */
+
+static double speed_of(const struct traj_training *training, size_t state)
+{
+    double sum = 0;
+    for (size_t d = 0; d < training->dim; d++) {
+        double v = training->state[(state * 3 + 1) * training->dim + d];
+        sum += v * v;
+    }
+    return training->state_known[state] ? sqrt(sum) : 0;
+}
+
+/* Seconds after the trial's first state that its session names, or NaN. */
+static double named_onset(const struct traj_training *training, const struct traj_course *trial)
+{
+    if (trial->session == (size_t)-1 || !training->session[trial->session]->move)
+        return NAN;
+    const struct traj_session *session = training->session[trial->session];
+    double start = trial->t - trial->offset;
+    size_t low = 0, high = session->trials;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (session->start[middle] <= start + GRACE)
+            low = middle;
+        else
+            high = middle;
+    }
+    return session->move[low] - trial->t;
+}
+
+double traj_trial_onset(const struct traj_training *training, const struct traj_course *trial,
+                        size_t begin)
+{
+    double named = named_onset(training, trial) / training->bin;
+    if (isfinite(named))
+        return fmax(named - (double)begin, 0);
+    size_t peak = begin;
+    double most = 0;
+    for (size_t i = begin; i < trial->count; i++)
+        if (speed_of(training, trial->first + i) > most) {
+            most = speed_of(training, trial->first + i);
+            peak = i;
+        }
+    while (peak > begin && speed_of(training, trial->first + peak) > ONSET_SPEED * most)
+        peak--;
+    return (double)(peak - begin);
+}

@@ -106,6 +106,13 @@ size_t traj_movement_begin(const struct traj_training *training, const struct tr
                            double end);
 
 /*
+ * Bins from a trial's state `begin` to movement onset: where the session names it, else where the
+ * speed, walked back from its peak, falls below 15 % of it.  Never negative.
+ */
+double traj_trial_onset(const struct traj_training *training, const struct traj_course *trial,
+                        size_t begin);
+
+/*
  * The part of a session that a fold leaves out, as a session of its own; bins in all at most about
  * bins_max.  NULL with error->text empty where the fold has nothing of this session.
  */
