@@ -525,16 +525,14 @@ static double target_score(const struct traj_movement *movement,
     return score;
 }
 
-/* The same of all recorded kinematics under a walk, or under a regression where settling. */
-static double walk_score(const struct traj_movement *movement, double decay, bool settling)
+/* The same of all recorded kinematics under a walk. */
+static double walk_score(const struct traj_movement *movement, double decay)
 {
     double w[(TRAJ_STATE_MAX + 1) * TRAJ_STATE_MAX], noise[TRAJ_STATE_MAX * TRAJ_STATE_MAX];
     double score = 0;
     integrate(movement, decay, w);
     for (unsigned f = 0; f < movement->training->folds; f++) {
         struct traj_moments all = sum_walk(movement, movement->walk, f);
-        if (settling)
-            regress(movement, &all, w);
         residual_noise(movement, &all, traj_moments_pairs(&all), w, noise);
         score += pair_density(movement, &movement->walk[f], w, noise);
     }
@@ -576,19 +574,17 @@ void traj_dynamics_choose(const struct traj_movement *movement, struct traj_dyna
     choice->likeness = TRAJ_ALIKE_TURNED;
     choice->shrinkage = SHRINKAGE_DEFAULT;
     choice->decay = 1;
-    choice->settling = false;
     choice->pair_score = NAN;
     if (movement->training->folds == 0)
         return;
     double best = -INFINITY;
     for (size_t i = 0; i < sizeof decay / sizeof decay[0]; i++) {
-        double score = walk_score(movement, decay[i], false);
+        double score = walk_score(movement, decay[i]);
         if (score > best) {
             best = score;
             choice->decay = decay[i];
         }
     }
-    choice->settling = walk_score(movement, 1, true) > best;
     if (movement->training->per_target >= 2 && held_out_pairs(movement) > 0)
         choose_likeness(movement, choice);
 }

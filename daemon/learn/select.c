@@ -278,6 +278,28 @@ static int choose_mixture(struct search *search)
                : 0;
 }
 
+/* The free component of an unbroken session: a walk, or a rule by which movement settles. */
+static int choose_free(struct search *search)
+{
+    struct traj_dynamics_choice *dynamics = &search->choice->dynamics;
+    double walking, settling, scale;
+    dynamics->settling = false;
+    if (vary(search, &search->choice->walk_scale, noise_grid, NOISES))
+        return -1;
+    walking = search->selection->rmse;
+    scale = search->choice->walk_scale;
+    dynamics->settling = true;
+    if (vary(search, &search->choice->walk_scale, noise_grid, NOISES))
+        return -1;
+    settling = search->selection->rmse;
+    if (settling >= walking) {
+        dynamics->settling = false;
+        search->choice->walk_scale = scale;
+        search->selection->rmse = walking;
+    }
+    return 0;
+}
+
 static int choose_marked(struct search *search)
 {
     bool directed =
@@ -289,9 +311,7 @@ static int choose_marked(struct search *search)
     if (choose_mixture(search))
         return -1;
     search->part = TRAJ_BENCH_ALL;
-    return search->fits->training->unbroken
-               ? vary(search, &search->choice->walk_scale, noise_grid, NOISES)
-               : 0;
+    return search->fits->training->unbroken ? choose_free(search) : 0;
 }
 
 static int choose_unmarked(struct search *search)

@@ -10,18 +10,24 @@
 #include "daemon/learn/random.h"
 
 #define BIN 0.02
-#define REACH 100.0    /* mm */
-#define DURATION 0.5   /* s of a reach */
-#define HOLD 0.1       /* s at the target before the trial stops */
-#define REST 0.4       /* s between trials where they are recorded */
-#define PAUSE 2.0      /* s between trials that are cut out */
-#define REACTION 0.1   /* s from the go cue to movement */
+#define REACH 100.0  /* mm */
+#define DURATION 0.5 /* s of a reach */
+#define HOLD 0.1     /* s at the target before the trial stops */
+#define REST 0.4     /* s between trials where they are recorded */
+#define PAUSE 2.0    /* s between trials that are cut out */
+#define REACTION 0.1 /* s from the go cue to movement */
 #define TWO_PI 6.28318530717958647692
 
 void made_options_default(struct made_options *options)
 {
-    *options = (struct made_options){.seed = 1, .dim = 2, .targets = 4, .trials_per_target = 8,
-                                     .units = 20, .labels = true, .rate = 20, .depth = 1.2};
+    *options = (struct made_options){.seed = 1,
+                                     .dim = 2,
+                                     .targets = 4,
+                                     .trials_per_target = 8,
+                                     .units = 20,
+                                     .labels = true,
+                                     .rate = 20,
+                                     .depth = 1.2};
 }
 
 size_t made_lag(size_t unit)
@@ -187,8 +193,7 @@ static void make_bins(struct traj_session *session, const struct made_options *o
 struct traj_session *made_session(const struct made_options *options)
 {
     struct traj_session *session = traj_session_new("made.h5");
-    struct reach *reach =
-        room(2 * options->targets * options->trials_per_target, sizeof *reach);
+    struct reach *reach = room(2 * options->targets * options->trials_per_target, sizeof *reach);
     uint64_t random = options->seed;
     if (!session)
         abort();

@@ -14,11 +14,11 @@
 struct made_options {
     uint64_t seed;
     size_t dim, targets, trials_per_target, units, features;
-    double delay;   /* s from trial start to the go cue; 0 = no go cue, the reach begins at once */
-    bool unbroken;  /* trials follow each other after rests that are recorded too */
-    bool labels;    /* targets of trials are known */
-    double rate;    /* spikes/s at rest */
-    double depth;   /* log rate at peak speed in the best direction */
+    double delay;  /* s from trial start to the go cue; 0 = no go cue, the reach begins at once */
+    bool unbroken; /* trials follow each other after rests that are recorded too */
+    bool labels;   /* targets of trials are known */
+    double rate;   /* spikes/s at rest */
+    double depth;  /* log rate at peak speed in the best direction */
 };
 void made_options_default(struct made_options *options);
 

@@ -58,7 +58,8 @@ static int add_square(void *context, const struct traj_intent *intent)
     struct squares *squares = context;
     double position[TRAJ_DIM_MAX];
     size_t bin = (size_t)intent->frame;
-    if (traj_session_kinematics(squares->session, squares->session->t_end[bin], 0.02, position, NULL))
+    if (traj_session_kinematics(squares->session, squares->session->t_end[bin], 0.02, position,
+                                NULL))
         return 0;
     squares->count++;
     for (size_t d = 0; d < intent->dim; d++)
@@ -91,7 +92,10 @@ static void every_family_decodes_what_it_has_not_seen(void **state)
         struct traj_model *model = fit_valid(train, families[i]);
         error[i] = rmse(model, test, true);
         print_message("%s: %.2f mm\n", traj_family_name(families[i]), error[i]);
-        assert_int_equal(model->dims.components, i == 0 ? 5 : 1);
+        if (i == 0)
+            assert_true(model->dims.components >= 5 && model->dims.targets == 4);
+        else
+            assert_int_equal(model->dims.components, 1);
         traj_model_free(model);
     }
     /* Reaches of 100 mm: someone who always says "at the start" is wrong by more than 50 mm. */
@@ -148,14 +152,17 @@ static void a_target_never_seen_gets_a_component(void **state)
     struct traj_model *model = fit_valid(train, TRAJ_FAMILY_MIXTURE);
     assert_int_equal(model->dims.targets, 4);
     /* Its mean course, without a spike, must end near the target. */
-    size_t state_size = model->dims.state;
+    size_t state_size = model->dims.state, k = 0;
+    while (k + 1 < model->dims.components && model->component_target[k] != 2)
+        k++;
+    assert_int_equal(model->component_target[k], 2);
     double x[TRAJ_STATE_MAX], next[TRAJ_STATE_MAX];
-    memcpy(x, model->dynamics.start + 2 * state_size, state_size * sizeof *x);
+    memcpy(x, model->dynamics.start + k * state_size, state_size * sizeof *x);
     for (int t = 0; t < 100; t++) {
         for (size_t i = 0; i < state_size; i++) {
-            next[i] = model->dynamics.drift[2 * state_size + i];
+            next[i] = model->dynamics.drift[k * state_size + i];
             for (size_t j = 0; j < state_size; j++)
-                next[i] += model->dynamics.transition[(2 * state_size + i) * state_size + j] * x[j];
+                next[i] += model->dynamics.transition[(k * state_size + i) * state_size + j] * x[j];
         }
         memcpy(x, next, state_size * sizeof *x);
     }
@@ -223,8 +230,8 @@ static void odd_units_and_bins_do_no_harm(void **state)
     made_options_default(&options);
     struct traj_session *session = made_session(&options);
     for (size_t b = 0; b < session->bins; b++) {
-        session->counts[b * session->units] = 0;                     /* never fires */
-        session->counts[b * session->units + 1] = 1;                 /* always the same */
+        session->counts[b * session->units] = 0;                      /* never fires */
+        session->counts[b * session->units + 1] = 1;                  /* always the same */
         session->counts[b * session->units + 2] = TRAJ_COUNT_MISSING; /* never observed */
         if (b % 3 == 0)
             session->counts[b * session->units + 3] = TRAJ_COUNT_MISSING;
@@ -302,8 +309,8 @@ static void plan_activity_tells_the_target(void **state)
         if (session->t_end[b] > session->go[r])
             continue;
         for (size_t n = 0; n < session->units; n++)
-            session->counts[b * session->units + n] = made_poisson(
-                &random, (n % 4 == (size_t)session->target[r] ? 1.2 : 0.3));
+            session->counts[b * session->units + n] =
+                made_poisson(&random, (n % 4 == (size_t)session->target[r] ? 1.2 : 0.3));
     }
     struct traj_model *model = fit_valid(session, TRAJ_FAMILY_MIXTURE);
     assert_true(fabs(model->plan.end - 0.4) < 1e-9);
