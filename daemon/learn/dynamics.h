@@ -65,8 +65,8 @@ void traj_dynamics_single(const struct traj_movement *movement, unsigned without
                           const struct traj_dynamics_part *part);
 /*
  * everywhere: the start is any state that was recorded, not the start of a trial's movement; then,
- * where the choice says `settling`, all recorded kinematics teach a linear rule in place of the walk:
- * hands and cursors come to rest and come back, and a walk never does.
+ * where the choice says `settling`, all recorded kinematics teach a linear rule in place of the
+ * walk: hands and cursors come to rest and come back, and a walk never does.
  */
 void traj_dynamics_walk(const struct traj_movement *movement,
                         const struct traj_dynamics_choice *choice, unsigned without,

@@ -185,8 +185,8 @@ struct traj_model {
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
     const double *component_prior; /* [K] positive, sums to 1 */
-    /* [K] bins for which a component waits at x_1 when it starts anew: the hand rests for a reaction
-     * time that differs between trials; NULL where dims.delay = 0 */
+    /* [K] bins for which a component waits at x_1 when it starts anew: the hand rests for a
+     * reaction time that differs between trials; NULL where dims.delay = 0 */
     const int32_t *component_delay;
     const uint8_t
         *trial_reset; /* [K] 1 = starts from start_k at each trial's movement; 0 = goes on */
