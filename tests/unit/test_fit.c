@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Does every kind of session train a valid model, the same one twice, or get refused with a sentence? */
+/* Does every kind of session train a valid model, the same one twice, or get refused with a
+ * sentence? */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -295,7 +296,8 @@ static void several_sessions_and_priors_train(void **state)
     traj_session_free(prior);
 }
 
-/* A session with a delay has its plan window end with the go cue, and plan activity tells the target. */
+/* A session with a delay has its plan window end with the go cue, and plan activity tells the
+ * target. */
 static void plan_activity_tells_the_target(void **state)
 {
     (void)state;
