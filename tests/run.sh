@@ -6,7 +6,8 @@
 #     sh tests/run.sh CTEST-ARGUMENTS   the preset dev alone, with these (for example -L unit)
 #
 # Stages, each ending the run if it fails; jobs at once: TRAJ_JOBS (default: the processors)
-#     build    dev (gcc, sanitizers), release (gcc -O3), clang (-O2), tsan; a warning is an error
+#     build    dev (gcc, sanitizers), release (gcc -O3), plain (gcc -O0), clang (-O2), tsan;
+#              a warning is an error
 #     tsan     the tests labelled `threads` under ThreadSanitizer
 #     dev      every test, among them lint, tidy, replay, and the bytes of all builds compared
 set -eu
@@ -15,17 +16,15 @@ jobs=${TRAJ_JOBS:-$(nproc)}
 
 sh clients/install-packages.sh test
 
+# build PRESET [TARGET]: says nothing but its name unless it fails.
 build()
 {
-    preset=$1
-    shift
-    echo "== build: $preset"
-    cmake --preset "$preset" "$@" >"build/$preset.log" 2>&1 || {
-        cat "build/$preset.log"
-        exit 1
-    }
-    cmake --build --preset "$preset" --parallel "$jobs" >"build/$preset.log" 2>&1 || {
-        cat "build/$preset.log"
+    echo "== build: $1"
+    {
+        cmake --preset "$1" -DTRAJ_WERROR=ON -DTRAJ_TESTS=ON &&
+            cmake --build --preset "$1" --parallel "$jobs" ${2:+--target "$2"}
+    } >"build/$1.log" 2>&1 || {
+        cat "build/$1.log"
         exit 1
     }
 }
@@ -33,7 +32,8 @@ build()
 mkdir -p build
 build dev
 if [ $# -eq 0 ]; then
-    build release -DTRAJ_WERROR=ON -DTRAJ_TESTS=ON
+    build release
+    build plain trajctl
     build clang
     build tsan
     # Recordings are trained on by the optimised build: under sanitizers it takes ten times as long.

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The same model and session give the same bytes from every build: builds.sh BUILD BUILD...
-# (gcc -O3, gcc -O0, clang -O2).  The first one simulates and trains; each then decodes.  Stamps,
-# which depend on the clock, are left out of the comparison.
+# (gcc -O3, gcc -O0, clang -O2, and the one under test).  The first one simulates and trains; each
+# then decodes.  Stamps, which depend on the clock, are left out of the comparison.
 set -eu
 for build in "$@"; do
     if [ ! -f "$build/CMakeCache.txt" ]; then

@@ -1,3 +1,3 @@
 # Learning: models from sessions.
 traj_test(NAME test_fit SOURCES test_fit.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
-    LIBS traj_learn m LABELS unit TIMEOUT 300)
+    LIBS traj_learn m LABELS unit TIMEOUT 900)
