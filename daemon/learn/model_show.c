@@ -80,12 +80,20 @@ static void show_components(const struct traj_model *model, FILE *out)
 {
     size_t state = model->dims.state, dim = model->dims.position;
     fprintf(out, "\ncomponents   %zu\n", model->dims.components);
-    fprintf(out, "  %-12s %-9s %-10s start\n", "target", "prior", "runs");
+    fprintf(out, "  %-12s %-9s %-10s %-8s %-7s start\n", "target", "prior", "runs", "waits",
+            "tuning");
     for (size_t k = 0; k < model->dims.components; k++) {
         int32_t target = model->component_target[k];
         fprintf(out, "  %-12s %-9.4g %-10s ",
                 target >= 0 ? model->about.target_id[target] : "(free)", model->component_prior[k],
                 model->trial_reset[k] ? "in trials" : "always");
+        fprintf(out, "%-8g ",
+                model->component_delay ? (double)model->component_delay[k] * model->bin_width
+                                       : 0.0);
+        if (model->dims.tunings > 0 && model->tuning.own[k] >= 0)
+            fprintf(out, "own %-3d ", (int)model->tuning.own[k]);
+        else
+            fprintf(out, "%-7s ", "shared");
         show_vector(model->dynamics.start + k * state, dim, out);
         fputc('\n', out);
     }
