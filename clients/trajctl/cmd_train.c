@@ -87,10 +87,10 @@ int cmd_train(int argc, char **argv)
          "session that teaches movement alone; its frames are not used"},
         {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true},
         {"family", "NAME", OPTION_TEXT, &family,
-         "course (a filter over learned courses, for trials cut out of a recording), mixture "
-         "(a trajectory model for each target and a free one), stm (one trajectory model "
-         "for "
-         "all) rwm (random walk) or auto (course where the data can teach it, else mixture)"},
+         "course (a filter over learned courses, for trials cut out of a recording), places (a "
+         "filter over free places, for unbroken recordings; knows no targets), mixture (a "
+         "trajectory model for each target and a free one), stm (one trajectory model for all), "
+         "rwm (random walk) or auto (course where the data can teach it, else mixture)"},
         {"no-plan", NULL, OPTION_NO, &fit.plan,
          "do not learn the prior over targets from delay activity"},
         {"folds", "N", OPTION_SIZE, &fit.folds, "folds of the inner cross-validation", 2, 100},
@@ -101,8 +101,8 @@ int cmd_train(int argc, char **argv)
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status == OPTIONS_RUN && traj_family_parse(family, &fit.family)) {
-        status = usage_error("train", "--family: \"%s\" is not auto, course, mixture, stm or rwm",
-                             family);
+        status = usage_error(
+            "train", "--family: \"%s\" is not auto, course, places, mixture, stm or rwm", family);
     } else if (status == OPTIONS_RUN && fit.order == 1) {
         status = usage_error("train", "--order: 1 is not 0, 2 or 3");
     }

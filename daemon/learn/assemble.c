@@ -147,6 +147,7 @@ static struct cast cast_of(const struct traj_training *training, const struct tr
         return (struct cast){0, 1, false, true, trials};
     case TRAJ_FAMILY_AUTO:
     case TRAJ_FAMILY_COURSE:
+    case TRAJ_FAMILY_PLACES:
     case TRAJ_FAMILY_MIXTURE:
         break;
     }

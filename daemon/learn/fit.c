@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "daemon/learn/assemble.h"
+#include "daemon/learn/codebook.h"
 #include "daemon/learn/course_fit.h"
 #include "daemon/learn/features.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/select.h"
 #include "daemon/learn/summary.h"
 
-static const char *const family_name[] = {"auto", "course", "mixture", "stm", "rwm"};
+static const char *const family_name[] = {"auto", "course", "places", "mixture", "stm", "rwm"};
 
 const char *traj_family_name(enum traj_family family)
 {
@@ -156,17 +157,30 @@ static struct traj_model *fit_components(struct fit *fit, size_t prior_count)
 static struct traj_model *fit_family(struct fit *fit, struct traj_fit_options *options,
                                      size_t prior_count)
 {
-    const char *obstacle = traj_course_fit_obstacle(fit->training);
-    if (options->family == TRAJ_FAMILY_COURSE && obstacle) {
-        traj_error_set(fit->error, "%s: the filter over courses cannot be fitted: %s",
-                       fit->training->session[0]->path, obstacle);
+    const char *no_course = traj_course_fit_obstacle(fit->training);
+    const char *no_places = traj_codebook_obstacle(fit->training);
+    const char *path = fit->training->session[0]->path;
+    double rmse;
+    switch (options->family) {
+    case TRAJ_FAMILY_AUTO:
+        options->family = no_course ? TRAJ_FAMILY_MIXTURE : TRAJ_FAMILY_COURSE;
+        return no_course ? fit_components(fit, prior_count)
+                         : traj_course_fit(fit->training, prior_count, options, fit->error);
+    case TRAJ_FAMILY_COURSE:
+        if (!no_course)
+            return traj_course_fit(fit->training, prior_count, options, fit->error);
+        traj_error_set(fit->error, "%s: the filter over courses cannot be fitted: %s", path,
+                       no_course);
         return NULL;
+    case TRAJ_FAMILY_PLACES:
+        if (!no_places)
+            return traj_codebook_fit(fit->training, prior_count, options, &rmse, fit->error);
+        traj_error_set(fit->error, "%s: the filter over places cannot be fitted: %s", path,
+                       no_places);
+        return NULL;
+    default:
+        return fit_components(fit, prior_count);
     }
-    if (options->family == TRAJ_FAMILY_AUTO)
-        options->family = obstacle ? TRAJ_FAMILY_MIXTURE : TRAJ_FAMILY_COURSE;
-    return options->family == TRAJ_FAMILY_COURSE
-               ? traj_course_fit(fit->training, prior_count, options, fit->error)
-               : fit_components(fit, prior_count);
 }
 
 struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t count,

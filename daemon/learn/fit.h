@@ -17,9 +17,11 @@
 #include "traj/model.h"
 
 enum traj_family {
-    TRAJ_FAMILY_AUTO, /* course where the data can teach it, else mixture; the default */
+    /* The default: course for trials that were cut out of a recording, else mixture. */
+    TRAJ_FAMILY_AUTO,
     /* filter over courses: target, phase and warp (daemon/model/course_filter.h) */
     TRAJ_FAMILY_COURSE,
+    TRAJ_FAMILY_PLACES,  /* filter over free places, for unbroken recordings (learn/codebook.h) */
     TRAJ_FAMILY_MIXTURE, /* one component a target and a free one (Yu et al. 2007) */
     TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */
     TRAJ_FAMILY_RWM      /* one component with a random-walk prior */
