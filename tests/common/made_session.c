@@ -95,7 +95,8 @@ static void make_targets(struct traj_session *session, const struct made_options
     for (size_t m = 0; m < o->targets; m++) {
         double angle = TWO_PI * (double)m / (double)o->targets;
         double *p = session->target_position + m * o->dim;
-        p[0] = o->dim == 1 ? (m % 2 ? -REACH : REACH) / (double)(m / 2 + 1) : REACH * cos(angle);
+        const size_t ring = m / 2 + 1; /* on a line, targets lie in pairs about the start */
+        p[0] = o->dim == 1 ? (m % 2 ? -REACH : REACH) / (double)ring : REACH * cos(angle);
         if (o->dim > 1)
             p[1] = REACH * sin(angle);
         (void)snprintf(session->target_id[m], TRAJ_ID_SIZE, "%zu", m);
