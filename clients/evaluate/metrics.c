@@ -455,8 +455,8 @@ static void score_targets(const struct scoring *c, struct traj_score *score)
                     last = i;
                 }
             }
-            if (last == (size_t)-1) {
-                continue;
+            if (last == (size_t)-1 || s->target[trial] < 0) {
+                continue; /* nothing was said, or nobody knows what is right */
             }
             size_t best = 0;
             const double *p = c->decoded->target_prob + last * targets;

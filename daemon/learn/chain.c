@@ -314,6 +314,8 @@ static int fill(const struct lattice *lattice, const struct traj_rates *rates,
     const char *what = NULL;
     size_t index = 0;
     int status = measure_spreads(lattice->reach, &spreads);
+    if (status)
+        traj_error_set(error, "no memory for a filter over courses");
     if (status == 0) {
         model->bin_width = lattice->reach->training->bin;
         model->plan.temper = 1;
@@ -340,7 +342,7 @@ static int fill(const struct lattice *lattice, const struct traj_rates *rates,
     }
     free(spreads.position);
     free(spreads.velocity);
-    return status ? traj_error_set(error, "no memory for a filter over courses") : 0;
+    return status;
 }
 
 struct traj_model *traj_chain_assemble(const struct traj_reach *reach,

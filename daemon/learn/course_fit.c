@@ -11,6 +11,7 @@
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/summary.h"
 
+#define NODES_MAX 2000  /* targets times bins of the longest trial that can be learned in minutes */
 #define BINS_MAX 5000   /* held-out bins that a candidate is judged by */
 #define TRIALS_NEEDED 3 /* a target, below which leaving trials out says more about luck */
 /* The temper where the data cannot choose: from few trials rates are known badly, and say less. */
@@ -38,6 +39,9 @@ const char *traj_course_fit_obstacle(const struct traj_training *training)
         return "no trial has a known target";
     if (training->units == 0 || training->features > 0)
         return "there are features";
+    for (size_t r = 0; r < training->trials; r++)
+        if (training->trial[r].bin_count * training->targets > NODES_MAX)
+            return "the longest trial has too many bins for so many targets";
     return NULL;
 }
 

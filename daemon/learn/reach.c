@@ -90,6 +90,16 @@ static double median_count(const struct traj_reach *reach)
     return median;
 }
 
+/* Whether the kinematics of all of a trial's bins are known: what is missing cannot be
+ * resampled. */
+static bool moves(const struct traj_training *training, const struct traj_course *trial)
+{
+    for (size_t b = trial->bin_first; b < trial->bin_first + trial->bin_count; b++)
+        if (!training->known[b])
+            return false;
+    return true;
+}
+
 /* Trials that train, and where they begin; returns how long the longest is. */
 static size_t gather(struct traj_reach *reach, unsigned without)
 {
@@ -97,13 +107,16 @@ static size_t gather(struct traj_reach *reach, unsigned without)
     size_t longest = 0, settled = 0;
     for (size_t r = 0; r < training->trials; r++) {
         const struct traj_course *trial = &training->trial[r];
-        if (trial->bin_count == 0 || trial->target < 0 || !traj_fold_used(trial->fold, without))
+        if (trial->bin_count == 0 || trial->target < 0)
+            continue;
+        /* Of all trials, so that every fold has the same phases and one kernel serves them. */
+        longest = trial->bin_count > longest ? trial->bin_count : longest;
+        if (!traj_fold_used(trial->fold, without) || !moves(training, trial))
             continue;
         struct traj_reach_trial *own = &reach->trial[reach->trials++];
         *own = (struct traj_reach_trial){
             .first = trial->bin_first, .count = trial->bin_count, .target = (size_t)trial->target};
         reach->count[own->target]++;
-        longest = own->count > longest ? own->count : longest;
         for (size_t b = own->first; b < own->first + own->count && b < own->first + SETTLED; b++) {
             for (size_t d = 0; training->known[b] && d < reach->dim; d++)
                 reach->origin[d] += training->x[b * 3 * reach->dim + d];

@@ -260,7 +260,7 @@ static enum traj_status check_links(struct complaint *complaint, const struct tr
     enum traj_status status = TRAJ_OK;
     for (size_t j = 0; j < states && status == TRAJ_OK; j++) {
         const int32_t first = chain->link_first[j], last = chain->link_first[j + 1];
-        if (first > last)
+        if (first < 0 || first > last || (size_t)last > links)
             return complain(complaint, TRAJ_E_RANGE, "chain.link_first", j);
         for (size_t c = 0; c < TRAJ_CONTEXTS && status == TRAJ_OK; c++)
             status = distribution(complaint, "chain.link_prob",
@@ -298,7 +298,8 @@ static enum traj_status check_emission(struct complaint *complaint, const struct
     const struct traj_dims *dims = &model->dims;
     const bool gaussian = chain->gaussian != 0.0;
     const size_t channels = dims->units + dims->features;
-    if ((chain->gaussian != 0.0 && chain->gaussian != 1.0) || (!gaussian && dims->features > 0))
+    if ((chain->gaussian != 0.0 && chain->gaussian != 1.0) || (!gaussian && dims->features > 0) ||
+        (gaussian && dims->gains > 0))
         return complain(complaint, TRAJ_E_RANGE, "chain.gaussian", 0);
     enum traj_status status =
         finite(complaint, "chain.emission_mean", chain->emission_mean, dims->nodes, channels);

@@ -408,9 +408,31 @@ static void a_group_shares_what_is_exchanged(void **state)
     free(memory);
 }
 
+/* Every index that a model file could carry is refused before it is followed. */
+static void links_that_lead_astray_are_refused(void **state)
+{
+    (void)state;
+    struct random random = {test_seed(14)};
+    const int32_t astray[] = {-1, LINKS + 1, 20000, 2000000000};
+    for (size_t i = 0; i < sizeof astray / sizeof *astray; i++) {
+        struct chain_model m;
+        const char *what = NULL;
+        size_t index = 0;
+        draw_model(&m, &random, false, false);
+        m.first[1] = astray[i];
+        assert_int_equal(traj_model_check(&m.model, &what, &index), TRAJ_E_RANGE);
+        assert_string_equal(what, "chain.link_first");
+        draw_model(&m, &random, false, false);
+        m.to[3] = astray[i];
+        assert_int_equal(traj_model_check(&m.model, &what, &index), TRAJ_E_RANGE);
+        assert_string_equal(what, "chain.link_to");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(links_that_lead_astray_are_refused),
         cmocka_unit_test(equals_the_sum_over_all_paths),
         cmocka_unit_test(gains_are_integrated_on_paths_that_never_meet),
         cmocka_unit_test(a_group_shares_what_is_exchanged),
