@@ -495,7 +495,7 @@ static void describe(const struct traj_training *training, const char *text,
     memcpy(about->subject, session->subject, sizeof about->subject);
     about->length_unit[sizeof about->length_unit - 1] = '\0';
     about->subject[sizeof about->subject - 1] = '\0';
-    if (about->unit_name)
+    if (about->unit_name && session->unit_name)
         memcpy((void *)(uintptr_t)about->unit_name, session->unit_name,
                model->dims.units * TRAJ_ID_SIZE);
     if (about->training)
