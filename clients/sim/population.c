@@ -167,6 +167,32 @@ int traj_sim_population_draw(struct traj_sim_population *population,
     return status;
 }
 
+int traj_sim_population_change(struct traj_sim_population *population,
+                               const struct traj_sim_options *options, gsl_rng *rng)
+{
+    size_t units = population->units, left = (size_t)(options->changed_share * (double)units + 0.5);
+    struct traj_sim_population other = {0};
+    if (left == 0 && !(options->drift_sd > 0.0))
+        return 0;
+    if (traj_sim_population_draw(&other, options, rng) != 0) {
+        traj_sim_population_free(&other);
+        return -1;
+    }
+    /* Every subset of that size is as likely as any other. */
+    for (size_t n = 0; n < units; n++) {
+        double drift = gsl_ran_gaussian(rng, options->drift_sd);
+        if (gsl_rng_uniform(rng) * (double)(units - n) < (double)left) {
+            population->unit[n] = other.unit[n];
+            population->unit[n].changed = true;
+            left--;
+        } else {
+            population->unit[n].base += drift;
+        }
+    }
+    traj_sim_population_free(&other);
+    return 0;
+}
+
 void traj_sim_population_free(struct traj_sim_population *population)
 {
     free(population->unit);

@@ -19,6 +19,7 @@ struct traj_sim_unit {
     double plan[2];
     double lag; /* s */
     double gain[TRAJ_SIM_GAINS_MAX];
+    bool changed; /* another unit than was here on the first day */
 };
 
 struct traj_sim_population {
@@ -37,6 +38,14 @@ struct traj_sim_drive {
 /* 0, or -1 when memory is short; to be freed in either case. */
 int traj_sim_population_draw(struct traj_sim_population *population,
                              const struct traj_sim_options *options, gsl_rng *rng);
+
+/*
+ * Puts other units, drawn like the first ones, in the place of some, options->changed_share of them
+ * to the nearest whole number, and lets the rates of the others drift.  0, or -1 when memory is
+ * short.
+ */
+int traj_sim_population_change(struct traj_sim_population *population,
+                               const struct traj_sim_options *options, gsl_rng *rng);
 void traj_sim_population_free(struct traj_sim_population *population);
 
 /* Firing rate of unit n at t, spikes/s. */

@@ -156,6 +156,8 @@ static int check_options(const struct traj_sim_options *o, struct traj_error *er
         {"plan_sd_rad", o->plan_sd_rad, 0.0, 3.2},
         {"via_mm", o->via_mm, 0.0, 10000.0},
         {"jump_share", o->jump_share, 0.0, 1.0},
+        {"changed_share", o->changed_share, 0.0, 1.0},
+        {"drift_sd", o->drift_sd, 0.0, 3.0},
         {"sample_s", o->sample_s, 0.001, 0.25},
         {"trials", (double)o->targets * (double)o->trials_per_target, 1.0, 1e6},
     };
@@ -259,7 +261,8 @@ static int fill_trials(struct traj_session *session, const struct traj_sim_scrip
     return 0;
 }
 
-static void describe(struct traj_session *session, const struct traj_sim_options *o)
+static void describe(struct traj_session *session, const struct traj_sim_options *o,
+                     const struct traj_sim_population *population)
 {
     (void)snprintf(session->subject, sizeof session->subject, "simulated");
     (void)snprintf(session->length_unit, sizeof session->length_unit, "mm");
@@ -270,7 +273,11 @@ static void describe(struct traj_session *session, const struct traj_sim_options
                    1000.0 * o->bin_s, (unsigned long long)o->seed,
                    o->unbroken ? "unbroken" : "trials cut out");
     for (size_t n = 0; n < session->units; n++)
-        (void)snprintf(session->unit_name[n], TRAJ_ID_SIZE, "unit%03zu", n + 1);
+        if (population->unit[n].changed && o->rename_changed)
+            (void)snprintf(session->unit_name[n], TRAJ_ID_SIZE, "unit%03zu_%llu", n + 1,
+                           (unsigned long long)o->day);
+        else
+            (void)snprintf(session->unit_name[n], TRAJ_ID_SIZE, "unit%03zu", n + 1);
 }
 
 /* Everything that a session is made of, so that it can be let go of in one place. */
@@ -287,13 +294,17 @@ static int make_parts(struct workshop *shop, const struct traj_sim_options *o,
 {
     uint64_t units = o->population_seed != 0 ? o->population_seed : o->seed;
     for (int i = 0; i < TRAJ_SIM_STREAMS; i++) {
-        shop->rng[i] = traj_sim_stream_open(i == TRAJ_SIM_STREAM_POPULATION ? units : o->seed,
-                                            (enum traj_sim_stream)i);
+        uint64_t seed = i == TRAJ_SIM_STREAM_POPULATION ? units
+                        : i == TRAJ_SIM_STREAM_CHANGED  ? units + 1000003 * o->day
+                                                        : o->seed;
+        shop->rng[i] = traj_sim_stream_open(seed, (enum traj_sim_stream)i);
         if (shop->rng[i] == NULL)
             return traj_error_set(error, "simulate: no memory");
     }
     if (traj_sim_script_make(&shop->script, o, shop->rng[TRAJ_SIM_STREAM_SCRIPT]) != 0 ||
-        traj_sim_population_draw(&shop->population, o, shop->rng[TRAJ_SIM_STREAM_POPULATION]) != 0)
+        traj_sim_population_draw(&shop->population, o, shop->rng[TRAJ_SIM_STREAM_POPULATION]) !=
+            0 ||
+        traj_sim_population_change(&shop->population, o, shop->rng[TRAJ_SIM_STREAM_CHANGED]) != 0)
         return traj_error_set(error, "simulate: no memory");
     double values = shop->script.end * ((double)o->units / o->bin_s + 4.0 / TRAJ_SIM_GRID_S);
     if (values > VALUES_MAX)
@@ -323,7 +334,7 @@ static int make_session(struct workshop *shop, const struct traj_sim_options *o,
         shop->session->t_end[i] = (double)(i + 1) * o->bin_s;
         shop->session->dt[i] = o->bin_s;
     }
-    describe(shop->session, o);
+    describe(shop->session, o, &shop->population);
     fire(shop->session, o, &shop->script, &shop->course, &shop->population,
          shop->rng[TRAJ_SIM_STREAM_GAINS], shop->rng[TRAJ_SIM_STREAM_SPIKES]);
     return 0;

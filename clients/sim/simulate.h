@@ -61,6 +61,14 @@ struct traj_sim_options {
      * length: so that two sessions with different seeds can come from the same units.
      */
     uint64_t population_seed;
+    /*
+     * Another day of the same population: so many of its units are other ones now.  Which, and
+     * which others, is drawn from population_seed and day alone.
+     */
+    double changed_share;
+    uint64_t day;
+    double drift_sd;       /* sd by which the log rates of the units that stayed have moved */
+    bool rename_changed;   /* other units have other names; else a name means an electrode */
     double rate_spread;    /* sd of the units' log base rates */
     double rate_max_hz;    /* no unit fires faster */
     double silent_share;   /* share of units that carry nothing */

@@ -21,6 +21,7 @@ int cmd_simulate(int argc, char **argv)
 {
     struct traj_sim_options sim;
     traj_sim_options_default(&sim);
+    sim.day = 1;
     const char *out = NULL, *task = traj_sim_task_name(sim.task);
     bool cut = false;
     const struct command_option options[] = {
@@ -36,6 +37,16 @@ int cmd_simulate(int argc, char **argv)
         {"bin", "SECONDS", OPTION_REAL, &sim.bin_s, "width of a bin, s", 0.001, 1.0},
         {"rate", "HZ", OPTION_REAL, &sim.rate_hz, "mean firing rate of a unit, spikes/s", 0.01,
          1000.0},
+        {"population", "N", OPTION_U64, &sim.population_seed,
+         "seed of the units, so that sessions of other seeds can come from the same ones; 0 = "
+         "that of the session"},
+        {"changed", "SHARE", OPTION_REAL, &sim.changed_share,
+         "share of the population's units that are other units on this day", 0.0, 1.0},
+        {"drift", "SD", OPTION_REAL, &sim.drift_sd,
+         "how far the log rates of the units that stayed have moved", 0.0, 3.0},
+        {"day", "N", OPTION_U64, &sim.day, "seed of --changed and --drift"},
+        {"rename", NULL, OPTION_FLAG, &sim.rename_changed,
+         "give other units other names; else names are those of electrodes"},
         {"cut", NULL, OPTION_FLAG, &cut,
          "keep trials alone, with gaps between them, instead of rests and returns too"},
     };

@@ -643,6 +643,63 @@ static void test_depths_are_heavy_tailed(void **state)
     traj_sim_population_free(&p);
 }
 
+/* Another day has as many other units as was asked for; the rest are the same to the bit, or have
+ * drifted as a whole; and which they are does not depend on the session. */
+static void test_another_day_changes_a_share_of_the_units(void **state)
+{
+    (void)state;
+    struct traj_sim_options o = options_for(TRAJ_SIM_DELAY, 26);
+    struct traj_sim_population first = {0}, later = {0};
+    o.units = 90;
+    o.changed_share = 0.3;
+    for (int drifts = 0; drifts < 2; drifts++) {
+        size_t changed = 0, drifted = 0;
+        o.drift_sd = drifts ? 0.2 : 0.0;
+        gsl_rng *rng = traj_sim_stream_open(26, TRAJ_SIM_STREAM_POPULATION);
+        gsl_rng *again = traj_sim_stream_open(26, TRAJ_SIM_STREAM_POPULATION);
+        gsl_rng *day = traj_sim_stream_open(3, TRAJ_SIM_STREAM_CHANGED);
+        assert_int_equal(traj_sim_population_draw(&first, &o, rng), 0);
+        assert_int_equal(traj_sim_population_draw(&later, &o, again), 0);
+        assert_int_equal(traj_sim_population_change(&later, &o, day), 0);
+        for (size_t n = 0; n < o.units; n++) {
+            const struct traj_sim_unit *a = &first.unit[n], *b = &later.unit[n];
+            bool same = memcmp(a->velocity, b->velocity, sizeof a->velocity) == 0 &&
+                        memcmp(a->plan, b->plan, sizeof a->plan) == 0 &&
+                        fabs(a->lag - b->lag) < 1e-15;
+            changed += b->changed;
+            drifted += same && fabs(a->base - b->base) > 1e-12;
+            assert_true(b->changed || same);
+            assert_true(!b->changed || fabs(a->lag - b->lag) > 1e-12);
+        }
+        print_message("%zu of 90 units changed, %zu drifted\n", changed, drifted);
+        assert_true(changed == 27 && drifted == (drifts ? 63u : 0u));
+        gsl_rng_free(rng);
+        gsl_rng_free(again);
+        gsl_rng_free(day);
+        traj_sim_population_free(&first);
+        traj_sim_population_free(&later);
+    }
+}
+
+static void test_other_units_may_have_other_names(void **state)
+{
+    (void)state;
+    struct traj_sim_options o = options_for(TRAJ_SIM_DELAY, 27);
+    o.changed_share = 0.5;
+    o.day = 4;
+    struct traj_session *kept = simulate(&o);
+    o.rename_changed = true;
+    struct traj_session *renamed = simulate(&o);
+    size_t other = 0;
+    for (size_t n = 0; n < o.units; n++)
+        other += strcmp(kept->unit_name[n], renamed->unit_name[n]) != 0;
+    assert_int_equal(other, (o.units + 1) / 2);
+    assert_memory_equal(kept->counts, renamed->counts,
+                        kept->bins * kept->units * sizeof *kept->counts);
+    traj_session_free(kept);
+    traj_session_free(renamed);
+}
+
 /*
  * Sum over units of rate times plan times tuning, relative to the lengths: movement does not read
  * the plan.
@@ -858,6 +915,8 @@ int main(void)
         cmocka_unit_test(test_slow_gains_are_shared),
         cmocka_unit_test(test_tuning_is_recovered_by_regression),
         cmocka_unit_test(test_depths_are_heavy_tailed),
+        cmocka_unit_test(test_another_day_changes_a_share_of_the_units),
+        cmocka_unit_test(test_other_units_may_have_other_names),
         cmocka_unit_test(test_plan_lies_in_the_null_space),
         cmocka_unit_test(test_plan_is_informative_but_imperfect),
         cmocka_unit_test(test_options_are_checked),
