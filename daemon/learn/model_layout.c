@@ -29,6 +29,8 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.lag";
     if (dims->tunings > dims->components)
         return "dims.tunings";
+    if (dims->warps > dims->components)
+        return "dims.warps";
     if (dims->delay > TRAJ_DELAY_MAX)
         return "dims.delay";
     if (dims->states > TRAJ_STATES_MAX)
@@ -91,7 +93,7 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
                          struct traj_model_field *field)
 {
     size_t d = dims->position, s = dims->state, n = dims->units, f = dims->features;
-    size_t m = dims->targets, k = dims->components, w = dims->tunings;
+    size_t m = dims->targets, k = dims->components, w = dims->tunings, speeds = dims->warps;
     /* The two kinds of family have nothing but the targets in common. */
     size_t nt = k > 0 ? n : 0, ft = k > 0 ? f : 0;
     size_t j = dims->states, e = dims->nodes, c = j > 0 ? n + f : 0, l = dims->links;
@@ -111,6 +113,11 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         ARRAY(TRAJ_F64, dynamics.noise, 3, k, s, s),
         ARRAY(TRAJ_F64, dynamics.start, 2, k, s, 1),
         ARRAY(TRAJ_F64, dynamics.start_cov, 3, k, s, s),
+        ARRAY(TRAJ_F64, warp.mean, 1, speeds, 1, 1),
+        ARRAY(TRAJ_F64, warp.variance, 1, speeds, 1, 1),
+        ARRAY(TRAJ_F64, warp.walk, 1, speeds, 1, 1),
+        ARRAY(TRAJ_F64, warp.limit, 1, speeds, 1, 1),
+        ARRAY(TRAJ_I32, warp.own, 1, speeds > 0 ? k : 0, 1, 1),
         ARRAY(TRAJ_I32, component_target, 1, k, 1, 1),
         ARRAY(TRAJ_F64, component_prior, 1, k, 1, 1),
         ARRAY(TRAJ_I32, component_delay, 1, dims->delay > 0 ? k : 0, 1, 1),

@@ -106,6 +106,8 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.delay";
     else if (dims->tunings > dims->components)
         what = "dims.tunings";
+    else if (dims->warps > dims->components)
+        what = "dims.warps";
     else if (dims->states > TRAJ_STATES_MAX)
         what = "dims.states";
     else if (dims->nodes > TRAJ_STATES_MAX || (dims->nodes > 0) != (dims->states > 0))
@@ -194,6 +196,42 @@ static enum traj_status check_dynamics(struct complaint *complaint, const struct
     if (status == TRAJ_OK)
         status = covariances(complaint, "dynamics.start_cov", dynamics->start_cov, count, state);
     return status;
+}
+
+static enum traj_status check_warp(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_warp *warp = &model->warp;
+    const size_t warps = model->dims.warps;
+    const struct {
+        const char *what;
+        const double *x;
+    } arrays[] = {{"warp.mean", warp->mean},
+                  {"warp.variance", warp->variance},
+                  {"warp.walk", warp->walk},
+                  {"warp.limit", warp->limit}};
+    if (warps == 0)
+        return TRAJ_OK;
+    enum traj_status status = TRAJ_OK;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays && status == TRAJ_OK; i++)
+        status = finite(complaint, arrays[i].what, arrays[i].x, warps, 1);
+    if (status != TRAJ_OK)
+        return status;
+    if (!warp->own)
+        return complain(complaint, TRAJ_E_DIMS, "warp.own", 0);
+    for (size_t w = 0; w < warps; w++) {
+        if (!(warp->limit[w] >= 0.0 && warp->limit[w] <= TRAJ_WARP_MAX))
+            return complain(complaint, TRAJ_E_RANGE, "warp.limit", w);
+        if (!(fabs(warp->mean[w]) <= warp->limit[w]))
+            return complain(complaint, TRAJ_E_RANGE, "warp.mean", w);
+        if (!(warp->variance[w] >= 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "warp.variance", w);
+        if (!(warp->walk[w] >= 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "warp.walk", w);
+    }
+    for (size_t k = 0; k < model->dims.components; k++)
+        if (warp->own[k] < -1 || warp->own[k] >= (int32_t)warps)
+            return complain(complaint, TRAJ_E_RANGE, "warp.own", k);
+    return TRAJ_OK;
 }
 
 static enum traj_status check_components(struct complaint *complaint,
@@ -416,6 +454,8 @@ static enum traj_status check_component_family(struct complaint *complaint,
         status = check_features(complaint, model);
     if (status == TRAJ_OK)
         status = check_dynamics(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_warp(complaint, model);
     if (status == TRAJ_OK)
         status = check_components(complaint, model);
     return status;

@@ -14,7 +14,8 @@
 #include "traj/decoder.h"
 
 struct traj_component_table {
-    /* Bytes of one component, and of the scratch that all components of a decoder share. */
+    /* Bytes of one component, and of the scratch that all components of a decoder share: one
+     * block for all families, which begins with what traj_laplace_shared takes. */
     size_t (*size)(const struct traj_dims *dims);
     size_t (*scratch)(const struct traj_dims *dims);
 

@@ -38,7 +38,8 @@ static bool dims_in_range(const struct traj_dims *dims)
            dims->units <= TRAJ_UNITS_MAX && dims->features <= TRAJ_UNITS_MAX &&
            dims->units + dims->features >= 1 && dims->targets <= TRAJ_TARGETS_MAX &&
            dims->components <= TRAJ_COMPONENTS_MAX && dims->lag <= TRAJ_LAG_MAX &&
-           dims->tunings <= dims->components && dims->delay <= TRAJ_DELAY_MAX;
+           dims->tunings <= dims->components && dims->warps <= dims->components &&
+           dims->delay <= TRAJ_DELAY_MAX;
 }
 
 /* Where everything lies; returns the bytes used.  With arena->base NULL it only counts. */

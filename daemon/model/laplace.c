@@ -10,7 +10,7 @@
 /* A step counts as no fall where l loses less than this part of itself: what rounding may do. */
 #define ROUNDING 1e-12
 
-void traj_laplace_lay_out(struct traj_laplace *laplace, struct traj_arena *arena, size_t state)
+static void lay_out(struct traj_laplace *laplace, struct traj_arena *arena, size_t state)
 {
     const size_t square = state * state;
     laplace->state = state;
@@ -24,6 +24,14 @@ void traj_laplace_lay_out(struct traj_laplace *laplace, struct traj_arena *arena
     laplace->slope = traj_arena_take(arena, state, sizeof(double));
     laplace->x = traj_arena_take(arena, state, sizeof(double));
     laplace->gradient = traj_arena_take(arena, state, sizeof(double));
+}
+
+struct traj_laplace *traj_laplace_shared(struct traj_arena *arena, size_t state)
+{
+    struct traj_laplace counted;
+    struct traj_laplace *laplace = traj_arena_take(arena, 1, sizeof *laplace);
+    lay_out(laplace ? laplace : &counted, arena, state);
+    return laplace;
 }
 
 /* x = m + L u. */

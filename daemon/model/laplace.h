@@ -32,7 +32,11 @@ struct traj_laplace {
     double *gradient;     /* [S] gradient of log p(frame | x) in x */
 };
 
-void traj_laplace_lay_out(struct traj_laplace *laplace, struct traj_arena *arena, size_t state);
+/*
+ * Takes all of it from the beginning of an arena, NULL while counting.  Families of components
+ * whose scratch is one block must begin theirs with it: then they share this one.
+ */
+struct traj_laplace *traj_laplace_shared(struct traj_arena *arena, size_t state);
 
 /*
  * Conditions N(mean, cov) on the frame by a tuning set (traj_observed_evaluate), in place; returns

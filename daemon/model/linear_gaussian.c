@@ -2,6 +2,7 @@
 /* The linear-Gaussian component; see linear_gaussian.h. */
 #include "daemon/model/linear_gaussian.h"
 
+#include "daemon/model/affine.h"
 #include "daemon/model/laplace.h"
 #include "daemon/model/linalg.h"
 
@@ -13,19 +14,17 @@
 
 struct component {
     size_t state;
-    size_t delay;             /* bins that it waits at x_1 */
-    size_t wait;              /* of these, still to come */
-    size_t tuning;            /* 0 = the shared set, else 1 + the model's own set */
-    const double *transition; /* the model's A, b, Q, pi, V of this component */
-    const double *drift;
-    const double *noise;
-    const double *start;
+    size_t delay;           /* bins that it waits at x_1 */
+    size_t wait;            /* of these, still to come */
+    size_t tuning;          /* 0 = the shared set, else 1 + the model's own set */
+    struct traj_affine map; /* the model's A, b, Q of this component */
+    const double *start;    /* and its pi, V */
     const double *start_cov;
     const struct traj_settings *settings;
     double *mean;                 /* [S] */
     double *cov;                  /* [S][S] */
     struct traj_laplace *laplace; /* shared scratch */
-    double *gap;                  /* shared scratch, 4 S S + 2 S: see predict_far */
+    double *gap;                  /* shared scratch: see traj_affine_scratch */
 };
 
 static size_t lay_out(struct component *component, struct traj_arena *arena,
@@ -42,10 +41,8 @@ static size_t lay_out_scratch(struct component *component, struct traj_arena *ar
                               const struct traj_dims *dims)
 {
     const size_t state = dims->state;
-    component->laplace = traj_arena_take(arena, 1, sizeof(struct traj_laplace));
-    component->gap = traj_arena_take(arena, 4 * state * state + 2 * state, sizeof(double));
-    struct traj_laplace counted;
-    traj_laplace_lay_out(component->laplace ? component->laplace : &counted, arena, state);
+    component->laplace = traj_laplace_shared(arena, state);
+    component->gap = traj_arena_take(arena, traj_affine_scratch(state), sizeof(double));
     return arena->used;
 }
 
@@ -83,61 +80,15 @@ static void init(void *self, const struct traj_model *model, size_t k,
     lay_out(component, &own, &model->dims);
     lay_out_scratch(component, &shared, &model->dims);
     component->state = state;
-    component->transition = dynamics->transition + k * state * state;
-    component->drift = dynamics->drift + k * state;
-    component->noise = dynamics->noise + k * state * state;
+    component->map =
+        (struct traj_affine){state, dynamics->transition + k * state * state,
+                             dynamics->drift + k * state, dynamics->noise + k * state * state};
     component->start = dynamics->start + k * state;
     component->start_cov = dynamics->start_cov + k * state * state;
     component->delay = model->dims.delay > 0 ? (size_t)model->component_delay[k] : 0;
     component->tuning = model->dims.tunings > 0 ? (size_t)(model->tuning.own[k] + 1) : 0;
     component->settings = settings;
     reset(self);
-}
-
-/* One step of mean and covariance with x <- A x + b + N(0, Q); scratch S S + S. */
-static void transit(struct component *component, const double *transition, const double *drift,
-                    const double *noise, double *scratch)
-{
-    const size_t state = component->state;
-    double *moved = scratch + state * state;
-    traj_multiply_vector(state, state, transition, component->mean, moved);
-    for (size_t s = 0; s < state; s++)
-        component->mean[s] = moved[s] + drift[s];
-    traj_congruence(state, transition, component->cov, component->cov, scratch);
-    for (size_t s = 0; s < state * state; s++)
-        component->cov[s] += noise[s];
-}
-
-/*
- * The same many times over: the map x <- A x + b + N(0, Q) taken twice is again such a map, with
- * A A, A b + b and A Q A' + Q, so that the binary digits of `steps` say which powers to apply.
- */
-static void predict_far(struct component *component, size_t steps)
-{
-    const size_t state = component->state;
-    const size_t square = state * state;
-    double *transition = component->gap;
-    double *noise = transition + square;
-    double *scratch = noise + square; /* S S + S */
-    double *next = scratch + square + state;
-    double *drift = next + square;
-    memcpy(transition, component->transition, square * sizeof(double));
-    memcpy(noise, component->noise, square * sizeof(double));
-    memcpy(drift, component->drift, state * sizeof(double));
-    for (size_t left = steps; left > 0; left >>= 1) {
-        if (left & 1u)
-            transit(component, transition, drift, noise, scratch);
-        if (left == 1)
-            break;
-        traj_congruence(state, transition, noise, next, scratch);
-        for (size_t s = 0; s < square; s++)
-            noise[s] += next[s];
-        traj_multiply_vector(state, state, transition, drift, scratch);
-        for (size_t s = 0; s < state; s++)
-            drift[s] += scratch[s];
-        traj_multiply(state, transition, transition, next);
-        memcpy(transition, next, square * sizeof(double));
-    }
 }
 
 static void predict(void *self, size_t steps)
@@ -147,12 +98,11 @@ static void predict(void *self, size_t steps)
     component->wait -= waited;
     steps -= waited;
     if (steps > REPEATED_STEPS) {
-        predict_far(component, steps);
+        traj_affine_far(&component->map, steps, component->mean, component->cov, component->gap);
         return;
     }
     for (size_t step = 0; step < steps; step++)
-        transit(component, component->transition, component->drift, component->noise,
-                component->gap);
+        traj_affine_step(&component->map, component->mean, component->cov, component->gap);
 }
 
 static double update(void *self, const struct traj_observed *observed)

@@ -26,6 +26,7 @@
 #define TRAJ_LAG_MAX 63       /* longest lag in bins */
 #define TRAJ_GAINS_MAX 4      /* slow gain factors */
 #define TRAJ_DELAY_MAX 4095   /* longest delay of a component in bins */
+#define TRAJ_WARP_MAX 3.0     /* log speed: twenty times as fast */
 #define TRAJ_STATES_MAX 65536 /* states and nodes of a filter over courses */
 #define TRAJ_LINKS_MAX 4194304
 #define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
@@ -42,6 +43,7 @@ struct traj_dims {
     size_t lag;        /* the largest lag of any unit, bins */
     size_t tunings;    /* tuning sets that belong to single components, beside the shared one */
     size_t delay;      /* the largest delay of any component, bins */
+    size_t warps;      /* distributions of speed that warped components have, 0 = none is warped */
     /* Filter over courses, whose models have no components; all 0 in the other families: */
     size_t states;  /* J */
     size_t nodes;   /* E, emission nodes */
@@ -82,6 +84,20 @@ struct traj_dynamics {
     const double *noise;      /* Q [K][S][S], positive definite */
     const double *start;      /* pi [K][S] */
     const double *start_cov;  /* V [K][S][S], positive definite */
+};
+
+/*
+ * Speeds of the components that run through their course faster or slower (Corbett et al. 2010):
+ * the linear-Gaussian model is that of the course at s = 0, and s, the logarithm of the clock's
+ * speed, has the prior N(mean, variance) and walks; see daemon/model/warped.h.
+ */
+struct traj_warp {
+    const double *mean;     /* [warps] of s at x_1 */
+    const double *variance; /* [warps] >= 0 */
+    const double *walk;     /* [warps] variance of a step of s in one bin, >= 0 */
+    const double *limit;    /* [warps] |s| is held within it, 0..TRAJ_WARP_MAX */
+    const int32_t
+        *own; /* [K] the component's row of these, -1 = not warped; NULL where warps = 0 */
 };
 
 /* What a state of the filter over courses is part of. */
@@ -164,7 +180,7 @@ struct traj_calibration {
 
 /* For people and for programs that must name things; the decoder's mathematics never reads it. */
 struct traj_description {
-    char family[TRAJ_ID_SIZE];      /* "mixture", "stm", "rwm" */
+    char family[TRAJ_ID_SIZE];      /* "course", "mixture", ...: see proto/model.md */
     char length_unit[TRAJ_ID_SIZE]; /* "mm" ... */
     char subject[64];
     char target_set[TRAJ_ID_SIZE]; /* name of the target set the model was trained on */
@@ -181,6 +197,7 @@ struct traj_model {
     struct traj_tuning tuning;
     struct traj_feature_map feature;
     struct traj_dynamics dynamics;
+    struct traj_warp warp;   /* dims.warps > 0 */
     struct traj_chain chain; /* dims.states > 0 */
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */

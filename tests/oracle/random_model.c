@@ -76,10 +76,10 @@ static void allocate(struct random_model *made)
 {
     const struct traj_dims *d = &made->model.dims;
     const size_t square = d->state * d->state;
-    const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
-                           d->components * (3 * square + 2 * d->state + 1) +
-                           d->targets * (d->position + d->units) + 2 * d->units +
-                           4 * d->components + d->tunings * d->units * (d->state + 1);
+    const size_t numbers =
+        d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
+        d->components * (3 * square + 2 * d->state + 1) + d->targets * (d->position + d->units) +
+        2 * d->units + 5 * d->components + d->tunings * d->units * (d->state + 1) + 4 * d->warps;
     made->memory = calloc(numbers, sizeof(double));
     if (!made->memory)
         abort();
@@ -103,6 +103,11 @@ static void allocate(struct random_model *made)
     made->target = (int32_t *)(void *)take(&place, d->components);
     made->own = (int32_t *)(void *)take(&place, d->components);
     made->delay = (int32_t *)(void *)take(&place, d->components);
+    made->warped = (int32_t *)(void *)take(&place, d->components);
+    made->speed = take(&place, d->warps);
+    made->speed_variance = take(&place, d->warps);
+    made->speed_walk = take(&place, d->warps);
+    made->speed_limit = take(&place, d->warps);
     made->restarts = (uint8_t *)take(&place, d->components);
 }
 
@@ -165,6 +170,20 @@ static void draw_components(struct random_model *made, struct random *random,
         made->prior[k] /= sum;
 }
 
+/* Clocks that run up to twice as fast or slow; some components keep time. */
+static void draw_speeds(struct random_model *made, struct random *random)
+{
+    const struct traj_dims *d = &made->model.dims;
+    for (size_t w = 0; w < d->warps; w++) {
+        made->speed[w] = random_between(random, -0.4, 0.4);
+        made->speed_variance[w] = random_between(random, 0.01, 0.15);
+        made->speed_walk[w] = random_below(random, 2) ? random_between(random, 0.0, 0.01) : 0.0;
+        made->speed_limit[w] = random_between(random, 0.5, 1.2);
+    }
+    for (size_t k = 0; k < d->components && d->warps > 0; k++)
+        made->warped[k] = (int32_t)random_below(random, d->warps + 1) - 1;
+}
+
 void random_model_make(struct random_model *made, struct random *random,
                        const struct traj_dims *dims, size_t free_components)
 {
@@ -174,6 +193,7 @@ void random_model_make(struct random_model *made, struct random *random,
     allocate(made);
     draw_observations(made, random);
     draw_components(made, random, free_components);
+    draw_speeds(made, random);
     model->bin_width = 0.02;
     model->tuning = (struct traj_tuning){made->weight,     made->offset,     made->lag,
                                          made->own_weight, made->own_offset, made->own};
@@ -181,6 +201,8 @@ void random_model_make(struct random_model *made, struct random *random,
         (struct traj_feature_map){made->feature_weight, made->feature_offset, made->feature_noise};
     model->dynamics = (struct traj_dynamics){made->transition, made->drift, made->noise,
                                              made->start, made->start_cov};
+    model->warp = (struct traj_warp){made->speed, made->speed_variance, made->speed_walk,
+                                     made->speed_limit, made->warped};
     model->component_target = made->target;
     model->component_prior = made->prior;
     model->component_delay = made->delay;

@@ -27,8 +27,9 @@ struct random_model {
     void *memory; /* the arrays; random_model_free gives them back */
     double *weight, *offset, *feature_weight, *feature_offset, *feature_noise;
     double *own_weight, *own_offset;
-    int32_t *lag, *target, *own, *delay;
+    int32_t *lag, *target, *own, *delay, *warped;
     double *transition, *drift, *noise, *start, *start_cov, *prior, *position, *rate;
+    double *speed, *speed_variance, *speed_walk, *speed_limit;
     uint8_t *restarts;
 };
 

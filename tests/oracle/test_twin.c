@@ -2,7 +2,8 @@
 /*
  * The decoder against its naive long-double twin: random models and random courses of events with
  * Poisson counts and Gaussian features, lags, missing units and features, irregular dt, gaps, plan
- * windows, target priors, gaze, trials with and without marks, switching.
+ * windows, target priors, gaze, trials with and without marks, switching, clocks of their own
+ * speed.
  */
 #include "tests/oracle/random_model.h"
 #include "tests/oracle/twin.h"
@@ -46,9 +47,9 @@ static void compare_components(const struct traj_decoder *decoder, const struct 
         if (!twin->present[k])
             continue;
         for (size_t i = 0; i < s; i++)
-            widen(&apart->mean, mean[i], twin->mean[k * s + i]);
+            widen(&apart->mean, mean[i], twin_mean(twin, k, i));
         for (size_t i = 0; i < s * s; i++)
-            widen(&apart->cov, cov[i], twin->cov[k * s * s + i]);
+            widen(&apart->cov, cov[i], twin_cov(twin, k, i / s, i % s));
     }
 }
 
@@ -148,6 +149,7 @@ static struct traj_dims draw_dims(struct random *random, size_t *free_components
     dims.components = 1 + random_below(random, 5);
     dims.tunings = random_below(random, dims.components + 1);
     dims.delay = random_below(random, 4);
+    dims.warps = random_below(random, dims.components + 1);
     *free_components = random_below(random, dims.components < 2 ? dims.components + 1 : 3);
     return dims;
 }

@@ -8,7 +8,7 @@
 
 static real *reals(size_t n)
 {
-    real *out = calloc(n + 1, sizeof *out);
+    real *out = calloc(n > 0 ? n : 1, sizeof *out);
     if (!out)
         abort();
     return out;
@@ -90,13 +90,99 @@ static void prior_weights(struct twin *twin)
     normalise(twin);
 }
 
+/* The component's row of model->warp, or -1. */
+static int32_t warp_of(const struct traj_model *model, size_t k)
+{
+    return model->dims.warps > 0 ? model->warp.own[k] : -1;
+}
+
+/* Numbers of the component's state: S, and s where it has one. */
+static size_t size_of(const struct traj_model *model, size_t k)
+{
+    return model->dims.state + (warp_of(model, k) >= 0 ? 1 : 0);
+}
+
+real twin_mean(const struct twin *twin, size_t k, size_t i)
+{
+    return twin->mean[k * (twin->model->dims.state + 1) + i];
+}
+
+real twin_cov(const struct twin *twin, size_t k, size_t i, size_t j)
+{
+    const size_t room = twin->model->dims.state + 1;
+    return twin->cov[(k * room + i) * room + j];
+}
+
+/* mean[n] and cov[n][n] of a component, and back. */
+static void load(const struct twin *twin, size_t k, real *mean, real *cov)
+{
+    const size_t n = size_of(twin->model, k);
+    for (size_t i = 0; i < n; i++) {
+        mean[i] = twin_mean(twin, k, i);
+        for (size_t j = 0; j < n; j++)
+            cov[i * n + j] = twin_cov(twin, k, i, j);
+    }
+}
+
+static void store(const struct twin *twin, size_t k, const real *mean, const real *cov)
+{
+    const size_t n = size_of(twin->model, k), room = twin->model->dims.state + 1;
+    for (size_t i = 0; i < n; i++) {
+        twin->mean[k * room + i] = mean[i];
+        for (size_t j = 0; j < n; j++)
+            twin->cov[(k * room + i) * room + j] = cov[i * n + j];
+    }
+}
+
+/* Which derivative number i of the state is. */
+static real order_of(const struct traj_model *model, size_t i)
+{
+    const size_t order = i / model->dims.position;
+    return (real)order;
+}
+
+/* D(s) as its diagonal. */
+static void scales(const struct traj_model *model, real s, real *d)
+{
+    for (size_t i = 0; i < model->dims.state; i++)
+        d[i] = expl(order_of(model, i) * s);
+}
+
+/* Of (x_1, s_1): x_1 = D(s) (pi + noise), so that dx_1/ds = K D pi with K the derivatives. */
+static void first_moments(const struct traj_model *model, size_t k, real *mean, real *cov)
+{
+    const size_t s = model->dims.state, n = size_of(model, k);
+    const int32_t row = warp_of(model, k);
+    const real speed = row >= 0 ? (real)model->warp.mean[row] : 0.0L;
+    const real variance = row >= 0 ? (real)model->warp.variance[row] : 0.0L;
+    real *d = reals(s), *slope = reals(n);
+    scales(model, speed, d);
+    for (size_t i = 0; i < s; i++) {
+        mean[i] = d[i] * model->dynamics.start[k * s + i];
+        slope[i] = order_of(model, i) * mean[i];
+    }
+    if (row >= 0) {
+        mean[s] = speed;
+        slope[s] = 1.0L;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            cov[i * n + j] = slope[i] * variance * slope[j];
+            if (i < s && j < s)
+                cov[i * n + j] += d[i] * model->dynamics.start_cov[(k * s + i) * s + j] * d[j];
+        }
+    free(d);
+    free(slope);
+}
+
 static void to_start(struct twin *twin, size_t k)
 {
-    const size_t s = twin->model->dims.state;
-    for (size_t i = 0; i < s; i++)
-        twin->mean[k * s + i] = twin->model->dynamics.start[k * s + i];
-    for (size_t i = 0; i < s * s; i++)
-        twin->cov[k * s * s + i] = twin->model->dynamics.start_cov[k * s * s + i];
+    const size_t n = size_of(twin->model, k);
+    real *mean = reals(n), *cov = reals(n * n);
+    first_moments(twin->model, k, mean, cov);
+    store(twin, k, mean, cov);
+    free(mean);
+    free(cov);
     twin->fresh[k] = true;
     twin->wait[k] = twin->model->dims.delay > 0 ? (size_t)twin->model->component_delay[k] : 0;
 }
@@ -139,8 +225,8 @@ void twin_init(struct twin *twin, const struct traj_model *model)
     twin->wait = calloc(d->components, sizeof *twin->wait);
     if (!twin->wait)
         abort();
-    twin->mean = reals(d->components * d->state);
-    twin->cov = reals(d->components * d->state * d->state);
+    twin->mean = reals(d->components * (d->state + 1));
+    twin->cov = reals(d->components * (d->state + 1) * (d->state + 1));
     twin->log_weight = reals(d->components);
     twin->prior = reals(d->targets);
     twin->gaze = reals(d->targets);
@@ -216,11 +302,12 @@ static void mix(struct twin *twin)
     memset(twin->mixed_cov, 0, s * s * sizeof(real));
     for (size_t k = 0; k < twin->model->dims.components; k++) {
         const real w = twin->present[k] ? expl(twin->log_weight[k]) : 0.0L;
-        const real *m = twin->mean + k * s;
         for (size_t i = 0; i < s; i++) {
-            twin->mixed_mean[i] += w * m[i];
+            const real m = twin_mean(twin, k, i);
+            twin->mixed_mean[i] += w * m;
             for (size_t j = 0; j < s; j++)
-                twin->mixed_cov[i * s + j] += w * (twin->cov[k * s * s + i * s + j] + m[i] * m[j]);
+                twin->mixed_cov[i * s + j] +=
+                    w * (twin_cov(twin, k, i, j) + m * twin_mean(twin, k, j));
         }
     }
     for (size_t i = 0; i < s; i++)
@@ -228,10 +315,43 @@ static void mix(struct twin *twin)
             twin->mixed_cov[i * s + j] -= twin->mixed_mean[i] * twin->mixed_mean[j];
 }
 
+/*
+ * (1 - share) own + share newcomers, by its first two moments about zero.  Newcomers are N(mean,
+ * cov) with s as at the start, or, with mean NULL, are at the start.
+ */
+static void enter(struct twin *twin, size_t k, real share, const real *mean, const real *cov)
+{
+    const size_t s = twin->model->dims.state, n = size_of(twin->model, k);
+    real *m = reals(n), *c = reals(n * n), *new_mean = reals(n), *new_cov = reals(n * n);
+    load(twin, k, m, c);
+    first_moments(twin->model, k, new_mean, new_cov);
+    for (size_t i = 0; mean && i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            new_mean[i] = i < s ? mean[i] : new_mean[i];
+            if (i < s && j < s)
+                new_cov[i * n + j] = cov[i * s + j];
+            else if (i < s || j < s)
+                new_cov[i * n + j] = 0.0L;
+        }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * n + j] = (1 - share) * (c[i * n + j] + m[i] * m[j]) +
+                           share * (new_cov[i * n + j] + new_mean[i] * new_mean[j]);
+    for (size_t i = 0; i < n; i++)
+        m[i] = (1 - share) * m[i] + share * new_mean[i];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * n + j] -= m[i] * m[j];
+    store(twin, k, m, c);
+    free(m);
+    free(c);
+    free(new_mean);
+    free(new_cov);
+}
+
 void twin_stop(struct twin *twin)
 {
     const struct traj_model *model = twin->model;
-    const size_t s = model->dims.state;
     const enum traj_phase phase = twin->phase;
     bool observed = phase == TRAJ_PHASE_MOVE;
     for (size_t k = 0; k < model->dims.components; k++)
@@ -249,8 +369,7 @@ void twin_stop(struct twin *twin)
     mix(twin);
     for (size_t k = 0; k < model->dims.components; k++) {
         if (!model->trial_reset[k] && observed) {
-            memcpy(twin->mean + k * s, twin->mixed_mean, s * sizeof(real));
-            memcpy(twin->cov + k * s * s, twin->mixed_cov, s * s * sizeof(real));
+            enter(twin, k, 1.0L, twin->mixed_mean, twin->mixed_cov);
         }
         twin->present[k] = twin->running[k] = !model->trial_reset[k];
     }
@@ -497,48 +616,69 @@ static real distance(size_t s, const real *x, const real *m, const real *p)
     return sum;
 }
 
-/* Newton with halving from the prediction (Yu et al. 2007); returns Laplace's evidence. */
+/* Newton with halving from the prediction (Yu et al. 2007), jointly in (x, s) where a component has
+ * s; returns Laplace's evidence. */
 static real update(const struct twin *twin, size_t k, const struct said *said)
 {
     const struct traj_model *model = twin->model;
-    const size_t s = model->dims.state;
-    real *mean = twin->mean + k * s, *cov = twin->cov + k * s * s;
-    real *before = reals(s * s), *x = reals(s), *next = reals(s), *step = reals(s);
-    real *gradient = reals(s), *hessian = reals(s * s), *after = reals(s * s);
-    const real log_before = twin_invert(s, cov, before);
-    memcpy(x, mean, s * sizeof(real));
+    const size_t s = model->dims.state, n = size_of(model, k);
+    real *mean = reals(n), *cov = reals(n * n), *said_gradient = reals(s),
+         *said_hessian = reals(s * s);
+    real *before = reals(n * n), *x = reals(n), *next = reals(n), *step = reals(n);
+    real *gradient = reals(n), *hessian = reals(n * n), *after = reals(n * n);
+    load(twin, k, mean, cov);
+    const real log_before = twin_invert(n, cov, before);
+    memcpy(x, mean, n * sizeof(real));
     real log_after = 0.0L, value = 0.0L;
     for (size_t newton = 0;; newton++) {
-        memset(gradient, 0, s * sizeof(real));
-        memcpy(hessian, before, s * s * sizeof(real));
-        value = log_likelihood(model, k, said, x, gradient, hessian) - distance(s, x, mean, before);
-        log_after = -twin_invert(s, hessian, after);
-        real size = 0.0L;
+        memset(gradient, 0, n * sizeof(real));
+        memset(said_gradient, 0, s * sizeof(real));
+        memset(said_hessian, 0, s * s * sizeof(real));
+        memcpy(hessian, before, n * n * sizeof(real));
+        value = log_likelihood(model, k, said, x, said_gradient, said_hessian) -
+                distance(n, x, mean, before);
         for (size_t i = 0; i < s; i++) {
-            step[i] = 0.0L;
+            gradient[i] = said_gradient[i];
             for (size_t j = 0; j < s; j++)
-                gradient[i] -= before[i * s + j] * (x[j] - mean[j]);
+                hessian[i * n + j] += said_hessian[i * s + j];
         }
-        for (size_t i = 0; i < s; i++) {
-            for (size_t j = 0; j < s; j++)
-                step[i] += after[i * s + j] * gradient[j];
+        log_after = -twin_invert(n, hessian, after);
+        real size = 0.0L;
+        for (size_t i = 0; i < n; i++) {
+            step[i] = 0.0L;
+            for (size_t j = 0; j < n; j++)
+                gradient[i] -= before[i * n + j] * (x[j] - mean[j]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < n; j++)
+                step[i] += after[i * n + j] * gradient[j];
             size = fmaxl(size, fabsl(step[i]));
         }
         if (size < 1e-16L || newton == twin->newton_steps)
             break;
         real length = 1.0L;
         for (size_t halving = 0; halving < 60; halving++, length /= 2) {
-            for (size_t i = 0; i < s; i++)
+            for (size_t i = 0; i < n; i++)
                 next[i] = x[i] + length * step[i];
             if (log_likelihood(model, k, said, next, NULL, NULL) -
-                    distance(s, next, mean, before) >=
+                    distance(n, next, mean, before) >=
                 value - 1e-16L * fabsl(value))
                 break;
         }
-        memcpy(x, next, s * sizeof(real));
+        memcpy(x, next, n * sizeof(real));
     }
-    memcpy(mean, x, s * sizeof(real));
-    memcpy(cov, after, s * s * sizeof(real));
+    if (n > s) {
+        const real limit = model->warp.limit[warp_of(model, k)];
+        const real beyond = x[s] - fmaxl(-limit, fminl(limit, x[s]));
+        const real slope = beyond / after[n * n - 1];
+        for (size_t i = 0; i < n; i++)
+            x[i] -= after[i * n + s] * slope;
+    }
+    store(twin, k, x, after);
+    free(mean);
+    free(cov);
+    free(said_gradient);
+    free(said_hessian);
     free(before);
     free(x);
     free(next);
@@ -549,57 +689,76 @@ static real update(const struct twin *twin, size_t k, const struct said *said)
     return value + log_after / 2 - log_before / 2;
 }
 
+/*
+ * J, f and noise of one step at (x, s): F = D (I + e^s (A - I)) D^-1 and e^s D b, and, with K the
+ * diagonal of derivatives and G = F - I, dG/ds = G + K G - G K and d(e^s D b)/ds = (I + K) e^s D b.
+ * Without s: A, A x + b and Q.
+ */
+static void linearise(const struct traj_model *model, size_t k, const real *x, real *jacobian,
+                      real *reached, real *noise)
+{
+    const size_t s = model->dims.state, n = size_of(model, k);
+    const int32_t row = warp_of(model, k);
+    const real clock = row >= 0 ? expl(x[s]) : 1.0L;
+    real *d = reals(s);
+    scales(model, row >= 0 ? x[s] : 0.0L, d);
+    for (size_t i = 0; i < s; i++) {
+        const real ki = order_of(model, i);
+        const real b = clock * d[i] * model->dynamics.drift[k * s + i];
+        real slope = (1.0L + ki) * b;
+        reached[i] = x[i] + b;
+        for (size_t j = 0; j < s; j++) {
+            const real kj = order_of(model, j), unit = i == j ? 1.0L : 0.0L;
+            const real a = model->dynamics.transition[(k * s + i) * s + j];
+            const real g = d[i] * clock * (a - unit) / d[j];
+            jacobian[i * n + j] = unit + g;
+            noise[i * n + j] = clock * d[i] * model->dynamics.noise[(k * s + i) * s + j] * d[j];
+            reached[i] += g * x[j];
+            slope += (g + ki * g - g * kj) * x[j];
+        }
+        if (row >= 0)
+            jacobian[i * n + s] = slope;
+    }
+    if (row >= 0) {
+        reached[s] = x[s];
+        jacobian[s * n + s] = 1.0L;
+        noise[s * n + s] = model->warp.walk[row];
+    }
+    free(d);
+}
+
 static void predict(struct twin *twin, size_t k, size_t steps)
 {
-    const size_t s = twin->model->dims.state;
-    const double *a = twin->model->dynamics.transition + k * s * s;
-    const double *b = twin->model->dynamics.drift + k * s;
-    const double *q = twin->model->dynamics.noise + k * s * s;
+    const size_t n = size_of(twin->model, k);
     for (; steps > 0 && twin->wait[k] > 0; steps--)
         twin->wait[k]--;
-    real *mean = reals(s), *half = reals(s * s), *cov = reals(s * s);
+    real *mean = reals(n), *half = reals(n * n), *cov = reals(n * n), *reached = reals(n);
+    real *jacobian = reals(n * n), *noise = reals(n * n);
     for (size_t step = 0; step < steps; step++) {
-        for (size_t i = 0; i < s; i++) {
-            mean[i] = b[i];
-            for (size_t j = 0; j < s; j++)
-                mean[i] += a[i * s + j] * twin->mean[k * s + j];
-        }
-        for (size_t i = 0; i < s; i++) {
-            for (size_t j = 0; j < s; j++) {
-                half[i * s + j] = 0.0L;
-                for (size_t t = 0; t < s; t++)
-                    half[i * s + j] += a[i * s + t] * twin->cov[k * s * s + t * s + j];
+        load(twin, k, mean, cov);
+        linearise(twin->model, k, mean, jacobian, reached, noise);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < n; j++) {
+                half[i * n + j] = 0.0L;
+                for (size_t t = 0; t < n; t++)
+                    half[i * n + j] += jacobian[i * n + t] * cov[t * n + j];
             }
         }
-        for (size_t i = 0; i < s; i++) {
-            for (size_t j = 0; j < s; j++) {
-                cov[i * s + j] = q[i * s + j];
-                for (size_t t = 0; t < s; t++)
-                    cov[i * s + j] += half[i * s + t] * a[j * s + t];
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < n; j++) {
+                cov[i * n + j] = noise[i * n + j];
+                for (size_t t = 0; t < n; t++)
+                    cov[i * n + j] += half[i * n + t] * jacobian[j * n + t];
             }
         }
-        memcpy(twin->mean + k * s, mean, s * sizeof(real));
-        memcpy(twin->cov + k * s * s, cov, s * s * sizeof(real));
+        store(twin, k, reached, cov);
     }
     free(mean);
     free(half);
     free(cov);
-}
-
-/* (1 - share) own + share N(mean, cov), by its first two moments about zero. */
-static void enter(struct twin *twin, size_t k, real share, const real *mean, const real *cov)
-{
-    const size_t s = twin->model->dims.state;
-    real *m = twin->mean + k * s, *c = twin->cov + k * s * s;
-    for (size_t i = 0; i < s; i++)
-        for (size_t j = 0; j < s; j++)
-            c[i * s + j] = (1 - share) * (c[i * s + j] + m[i] * m[j]) +
-                           share * (cov[i * s + j] + mean[i] * mean[j]);
-    for (size_t i = 0; i < s; i++)
-        m[i] = (1 - share) * m[i] + share * mean[i];
-    for (size_t i = 0; i < s; i++)
-        for (size_t j = 0; j < s; j++)
-            c[i * s + j] -= m[i] * m[j];
+    free(reached);
+    free(jacobian);
+    free(noise);
 }
 
 /* Weights with newcomers; what goes on takes them in at once, share[k] is for what restarts. */
@@ -628,20 +787,10 @@ static void exchange(struct twin *twin, size_t steps, real *share)
 
 static void move(struct twin *twin, size_t k, size_t steps, size_t fresh_steps, real share)
 {
-    const struct traj_model *model = twin->model;
-    const size_t s = model->dims.state;
     predict(twin, k, twin->fresh[k] ? fresh_steps - 1 : steps);
     twin->fresh[k] = false;
-    if (share == 0.0L)
-        return;
-    real *mean = reals(s), *cov = reals(s * s);
-    for (size_t i = 0; i < s; i++)
-        mean[i] = model->dynamics.start[k * s + i];
-    for (size_t i = 0; i < s * s; i++)
-        cov[i] = model->dynamics.start_cov[k * s * s + i];
-    enter(twin, k, share, mean, cov);
-    free(mean);
-    free(cov);
+    if (share != 0.0L)
+        enter(twin, k, share, NULL, NULL);
 }
 
 /* The plan window: whether this bin belongs to it, and how long movement has gone on if it

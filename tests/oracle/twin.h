@@ -29,12 +29,18 @@ struct twin {
     size_t frames, room;
     bool *present, *running, *fresh; /* [K] */
     size_t *wait;                    /* [K] bins that a component still waits */
-    real *mean, *cov, *log_weight;   /* [K][S], [K][S][S], [K] */
-    real *prior, *gaze, *plan;       /* [M] probabilities over targets, sum 1 */
-    real *plan_count, *plan_time;    /* [N] z, T */
-    real *mixed_mean, *mixed_cov;    /* [S], [S][S] */
+    /* [K][S + 1], [K][S + 1][S + 1], [K]; what comes last is s, which warped components alone
+     * have. */
+    real *mean, *cov, *log_weight;
+    real *prior, *gaze, *plan;    /* [M] probabilities over targets, sum 1 */
+    real *plan_count, *plan_time; /* [N] z, T */
+    real *mixed_mean, *mixed_cov; /* [S], [S][S] */
     real log_evidence;
 };
+
+/* Kinematic moments of component k. */
+real twin_mean(const struct twin *twin, size_t k, size_t i);
+real twin_cov(const struct twin *twin, size_t k, size_t i, size_t j);
 
 void twin_init(struct twin *twin, const struct traj_model *model);
 void twin_free(struct twin *twin);

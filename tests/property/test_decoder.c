@@ -29,7 +29,8 @@ static struct traj_dims usual_dims(void)
                               .targets = TARGETS,
                               .components = COMPONENTS,
                               .lag = 4,
-                              .tunings = OWN};
+                              .tunings = OWN,
+                              .warps = 1};
 }
 
 static void usual_model(struct random_model *made, struct random *random)
@@ -171,6 +172,7 @@ static void turned_targets(const struct random_model *from, struct random_model 
         to->prior[j] = from->prior[k];
         to->restarts[j] = from->restarts[k];
         to->own[j] = from->own[k];
+        to->warped[j] = from->warped[k];
         to->target[j] = from->target[k] < 0 ? -1 : (from->target[k] + 1) % TARGETS;
     }
     for (size_t m = 0; m < TARGETS; m++) {
@@ -471,6 +473,7 @@ static void a_broken_component_is_rebuilt(void **state)
     usual_model(&made, &random);
     made.model.plan.end = 0.0;
     made.transition[0] = 1e12;
+    made.warped[0] = -1; /* whose start is not the model's array */
     void *memory;
     struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
     uint16_t counts[UNITS];

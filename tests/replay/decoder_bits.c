@@ -53,6 +53,13 @@ static void fill(struct random_model *made, struct random *random)
             }
         }
         made->prior[k] = 1.0 / (double)d->components;
+        made->warped[k] = k % 2 == 0 && d->warps > 0 ? 0 : -1;
+    }
+    for (size_t w = 0; w < d->warps; w++) {
+        made->speed[w] = 0.125;
+        made->speed_variance[w] = 0.0625;
+        made->speed_walk[w] = 0.0009765625;
+        made->speed_limit[w] = 0.75;
     }
     for (size_t i = 0; i < d->features * d->features; i++)
         made->feature_noise[i] = i % (d->features + 1) == 0 ? 1.25 : 0.25;
@@ -133,10 +140,19 @@ int main(int argc, char **argv)
                                    .targets = 4,
                                    .components = 5,
                                    .lag = 3};
+    const struct traj_dims warped = {.position = 2,
+                                     .state = 6,
+                                     .units = 40,
+                                     .targets = 4,
+                                     .components = 5,
+                                     .lag = 3,
+                                     .delay = 2,
+                                     .warps = 1};
     uint64_t seen = 0xcbf29ce484222325u;
     seen = run(&counts, 2000, seen);
     seen = run(&features, 2000, seen);
     seen = run(&both, 2000, seen);
+    seen = run(&warped, 2000, seen);
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, seen);
     printf("%s\n", text);

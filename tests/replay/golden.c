@@ -73,7 +73,8 @@ static void fill_observation(struct traj_model *model)
     model->plan.temper = 0.75;
 }
 
-/* Two features that see one axis each, and a tuning set that belongs to the first target alone. */
+/* Two features that see one axis each, a tuning set that belongs to the first target alone, and a
+ * clock of its own for the second. */
 static void fill_rest(struct traj_model *model)
 {
     for (size_t f = 0; f < F; f++) {
@@ -86,7 +87,11 @@ static void fill_rest(struct traj_model *model)
     }
     for (size_t k = 0; k < K; k++) {
         ((int32_t *)model->tuning.own)[k] = k == 0 ? 0 : -1;
+        ((int32_t *)model->warp.own)[k] = k == 1 ? 0 : -1;
     }
+    put(model->warp.variance, 0, 0.0625);
+    put(model->warp.walk, 0, 0.0009765625);
+    put(model->warp.limit, 0, 0.75);
 }
 
 static int write_model(const char *path, struct traj_error *error)
@@ -98,7 +103,8 @@ static int write_model(const char *path, struct traj_error *error)
                                    .targets = M,
                                    .components = K,
                                    .lag = LAG,
-                                   .tunings = OWN};
+                                   .tunings = OWN,
+                                   .warps = 1};
     struct traj_model *model = traj_model_new(&dims, 1, 0, error);
     if (!model) {
         return -1;

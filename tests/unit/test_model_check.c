@@ -18,7 +18,8 @@ static const struct traj_dims dims = {.position = 2,
                                       .targets = 3,
                                       .components = 4,
                                       .lag = 2,
-                                      .tunings = 2};
+                                      .tunings = 2,
+                                      .warps = 2};
 
 static void usual_model(struct random_model *made)
 {
@@ -84,6 +85,11 @@ static void arrays(void **state)
     spoil(&made, &made.noise[16], NAN, TRAJ_E_NONFINITE, "dynamics.noise", 1);
     spoil(&made, &made.noise[16 * 2 + 5], 0.0, TRAJ_E_NOT_PD, "dynamics.noise", 2);
     spoil(&made, &made.start_cov[1], 7.0, TRAJ_E_NOT_PD, "dynamics.start_cov", 0);
+    spoil(&made, &made.speed[1], NAN, TRAJ_E_NONFINITE, "warp.mean", 1);
+    spoil(&made, &made.speed[1], -1.3, TRAJ_E_RANGE, "warp.mean", 1);
+    spoil(&made, &made.speed_variance[0], -0.1, TRAJ_E_RANGE, "warp.variance", 0);
+    spoil(&made, &made.speed_walk[1], -0.1, TRAJ_E_RANGE, "warp.walk", 1);
+    spoil(&made, &made.speed_limit[1], 3.5, TRAJ_E_RANGE, "warp.limit", 1);
     spoil(&made, &made.prior[3], 0.0, TRAJ_E_RANGE, "component_prior", 3);
     spoil(&made, &made.prior[3], 0.9, TRAJ_E_RANGE, "component_prior", 0);
     spoil(&made, &made.prior[3], NAN, TRAJ_E_NONFINITE, "component_prior", 3);
@@ -149,6 +155,12 @@ static void sizes_and_indices(void **state)
     made.model.tuning.own = NULL;
     expect(&made, TRAJ_E_DIMS, "tuning.own", 0);
     made.model.tuning.own = made.own;
+    made.warped[3] = 2;
+    expect(&made, TRAJ_E_RANGE, "warp.own", 3);
+    made.warped[3] = -1;
+    made.model.warp.own = NULL;
+    expect(&made, TRAJ_E_DIMS, "warp.own", 0);
+    made.model.warp.own = made.warped;
     made.target[1] = 3;
     expect(&made, TRAJ_E_RANGE, "component_target", 1);
     made.target[1] = -2;
@@ -158,10 +170,11 @@ static void sizes_and_indices(void **state)
     expect(&made, TRAJ_E_RANGE, "trial_reset", 2);
     made.restarts[2] = 1;
     struct traj_dims *const d = &made.model.dims;
-    size_t *const size[] = {&d->position, &d->state, &d->units,      &d->features,
-                            &d->targets,  &d->lag,   &d->components, &d->tunings};
-    const char *const name[] = {"dims.position", "dims.state", "dims.units",      "dims.features",
-                                "dims.targets",  "dims.lag",   "dims.components", "dims.tunings"};
+    size_t *const size[] = {&d->position, &d->state,      &d->units,   &d->features, &d->targets,
+                            &d->lag,      &d->components, &d->tunings, &d->warps};
+    const char *const name[] = {"dims.position",   "dims.state",   "dims.units",
+                                "dims.features",   "dims.targets", "dims.lag",
+                                "dims.components", "dims.tunings", "dims.warps"};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         const size_t right = *size[i];
         *size[i] = SIZE_MAX;
