@@ -95,7 +95,7 @@ if [ -n "$given" ]; then
     echo "$given"
 else
     session=$work/session.h5
-    "$trajctl" simulate --out "$session" --task delay
+    "$trajctl" simulate --out "$session" --task delay --units 96
 fi
 "$trajctl" split --session "$session" --train "$work/train.h5" --test "$work/test.h5" >"$work/split"
 cat "$work/split"

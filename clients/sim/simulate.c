@@ -30,7 +30,7 @@ void traj_sim_options_default(struct traj_sim_options *options)
         .task = TRAJ_SIM_DELAY,
         .seed = 1,
         .targets = 8,
-        .units = 96,
+        .units = 32,
         .trials_per_target = 20,
         .bin_s = 0.02,
         .rate_hz = 12.0,

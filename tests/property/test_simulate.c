@@ -35,6 +35,7 @@ static struct traj_sim_options options_for(enum traj_sim_task task, uint64_t see
 {
     struct traj_sim_options o;
     traj_sim_options_default(&o);
+    o.units = 96; /* enough of them that the properties of a population can be measured */
     o.task = task;
     o.seed = seed;
     return o;
