@@ -3,6 +3,7 @@
 #include <gsl/gsl_errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/io/decode_loop.h"
 #include "daemon/io/housekeeping.h"
@@ -12,6 +13,7 @@
 #include "daemon/io/options.h"
 #include "daemon/io/service.h"
 #include "daemon/io/signals.h"
+#include "daemon/io/usage.h"
 #include "traj/version.h"
 
 /* Everything that runs; zero until it is made. */
@@ -55,6 +57,7 @@ static int build(struct parts *parts, struct traj_error *error)
     if (parts->context == NULL) {
         return -1;
     }
+    traj_realtime_context(&service->realtime, parts->context, &service->config, &service->log);
     if (traj_link_open(&parts->link, parts->context, &service->config, error) != 0) {
         return -1;
     }
@@ -78,14 +81,23 @@ static int build(struct parts *parts, struct traj_error *error)
 static int run(struct parts *parts, struct traj_error *error)
 {
     struct traj_service *service = &parts->service;
+    pthread_attr_t attributes;
     int rc;
 
     service->decode_thread = pthread_self();
+    service->decode_tid = traj_usage_thread();
+    rc = traj_realtime_ordinary(&attributes);
+    if (rc != 0) {
+        return traj_error_set(error, "cannot prepare a thread: %s", strerror(rc));
+    }
+    traj_realtime_thread(&service->realtime, &service->config, &service->log);
     traj_log_write(&service->log, TRAJ_LOG_INFO,
                    "ready: model %s (%.12s), frames %s, intents %s, control %s",
                    service->models.current->path, service->models.current->model->about.digest,
                    service->frames, service->intents, service->control);
-    if (traj_housekeeping_start(parts->housekeeping, error) != 0) {
+    rc = traj_housekeeping_start(parts->housekeeping, &attributes, error);
+    (void)pthread_attr_destroy(&attributes);
+    if (rc != 0) {
         return -1;
     }
     traj_notify("READY=1");

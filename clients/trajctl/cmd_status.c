@@ -9,10 +9,11 @@
 
 static const struct command_help help = {
     .name = "status",
-    .usage = "[--json] [--control ENDPOINT]",
+    .usage = "[--latency] [--json] [--control ENDPOINT]",
     .about = "Asks trajd how it is: model, frames received and what became of them, events, rate, "
              "latency from the receipt of a frame to its intent, subscribers.",
     .example = "trajctl status\n"
+               "trajctl status --latency\n"
                "trajctl status --json\n",
 };
 
@@ -88,11 +89,45 @@ static void print_status(json_t *s)
            text(endpoints, "intents"), text(endpoints, "control"));
 }
 
+static void print_stage(const char *name, const json_t *stage)
+{
+    printf("%-8s %10lld %10.1f %10.1f %10.1f %10.1f %10.1f", name, whole(stage, "count"),
+           1e3 * real(stage, "p50"), 1e3 * real(stage, "p90"), 1e3 * real(stage, "p99"),
+           1e3 * real(stage, "p999"), 1e3 * real(stage, "max"));
+    if (whole(stage, "overflow") > 0) {
+        printf("  (%lld off the scale)", whole(stage, "overflow"));
+    }
+    putchar('\n');
+}
+
+static void print_latency(json_t *s)
+{
+    json_t *realtime = json_object_get(s, "realtime"), *threads = json_object_get(s, "threads");
+    json_t *decode = json_object_get(threads, "decode");
+    const char *name;
+    json_t *stage;
+    printf("us       %10s %10s %10s %10s %10s %10s\n", "frames", "50 %", "90 %", "99 %", "99.9 %",
+           "most");
+    json_object_foreach (json_object_get(s, "stages_ms"), name, stage) {
+        print_stage(name, stage);
+    }
+    print_stage("total", json_object_get(s, "latency_ms"));
+    printf("receive %s; memory locked: %s; priority: %s; cpu: %s; io_cpu: %s\n",
+           text(realtime, "receive"), text(realtime, "lock_memory"), text(realtime, "priority"),
+           text(realtime, "cpu"), text(realtime, "io_cpu"));
+    printf("decode thread: %.2f s of processor, %lld major and %lld minor page faults; "
+           "%.1f MiB resident\n",
+           real(decode, "cpu_s"), whole(decode, "major_faults"), whole(decode, "minor_faults"),
+           real(s, "memory") / 1048576.0);
+}
+
 int cmd_status(int argc, char **argv)
 {
     const char *endpoint = TRAJ_DEFAULT_CONTROL;
-    bool json = false;
+    bool json = false, latency = false;
     const struct command_option options[] = {
+        {"latency", NULL, OPTION_FLAG, &latency,
+         "print where the time from a frame's receipt to its intent goes, stage by stage"},
         {"json", NULL, OPTION_FLAG, &json, "print the daemon's answer as JSON"},
         {"control", "ENDPOINT", OPTION_TEXT, &endpoint, "where trajd answers requests"},
     };
@@ -106,6 +141,8 @@ int cmd_status(int argc, char **argv)
     if (status == 0 && json) {
         json_dumpf(reply, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
         putchar('\n');
+    } else if (status == 0 && latency) {
+        print_latency(reply);
     } else if (status == 0) {
         print_status(reply);
     }

@@ -18,10 +18,12 @@ static unsigned highest_bit(uint64_t value)
     return bit;
 }
 
-static size_t bin_of(uint64_t value)
+size_t traj_histogram_bin(uint64_t value)
 {
     if (value < TRAJ_HISTOGRAM_PARTS)
         return (size_t)value;
+    if (value >> TRAJ_HISTOGRAM_OCTAVES != 0)
+        return TRAJ_HISTOGRAM_BINS;
     unsigned bit = highest_bit(value);
     size_t row = bit - PART_BITS + 1;
     return row * TRAJ_HISTOGRAM_PARTS + (size_t)(value >> (bit - PART_BITS)) - TRAJ_HISTOGRAM_PARTS;
@@ -55,10 +57,11 @@ void traj_histogram_record(struct traj_histogram *histogram, uint64_t value)
         histogram->max = value;
     histogram->count++;
     histogram->sum = add(histogram->sum, value);
-    if (value >> TRAJ_HISTOGRAM_OCTAVES != 0)
+    size_t bin = traj_histogram_bin(value);
+    if (bin == TRAJ_HISTOGRAM_BINS)
         histogram->overflow++;
     else
-        histogram->bin[bin_of(value)]++;
+        histogram->bin[bin]++;
 }
 
 uint64_t traj_histogram_quantile(const struct traj_histogram *histogram, double q)

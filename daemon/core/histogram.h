@@ -23,6 +23,9 @@ struct traj_histogram {
     uint64_t bin[TRAJ_HISTOGRAM_BINS];
 };
 
+/* The bin that a value falls into; TRAJ_HISTOGRAM_BINS if it overflows. */
+size_t traj_histogram_bin(uint64_t value);
+
 void traj_histogram_clear(struct traj_histogram *histogram);
 
 /* Records one value, ns. */

@@ -33,6 +33,8 @@ void traj_config_default(struct traj_config *config)
     config->send_hwm = 20000;
     config->message_max = 1 << 20;
     config->log_level = TRAJ_LOG_INFO;
+    config->cpu = -1;
+    config->io_cpu = -1;
 }
 
 /* --- one kind of value each ------------------------------------------------------------------ */
@@ -252,6 +254,55 @@ static int read_log_level(const struct reading *reading, const json_t *value)
     return refuse(reading, "log_level", "must be \"error\", \"warning\", \"info\" or \"debug\"");
 }
 
+static int read_receive(const struct reading *reading, const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    if (text != NULL && strcmp(text, "block") == 0) {
+        reading->config->spin = false;
+    } else if (text != NULL && strcmp(text, "spin") == 0) {
+        reading->config->spin = true;
+    } else {
+        return refuse(reading, "receive", "must be \"block\" or \"spin\"");
+    }
+    return 0;
+}
+
+static int read_priority(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "priority", value, 0, 99, &reading->config->priority);
+}
+
+/* The number of a processor, or null for any. */
+static int read_processor(const struct reading *reading, const char *field, const json_t *value,
+                          int *out)
+{
+    if (json_is_null(value)) {
+        *out = -1;
+        return 0;
+    }
+    return read_integer(reading, field, value, 0, 1023, out);
+}
+
+static int read_cpu(const struct reading *reading, const json_t *value)
+{
+    return read_processor(reading, "cpu", value, &reading->config->cpu);
+}
+
+static int read_io_cpu(const struct reading *reading, const json_t *value)
+{
+    return read_processor(reading, "io_cpu", value, &reading->config->io_cpu);
+}
+
+static int read_lock_memory(const struct reading *reading, const json_t *value)
+{
+    if (!json_is_boolean(value)) {
+        return refuse(reading, "lock_memory", "must be true or false");
+    }
+    reading->config->lock_memory = json_is_true(value);
+    return 0;
+}
+
 static const struct {
     const char *key;
     int (*read)(const struct reading *reading, const json_t *value);
@@ -263,7 +314,9 @@ static const struct {
     {"count_max", read_count_max}, {"speed_limit", read_speed_limit},
     {"workspace", read_workspace}, {"receive_hwm", read_receive_hwm},
     {"send_hwm", read_send_hwm},   {"message_max", read_message_max},
-    {"log_level", read_log_level},
+    {"log_level", read_log_level}, {"receive", read_receive},
+    {"priority", read_priority},   {"cpu", read_cpu},
+    {"io_cpu", read_io_cpu},       {"lock_memory", read_lock_memory},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -358,6 +411,22 @@ int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_e
     return 0;
 }
 
+int traj_config_agrees(const struct traj_config *config, struct traj_error *error)
+{
+    if (config->spin && config->priority > 0 &&
+        (config->cpu < 0 || config->io_cpu < 0 || config->cpu == config->io_cpu)) {
+        return traj_error_set(error,
+                              "configuration: \"receive\" \"spin\" with a \"priority\" needs "
+                              "\"cpu\" and \"io_cpu\", two different processors");
+    }
+    return 0;
+}
+
+static json_t *processor_json(int cpu)
+{
+    return cpu >= 0 ? json_integer(cpu) : json_null();
+}
+
 static json_t *corner_json(const double *corner, size_t count)
 {
     json_t *array = json_array();
@@ -381,14 +450,18 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:s}", "model",
-        config->model[0] != '\0' ? config->model : NULL, "frames", config->frames, "intents",
-        config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
-        "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",
-        settings->gap_reset_s, "count_max", (int)settings->count_max, "speed_limit",
-        settings->speed_limit, "workspace", workspace, "receive_hwm", config->receive_hwm,
-        "send_hwm", config->send_hwm, "message_max", config->message_max, "log_level",
-        traj_log_level_name(config->log_level));
+        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:s, s:s, s:i, "
+        "s:o, s:o, s:b}",
+        "model", config->model[0] != '\0' ? config->model : NULL, "frames", config->frames,
+        "intents", config->intents, "control", config->control, "publish",
+        config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",
+        config->status_ms, "gap_reset_s", settings->gap_reset_s, "count_max",
+        (int)settings->count_max, "speed_limit", settings->speed_limit, "workspace", workspace,
+        "receive_hwm", config->receive_hwm, "send_hwm", config->send_hwm, "message_max",
+        config->message_max, "log_level", traj_log_level_name(config->log_level), "receive",
+        config->spin ? "spin" : "block", "priority", config->priority, "cpu",
+        processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",
+        (int)config->lock_memory);
     if (document == NULL) {
         return NULL;
     }

@@ -19,7 +19,12 @@
  *       "receive_hwm": 1000000,                messages that may wait for decoding; 0 = no bound
  *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
  *       "message_max": 1048576,                bytes; a longer message is refused
- *       "log_level": "info"                    "error", "warning", "info", "debug"
+ *       "log_level": "info",                   "error", "warning", "info", "debug"
+ *       "receive": "block",                    or "spin": looks for frames without ever sleeping
+ *       "priority": 0,                         SCHED_FIFO, 1..99; 0 = the ordinary scheduler
+ *       "cpu": null,                           the processor that decodes; null = any
+ *       "io_cpu": null,                        the processor of libzmq's threads
+ *       "lock_memory": false                   no page is ever taken away
  *     }
  */
 #ifndef TRAJ_IO_CONFIG_H
@@ -49,6 +54,11 @@ struct traj_config {
     int send_hwm;
     int message_max;
     enum traj_log_level log_level;
+    bool spin; /* receive */
+    int priority;
+    int cpu;    /* -1 = any */
+    int io_cpu; /* -1 = any */
+    bool lock_memory;
 };
 
 void traj_config_default(struct traj_config *config);
@@ -59,6 +69,12 @@ int traj_config_read(struct traj_config *config, const char *path, struct traj_e
 /* Lays JSON text over *config; name stands for the path in sentences. */
 int traj_config_parse(struct traj_config *config, const char *text, size_t size, const char *name,
                       struct traj_error *error);
+
+/*
+ * Checks what fields say together: a thread that spins at a real-time priority never leaves its
+ * processor, so libzmq's threads need another.  0, or -1 with a sentence.
+ */
+int traj_config_agrees(const struct traj_config *config, struct traj_error *error);
 
 /* Replaces one textual setting ("model", "frames", "intents", "control") from the command line. */
 int traj_config_override(struct traj_config *config, const char *key, const char *value,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "daemon/io/clock.h"
+#include "daemon/io/usage.h"
 #include "traj/version.h"
 
 /* The rate is measured over at least so long, s, so that two requests in a row do not spoil it. */
@@ -89,12 +90,38 @@ static json_t *milliseconds(uint64_t value)
 
 static json_t *latency_json(const struct traj_histogram *latency)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count(latency->count), "p50",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "count", count(latency->count), "p50",
                      milliseconds(traj_histogram_quantile(latency, 0.5)), "p90",
                      milliseconds(traj_histogram_quantile(latency, 0.9)), "p99",
                      milliseconds(traj_histogram_quantile(latency, 0.99)), "p999",
                      milliseconds(traj_histogram_quantile(latency, 0.999)), "max",
-                     milliseconds(latency->max));
+                     milliseconds(latency->max), "overflow", count(latency->overflow));
+}
+
+static json_t *stage_json(struct traj_exchange *exchange, enum traj_stage stage)
+{
+    struct traj_histogram *copy = malloc(sizeof *copy);
+    json_t *json;
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    traj_tally_read(&traj_exchange_stages(exchange)->tally[stage], copy);
+    json = latency_json(copy);
+    free(copy);
+    return json;
+}
+
+/* Every stage but the total, which stands by itself. */
+static json_t *stages_json(struct traj_exchange *exchange)
+{
+    json_t *object = json_object();
+
+    for (int stage = 0; stage < TRAJ_STAGE_TOTAL; stage++) {
+        (void)json_object_set_new(object, traj_stage_name((enum traj_stage)stage),
+                                  stage_json(exchange, (enum traj_stage)stage));
+    }
+    return object;
 }
 
 static void update_rate(struct traj_service *service, const struct traj_state *state, double now)
@@ -109,11 +136,40 @@ static void update_rate(struct traj_service *service, const struct traj_state *s
     service->rate.since = now;
 }
 
+static json_t *thread_json(pthread_t thread, long tid)
+{
+    uint64_t minor = 0;
+    uint64_t major = 0;
+    bool told = traj_usage_faults(tid, &minor, &major);
+
+    return json_pack("{s:o, s:o, s:o}", "cpu_s", number(traj_clock_thread(thread)), "minor_faults",
+                     told ? count(minor) : json_null(), "major_faults",
+                     told ? count(major) : json_null());
+}
+
 static json_t *threads_json(const struct traj_service *service)
 {
-    return json_pack("{s:{s:o}, s:{s:o}}", "decode", "cpu_s",
-                     number(traj_clock_thread(service->decode_thread)), "housekeeping", "cpu_s",
-                     number(traj_clock_thread(service->housekeeping_thread)));
+    return json_pack("{s:o, s:o}", "decode",
+                     thread_json(service->decode_thread, service->decode_tid), "housekeeping",
+                     thread_json(service->housekeeping_thread, service->housekeeping_tid));
+}
+
+static json_t *memory_json(void)
+{
+    uint64_t bytes = 0;
+
+    return traj_usage_memory(&bytes) ? count(bytes) : json_null();
+}
+
+static json_t *realtime_json(const struct traj_service *service)
+{
+    const struct traj_realtime *realtime = &service->realtime;
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "receive",
+                     service->config.spin ? "spin" : "block", "lock_memory",
+                     traj_grant_name(realtime->lock_memory), "priority",
+                     traj_grant_name(realtime->priority), "cpu", traj_grant_name(realtime->cpu),
+                     "io_cpu", traj_grant_name(realtime->io_cpu));
 }
 
 json_t *traj_service_status(struct traj_service *service, double now)
@@ -135,13 +191,17 @@ json_t *traj_service_status(struct traj_service *service, double now)
         service->control, "t", number(state->t), "frames", frames_json(&state->counters), "events",
         events_json(&state->counters), "rate", service->rate.value);
     if (status != NULL) {
-        (void)json_object_set_new(status, "latency_ms", latency_json(&state->latency));
+        (void)json_object_set_new(status, "latency_ms",
+                                  stage_json(service->exchange, TRAJ_STAGE_TOTAL));
+        (void)json_object_set_new(status, "stages_ms", stages_json(service->exchange));
         (void)json_object_set_new(status, "behind_max", count(state->behind_max));
         (void)json_object_set_new(status, "published", count(state->published));
         (void)json_object_set_new(status, "stale", count(state->stale));
         (void)json_object_set_new(status, "subscribers", count(state->subscribers));
         (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
         (void)json_object_set_new(status, "threads", threads_json(service));
+        (void)json_object_set_new(status, "memory", memory_json());
+        (void)json_object_set_new(status, "realtime", realtime_json(service));
     }
     free(state);
     return status;

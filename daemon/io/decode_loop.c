@@ -17,6 +17,9 @@
 /* The snapshot is refreshed whenever nothing waits, and at the latest after so many messages. */
 #define MESSAGES_A_SNAPSHOT 64
 
+/* Looks at the frames socket, when spinning, between two looks at everything else. */
+#define SPINS 256
+
 struct traj_decode_loop {
     struct traj_link *link;
     struct traj_exchange *exchange;
@@ -24,6 +27,7 @@ struct traj_decode_loop {
 
     /* settings that may change between two frames */
     bool newest;
+    bool spin;
     double stale_s; /* 0 = never */
 
     void *pipeline_memory;
@@ -34,6 +38,8 @@ struct traj_decode_loop {
     struct traj_event *event;
     struct traj_state state;
     bool state_changed; /* since the last snapshot */
+    struct traj_stages *stages;
+    double begun, parsed; /* s, daemon's clock: the message at hand */
     bool stop;
 
     char *out; /* one message to publish */
@@ -71,6 +77,7 @@ static int open_buffers(struct traj_decode_loop *loop)
 static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
 {
     loop->newest = config->newest;
+    loop->spin = config->spin;
     loop->stale_s = 1e-3 * config->stale_ms;
 }
 
@@ -89,6 +96,7 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     }
     loop->link = link;
     loop->exchange = exchange;
+    loop->stages = traj_exchange_stages(exchange);
     loop->decoder = decoder;
     loop->signal_fd = signal_fd;
     loop->last = NAN;
@@ -265,6 +273,7 @@ static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_it
     enum traj_refusal refusal =
         traj_frame_parse(zmq_msg_data(body), zmq_msg_size(body), &loop->frame, &detail);
 
+    loop->parsed = traj_clock_now();
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_frame(loop->pipeline, refusal);
         note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
@@ -295,21 +304,35 @@ static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arri
     }
 }
 
-/* Publishes what stands in the buffer, if anything does. */
-static void flush_intent(struct traj_decode_loop *loop)
+/* Publishes what stands in the buffer, if anything does; now is read already.  Returns when. */
+static double flush_intent(struct traj_decode_loop *loop, double now)
 {
+    double sent = now;
+
     if (loop->out_size > 0) {
         traj_link_publish(loop->link, "intent", loop->out, loop->out_size);
         loop->state.published++;
         loop->out_size = 0;
+        sent = traj_clock_now();
+        traj_stages_record(loop->stages, TRAJ_STAGE_SEND, sent - now);
     }
+    return sent;
 }
 
-/* Finishes an intent at time done: stamps, bytes, and its latency. */
-static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *intent, double recv,
-                          double done)
+/* When the message at hand was received, s, daemon's clock; as in struct traj_inbox_item. */
+struct times {
+    double recv, began, taken;
+};
+
+/*
+ * Finishes an intent that was decoded at `done`: stamps, bytes; sends it unless a newer one may
+ * follow.
+ */
+static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *intent,
+                          const struct times *times, double done)
 {
-    double latency = 1e9 * (done - recv);
+    double from = traj_clock_now();
+    double now;
 
     intent->stamps.done = done;
     intent->stamps.behind = loop->inbox->frames;
@@ -317,7 +340,17 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
         loop->state.behind_max = intent->stamps.behind;
     }
     loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
-    traj_histogram_record(&loop->state.latency, latency > 0.0 ? (uint64_t)latency : 0);
+    now = traj_clock_now();
+    traj_stages_record(loop->stages, TRAJ_STAGE_FORMAT, now - from);
+    if (!loop->newest) {
+        now = flush_intent(loop, now);
+    }
+    traj_stages_record(loop->stages, TRAJ_STAGE_TOTAL, now - times->recv);
+    /* What needs no haste comes after the intent has left. */
+    traj_stages_record(loop->stages, TRAJ_STAGE_RECEIVE, times->taken - times->began);
+    traj_stages_record(loop->stages, TRAJ_STAGE_WAIT, loop->begun - times->taken);
+    traj_stages_record(loop->stages, TRAJ_STAGE_PARSE, loop->parsed - loop->begun);
+    traj_stages_record(loop->stages, TRAJ_STAGE_DECODE, done - loop->parsed);
     loop->last = done;
     loop->silences = 0;
 }
@@ -330,9 +363,11 @@ static bool take_message(struct traj_decode_loop *loop)
 {
     struct traj_inbox_item *item = traj_inbox_first(loop->inbox);
     struct traj_intent intent;
-    double recv = item->recv;
+    struct times times = {.recv = item->recv, .began = item->began, .taken = item->taken};
     double done;
     bool decoded = false;
+
+    loop->begun = traj_clock_now();
 
     switch (item->arrival) {
     case TRAJ_ARRIVAL_FRAME:
@@ -356,10 +391,7 @@ static bool take_message(struct traj_decode_loop *loop)
         return false;
     }
     if (decoded) {
-        finish_intent(loop, &intent, recv, done);
-        if (!loop->newest) {
-            flush_intent(loop);
-        }
+        finish_intent(loop, &intent, &times, done);
     }
     return true;
 }
@@ -382,7 +414,9 @@ static bool work_off(struct traj_decode_loop *loop)
             publish_state(loop);
         }
     }
-    flush_intent(loop);
+    if (loop->out_size > 0) {
+        (void)flush_intent(loop, traj_clock_now());
+    }
     if (loop->state_changed && loop->inbox->count == 0) {
         publish_state(loop);
     }
@@ -445,6 +479,21 @@ static long wait_ms(const struct traj_decode_loop *loop, double now)
     return isinf(deadline) ? -1 : (long)ceil(left);
 }
 
+/*
+ * Looks for messages without sleeping, SPINS times; *now becomes the time of the last look.  false
+ * if the socket has failed.
+ */
+static bool spin(struct traj_decode_loop *loop, double *now)
+{
+    for (int i = 0; i < SPINS && loop->inbox->count == 0; i++) {
+        *now = traj_clock_now();
+        if (!traj_inbox_fill(loop->inbox, loop->link, *now)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum { FRAMES, INTENTS, COMMANDS, SIGNALS, SOURCES };
 
 static bool turn(struct traj_decode_loop *loop, double *now)
@@ -455,9 +504,17 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         [COMMANDS] = {.fd = traj_exchange_command_fd(loop->exchange), .events = ZMQ_POLLIN},
         [SIGNALS] = {.fd = loop->signal_fd, .events = ZMQ_POLLIN},
     };
-    int sources = loop->signal_fd >= 0 ? SOURCES : SOURCES - 1;
+    const int sources = loop->signal_fd >= 0 ? SOURCES : SOURCES - 1;
+    long wait = wait_ms(loop, *now);
 
-    if (zmq_poll(item, sources, wait_ms(loop, *now)) < 0 && zmq_errno() != EINTR) {
+    if (loop->spin) {
+        /* The frame that is found goes first; everything else is looked at after it. */
+        if (!spin(loop, now) || !work_off(loop)) {
+            return false;
+        }
+        wait = 0;
+    }
+    if (zmq_poll(item, sources, wait) < 0 && zmq_errno() != EINTR) {
         return false;
     }
     *now = traj_clock_now();

@@ -26,6 +26,7 @@ struct traj_exchange {
     struct traj_ring *answers;
     struct traj_ring *notes;
     struct traj_snapshot *state;
+    struct traj_stages stages;
     int command_fd, answer_fd, note_fd;
     atomic_bool ended;
     bool noted; /* decode side: notes were left since housekeeping was last woken */
@@ -71,6 +72,7 @@ struct traj_exchange *traj_exchange_open(struct traj_error *error)
     }
     self->command_fd = self->answer_fd = self->note_fd = -1;
     atomic_init(&self->ended, false);
+    traj_stages_init(&self->stages);
     if (open_parts(self) != 0) {
         (void)traj_error_set(error, "cannot set up the threads' exchange: %s", strerror(errno));
         traj_exchange_close(&self);
@@ -100,6 +102,11 @@ void traj_exchange_close(struct traj_exchange **exchange)
     free(self->state_memory);
     free(self);
     *exchange = NULL;
+}
+
+struct traj_stages *traj_exchange_stages(struct traj_exchange *exchange)
+{
+    return &exchange->stages;
 }
 
 static void ring_bell(int fd)

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/core/histogram.h"
 #include "daemon/core/pipeline.h"
 #include "daemon/io/config.h"
+#include "daemon/io/stages.h"
 #include "daemon/learn/error.h"
 
 /* --- housekeeping -> decode ------------------------------------------------------------------- */
@@ -66,12 +66,11 @@ struct traj_state {
     struct traj_counters counters;
     double t; /* of the last decoded frame; NaN before the first */
     bool paused;
-    uint64_t published;            /* intents handed to zmq */
-    uint64_t stale;                /* stale messages published */
-    uint64_t subscribers;          /* subscriptions to intents */
-    uint64_t behind_max;           /* most frames that ever waited when one was done */
-    uint64_t notes_lost;           /* notes dropped because housekeeping was busy */
-    struct traj_histogram latency; /* from the receipt of a frame until it was decoded */
+    uint64_t published;   /* intents handed to zmq */
+    uint64_t stale;       /* stale messages published */
+    uint64_t subscribers; /* subscriptions to intents */
+    uint64_t behind_max;  /* most frames that ever waited when one was done */
+    uint64_t notes_lost;  /* notes dropped because housekeeping was busy */
 };
 
 struct traj_exchange;
@@ -79,6 +78,9 @@ struct traj_exchange;
 /* NULL with a sentence. */
 struct traj_exchange *traj_exchange_open(struct traj_error *error);
 void traj_exchange_close(struct traj_exchange **exchange);
+
+/* Recorded by the decode thread, read by anybody; lives as long as the exchange. */
+struct traj_stages *traj_exchange_stages(struct traj_exchange *exchange);
 
 /* Housekeeping side. */
 

@@ -12,6 +12,7 @@
 #include "daemon/io/clock.h"
 #include "daemon/io/control.h"
 #include "daemon/io/link.h"
+#include "daemon/io/usage.h"
 
 /* A request longer than this is no request. */
 #define REQUEST_MAX (256 * 1024)
@@ -150,6 +151,11 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
         traj_log_write(
             &service->log, TRAJ_LOG_WARNING,
             "endpoints, receive_hwm, send_hwm and message_max change at a restart alone");
+    }
+    if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
+        now->lock_memory != next->lock_memory) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "priority, cpu, io_cpu and lock_memory change at a restart alone");
     }
 }
 
@@ -292,6 +298,7 @@ static void *run(void *argument)
 
     (void)prctl(PR_SET_NAME, "housekeeping");
     self->service->housekeeping_thread = pthread_self();
+    self->service->housekeeping_tid = traj_usage_thread();
     while (!traj_exchange_ended(exchange)) {
         zmq_pollitem_t item[] = {
             {.socket = self->control, .events = ZMQ_POLLIN},
@@ -332,14 +339,15 @@ struct traj_housekeeping *traj_housekeeping_open(void *context, struct traj_serv
     return self;
 }
 
-int traj_housekeeping_start(struct traj_housekeeping *housekeeping, struct traj_error *error)
+int traj_housekeeping_start(struct traj_housekeeping *housekeeping,
+                            const pthread_attr_t *attributes, struct traj_error *error)
 {
     int rc;
 
     housekeeping->service->started = traj_clock_now();
     housekeeping->service->rate.since = housekeeping->service->started;
     housekeeping->next_status = housekeeping->service->started;
-    rc = pthread_create(&housekeeping->thread, NULL, run, housekeeping);
+    rc = pthread_create(&housekeeping->thread, attributes, run, housekeeping);
     if (rc != 0) {
         return traj_error_set(error, "cannot start a thread: %s", strerror(rc));
     }

@@ -19,8 +19,12 @@ struct traj_housekeeping;
 struct traj_housekeeping *traj_housekeeping_open(void *context, struct traj_service *service,
                                                  struct traj_error *error);
 
-/* Starts the thread; from now on *service is its own. 0, or -1 with a sentence. */
-int traj_housekeeping_start(struct traj_housekeeping *housekeeping, struct traj_error *error);
+/*
+ * Starts the thread with these attributes (NULL = the usual ones); from now on *service is its own.
+ * 0, or -1 with a sentence.
+ */
+int traj_housekeeping_start(struct traj_housekeeping *housekeeping,
+                            const pthread_attr_t *attributes, struct traj_error *error);
 
 /* Waits for the thread to end (it does after traj_exchange_end) and closes the socket. */
 void traj_housekeeping_close(struct traj_housekeeping **housekeeping);

@@ -2,6 +2,8 @@
 /* Messages that wait to be decoded; see inbox.h. */
 #include "daemon/io/inbox.h"
 
+#include "daemon/io/clock.h"
+
 static bool is_event(enum traj_arrival arrival)
 {
     return arrival == TRAJ_ARRIVAL_EVENT || arrival == TRAJ_ARRIVAL_BAD_EVENT;
@@ -26,6 +28,8 @@ void traj_inbox_close(struct traj_inbox *inbox)
 
 bool traj_inbox_fill(struct traj_inbox *inbox, struct traj_link *link, double recv)
 {
+    double began = recv;
+
     while (inbox->count < TRAJ_INBOX_SIZE) {
         size_t place = (inbox->head + inbox->count) % TRAJ_INBOX_SIZE;
         struct traj_inbox_item *item = &inbox->item[place];
@@ -38,6 +42,9 @@ bool traj_inbox_fill(struct traj_inbox *inbox, struct traj_link *link, double re
             return false;
         }
         item->recv = recv;
+        item->began = began;
+        item->taken = traj_clock_now();
+        began = item->taken;
         inbox->count++;
         inbox->frames += is_event(item->arrival) ? 0 : 1;
     }

@@ -22,6 +22,8 @@
 struct traj_inbox_item {
     enum traj_arrival arrival;
     double recv;    /* s, clock reading after which the message was found */
+    double began;   /* s, when its receipt began: recv, or when the message before it was taken */
+    double taken;   /* s, when it was out of the socket */
     zmq_msg_t body; /* always initialised */
 };
 

@@ -103,5 +103,5 @@ int traj_options_config(const struct traj_options *options, struct traj_config *
             return -1;
         }
     }
-    return 0;
+    return traj_config_agrees(config, error);
 }

@@ -13,6 +13,7 @@
 #include "daemon/io/log.h"
 #include "daemon/io/models.h"
 #include "daemon/io/options.h"
+#include "daemon/io/realtime.h"
 
 struct traj_service {
     const struct traj_options *options; /* to read the configuration again */
@@ -23,8 +24,11 @@ struct traj_service {
     char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];
+    struct traj_realtime realtime; /* what was granted */
     pthread_t decode_thread;
     pthread_t housekeeping_thread;
+    long decode_tid; /* as the system numbers threads */
+    long housekeeping_tid;
     double started; /* s, daemon's clock */
     struct {        /* the frame rate is taken over the last half second or more */
         double since;

@@ -154,6 +154,12 @@ class Requests(ControlTest):
         self.assertEqual(status["published"], 10)
         self.assertGreater(status["latency_ms"]["max"], 0)
         self.assertLessEqual(status["latency_ms"]["p50"], status["latency_ms"]["max"])
+        total = status["latency_ms"]
+        for name, stage in status["stages_ms"].items():
+            self.assertEqual((stage["count"], stage["overflow"]), (total["count"], 0), name)
+            self.assertLessEqual(stage["max"], total["max"], name)
+        self.assertGreater(status["memory"], 1 << 20)
+        self.assertGreater(status["threads"]["decode"]["minor_faults"], 0)
         self.assertGreaterEqual(status["threads"]["decode"]["cpu_s"], 0)
         self.assertGreaterEqual(status["threads"]["housekeeping"]["cpu_s"], 0)
 

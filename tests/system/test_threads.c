@@ -122,7 +122,7 @@ static int start(void **state)
     f->housekeeping = traj_housekeeping_open(f->context, service, &error);
     assert_non_null(f->housekeeping);
     assert_int_equal(pthread_create(&service->decode_thread, NULL, decode_thread, f), 0);
-    assert_int_equal(traj_housekeeping_start(f->housekeeping, &error), 0);
+    assert_int_equal(traj_housekeeping_start(f->housekeeping, NULL, &error), 0);
     *state = f;
     return 0;
 }

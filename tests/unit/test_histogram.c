@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "daemon/core/histogram.h"
+#include "daemon/core/tally.h"
 #include "tests/common/tiny_model.h"
 
 static void an_empty_one_knows_nothing(void **state)
@@ -125,6 +126,25 @@ static void merging_is_as_if_one_had_recorded_all(void **state)
     assert_memory_equal(&empty, &both, sizeof both);
 }
 
+static void a_tally_reads_as_the_histogram(void **state)
+{
+    (void)state;
+    static struct traj_histogram plain, copy;
+    static struct traj_tally tally;
+    uint64_t seed = tiny_seed();
+    traj_tally_init(&tally);
+    traj_tally_read(&tally, &copy);
+    assert_memory_equal(&copy, &plain, sizeof copy);
+    for (int i = 0; i < 2000; i++) {
+        uint64_t v = tiny_random(&seed) >> tiny_choice(&seed, 60);
+        traj_histogram_record(&plain, v);
+        traj_tally_record(&tally, v);
+    }
+    traj_tally_read(&tally, &copy);
+    assert_true(copy.overflow > 0);
+    assert_memory_equal(&copy, &plain, sizeof copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +154,7 @@ int main(void)
         cmocka_unit_test(quantiles_are_those_of_the_sorted_values),
         cmocka_unit_test(overflow_is_counted),
         cmocka_unit_test(merging_is_as_if_one_had_recorded_all),
+        cmocka_unit_test(a_tally_reads_as_the_histogram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Scheduler and memory; see realtime.h. */
+#define _GNU_SOURCE /* processor sets */
+#include "daemon/io/realtime.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <zmq.h>
+
+/* The decode thread's stack is touched so deep, bytes; it needs a fraction of it. */
+#define STACK_TOUCHED (256 * 1024)
+#define PAGE 4096
+
+const char *traj_grant_name(enum traj_grant grant)
+{
+    static const char *const name[] = {"not asked", "granted", "refused"};
+
+    return name[grant];
+}
+
+/* Keeps the answer to one request; refused is 0 or an errno value. */
+static enum traj_grant report(struct traj_log *log, const char *what, int refused)
+{
+    if (refused != 0) {
+        traj_log_write(log, TRAJ_LOG_WARNING, "%s refused by the system, going on without: %s",
+                       what, strerror(refused));
+        return TRAJ_GRANT_REFUSED;
+    }
+    traj_log_write(log, TRAJ_LOG_INFO, "%s granted", what);
+    return TRAJ_GRANT_GIVEN;
+}
+
+/* 0 or an errno value. */
+static int run_on(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+/*
+ * SCHED_FIFO at a priority, or with 0 the ordinary policy; 0 or an errno value.  Threads that this
+ * one makes do not inherit it: glibc's attributes cannot say SCHED_OTHER to a child of SCHED_FIFO.
+ */
+static int schedule(int priority)
+{
+    const struct sched_param parameters = {.sched_priority = priority};
+    int policy = priority > 0 ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER;
+
+    return sched_setscheduler(0, policy, &parameters) == 0 ? 0 : errno;
+}
+
+/* Whether this thread could run there; it stays where it was.  0 or an errno value. */
+static int try_cpu(int cpu)
+{
+    cpu_set_t former;
+    int refused = pthread_getaffinity_np(pthread_self(), sizeof former, &former);
+
+    if (refused == 0) {
+        refused = run_on(cpu);
+    }
+    if (refused == 0) {
+        refused = pthread_setaffinity_np(pthread_self(), sizeof former, &former);
+    }
+    return refused;
+}
+
+void traj_realtime_context(struct traj_realtime *realtime, void *context,
+                           const struct traj_config *config, struct traj_log *log)
+{
+    if (config->io_cpu >= 0) {
+        int refused = try_cpu(config->io_cpu);
+
+        if (refused == 0 &&
+            zmq_ctx_set(context, ZMQ_THREAD_AFFINITY_CPU_ADD, config->io_cpu) != 0) {
+            refused = zmq_errno();
+        }
+        realtime->io_cpu = report(log, "io_cpu", refused);
+    }
+    /*
+     * A frame goes through libzmq's thread before it reaches the decode thread, so both get the
+     * priority or neither does.
+     */
+    if (config->priority > 0) {
+        int refused = schedule(config->priority);
+
+        if (refused == 0 && schedule(0) == 0 &&
+            (zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_FIFO) != 0 ||
+             zmq_ctx_set(context, ZMQ_THREAD_PRIORITY, config->priority) != 0)) {
+            refused = zmq_errno();
+        }
+        /* Said once, when the decode thread has it too. */
+        realtime->priority = refused == 0 ? TRAJ_GRANT_GIVEN : report(log, "priority", refused);
+    }
+}
+
+/* Pages of the stack that a deep call will need are there before it comes. */
+static void touch_stack(void)
+{
+    volatile unsigned char stack[STACK_TOUCHED];
+
+    for (size_t i = 0; i < sizeof stack; i += PAGE) {
+        stack[i] = 0;
+    }
+}
+
+void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
+                          struct traj_log *log)
+{
+    touch_stack();
+    if (config->lock_memory) {
+        /* What libzmq gives back is kept, so that it need not be asked of the system again. */
+        (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+        (void)mallopt(M_MMAP_MAX, 0);
+        realtime->lock_memory =
+            report(log, "lock_memory", mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? 0 : errno);
+    }
+    if (config->cpu >= 0) {
+        realtime->cpu = report(log, "cpu", run_on(config->cpu));
+    }
+    if (realtime->priority == TRAJ_GRANT_GIVEN) {
+        realtime->priority = report(log, "priority", schedule(config->priority));
+    }
+}
+
+int traj_realtime_ordinary(pthread_attr_t *attributes)
+{
+    cpu_set_t set;
+    int refused = pthread_attr_init(attributes);
+
+    /* Where the processors cannot be told, the thread gets those of its maker. */
+    if (refused == 0 && pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0) {
+        refused = pthread_attr_setaffinity_np(attributes, sizeof set, &set);
+    }
+    return refused;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the configuration asks of the scheduler and of memory, asked for and remembered as granted
+ * or refused.  A privilege that is refused is logged and shown in the status; the daemon goes on
+ * without it.
+ */
+#ifndef TRAJ_IO_REALTIME_H
+#define TRAJ_IO_REALTIME_H
+
+#include <pthread.h>
+
+#include "daemon/io/config.h"
+#include "daemon/io/log.h"
+
+enum traj_grant { TRAJ_GRANT_NOT_ASKED, TRAJ_GRANT_GIVEN, TRAJ_GRANT_REFUSED };
+
+/* "not asked", "granted", "refused". */
+const char *traj_grant_name(enum traj_grant grant);
+
+struct traj_realtime {
+    enum traj_grant lock_memory;
+    enum traj_grant priority;
+    enum traj_grant cpu;
+    enum traj_grant io_cpu;
+};
+
+/*
+ * Gives libzmq's threads their processor and priority.  Before the first socket of the context is
+ * made.  libzmq ends the process where the system refuses, so all is tried on the calling thread
+ * first.
+ */
+void traj_realtime_context(struct traj_realtime *realtime, void *context,
+                           const struct traj_config *config, struct traj_log *log);
+
+/*
+ * Processor, priority and locked memory for the calling thread, which is to decode; touches its
+ * stack.  After all memory has been made.
+ */
+void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
+                          struct traj_log *log);
+
+/*
+ * Attributes for a thread that is to run where the calling one may now; to be taken before
+ * traj_realtime_thread.  0 or an errno value; to be destroyed by pthread_attr_destroy.
+ */
+int traj_realtime_ordinary(pthread_attr_t *attributes);
+
+#endif

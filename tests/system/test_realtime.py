@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spinning instead of sleeping, and the privileges of real time: asked for, reported, and no more than a
+wish where the system refuses them."""
+import os
+import signal
+
+import daemon
+from daemon import bare, event, frame, zmq
+
+FRAMES = 200
+
+
+def messages():
+    return [(b"event", event("session", run="r", marks=False))] + \
+        [(b"frame", frame(seq)) for seq in range(FRAMES)]
+
+
+def threads(d):
+    """The daemon's threads by name."""
+    folder = f"/proc/{d.process.pid}/task"
+    named = {}
+    for tid in os.listdir(folder):
+        with open(f"{folder}/{tid}/comm") as file:
+            named[file.read().strip()] = int(tid)
+    return named
+
+
+def scheduler(tid):
+    """A thread's policy, without the flag that its children shall not have it."""
+    return os.sched_getscheduler(tid) & ~os.SCHED_RESET_ON_FORK
+
+
+class RealTime(daemon.DaemonTest):
+    def test_spinning_decodes_the_same(self):
+        blocking, _ = self.run_through(messages(), FRAMES)
+        spinning, d = self.run_through(messages(), FRAMES, config={"receive": "spin"})
+        self.assertEqual(blocking, spinning)
+        self.assertEqual(d.status()["realtime"]["receive"], "spin")
+
+    def test_spinning_hears_commands_and_signals_and_knows_silence(self):
+        d = self.start(config={"receive": "spin", "stale_ms": 20})
+        sink, source = d.sink("intent", "stale"), d.source()
+        source.send_multipart([b"frame", frame(0)])
+        self.assertEqual([topic for topic, _ in d.receive(sink, 2)], ["intent", "stale"])
+        d.must(cmd="pause", on=True)
+        d.write_config({"receive": "block", "status_ms": 0})
+        d.signal(signal.SIGHUP)
+        daemon.wait_for(lambda: d.status()["realtime"]["receive"] == "block")
+
+    def test_what_is_not_asked_is_not_done(self):
+        d = self.start()
+        realtime = d.status()["realtime"]
+        self.assertEqual(set(realtime.values()), {"block", "not asked"})
+        self.assertEqual(scheduler(d.process.pid), os.SCHED_OTHER)
+
+    def test_granted_or_refused_is_told_and_true(self):
+        cpu = min(os.sched_getaffinity(0))
+        d = self.start(config={"priority": 2, "cpu": cpu, "io_cpu": cpu, "lock_memory": True})
+        told = d.status()["realtime"]
+        print(told)
+        for name in ("priority", "cpu", "io_cpu", "lock_memory"):
+            self.assertIn(told[name], ("granted", "refused"))
+            self.assertIn(f"{name} {told[name]}", d.said())
+        self.assertEqual(told["cpu"], "granted")
+        self.assertEqual(os.sched_getaffinity(d.process.pid), {cpu})
+        policy = os.SCHED_FIFO if told["priority"] == "granted" else os.SCHED_OTHER
+        self.assertEqual(scheduler(d.process.pid), policy)
+        others = threads(d)
+        # The thread that talks to people stays an ordinary one, wherever the system wants it.
+        self.assertEqual(scheduler(others["housekeeping"]), os.SCHED_OTHER)
+        self.assertEqual(os.sched_getaffinity(others["housekeeping"]), os.sched_getaffinity(0))
+        io = [tid for name, tid in others.items() if "IO" in name]
+        self.assertTrue(io, others)
+        self.assertEqual({scheduler(tid) for tid in io}, {policy})
+        self.assertEqual(os.sched_getaffinity(io[0]), {cpu})
+        with open(f"/proc/{d.process.pid}/status") as file:
+            locked = next(int(line.split()[1]) for line in file if line.startswith("VmLck"))
+        self.assertEqual(locked > 0, told["lock_memory"] == "granted")
+        sink, source = d.sink("intent"), d.source()
+        for topic, body in messages():
+            source.send_multipart([topic, body])
+        plain, _ = self.run_through(messages(), FRAMES)
+        self.assertEqual([bare(i) for i in d.intents(sink, FRAMES)], plain)
+
+    def test_a_refusal_is_not_the_end(self):
+        absent = 1023
+        if absent in os.sched_getaffinity(0):
+            self.skipTest("this machine has 1024 processors")
+        d = self.start(config={"cpu": absent, "io_cpu": absent})
+        told = d.status()["realtime"]
+        self.assertEqual((told["cpu"], told["io_cpu"]), ("refused", "refused"))
+        self.assertIn("cpu refused by the system, going on without", d.said())
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"frame", frame(0)])
+        d.intents(sink, 1)
+
+
+if __name__ == "__main__":
+    assert zmq
+    daemon.main()
