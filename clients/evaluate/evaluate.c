@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The cross-validation itself; tables are in report.c. */
+/* The bench: units of work, what becomes of their answers, and the result. */
 #include "clients/evaluate/evaluate.h"
 
-#include <gsl/gsl_rng.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/evaluate/baseline.h"
-#include "clients/evaluate/folds.h"
-#include "daemon/learn/decode.h"
-#include "daemon/learn/fit.h"
-#include "daemon/learn/model_file.h"
+#include "clients/evaluate/answer.h"
 
-#define BLOCK_S 2.0 /* unit of the bootstrap where there are no trials */
+#define BLOCK_S 5.0 /* unit of the bootstrap in unbroken sessions */
 
 static const size_t all_trials = 0;
-static const uint64_t first_seed = 1;
+static const uint64_t usual_seed[] = {1, 2, 3, 4, 5};
 
-const char *traj_method_name(enum traj_method method)
+const char *traj_condition_name(enum traj_condition condition)
 {
-    static const char *const name[TRAJ_METHODS] = {"rwm",    "stm",    "mixture", "mixture+plan",
-                                                   "course", "kalman", "wiener"};
-    return method < TRAJ_METHODS ? name[method] : "?";
+    static const char *const name[TRAJ_CONDITIONS] = {"", "silent", "unobserved", "removed",
+                                                      "wrong prior"};
+    return condition < TRAJ_CONDITIONS ? name[condition] : "?";
 }
 
 void traj_evaluate_options_default(struct traj_evaluate_options *o)
@@ -31,21 +28,293 @@ void traj_evaluate_options_default(struct traj_evaluate_options *o)
     o->folds = 5;
     o->per_target = &all_trials;
     o->per_target_count = 1;
-    o->seed = &first_seed;
-    o->seed_count = 1;
+    o->condition[TRAJ_CONDITION_PLAIN] = true;
     o->marks = true;
+    o->from = NAN;
     o->resamples = 2000;
-    for (size_t m = 0; m < TRAJ_METHODS; m++) {
-        o->method[m] = true;
+    o->program = "";
+}
+
+/* One method, amount, draw and condition: all parts together. */
+struct run {
+    size_t size, draw, method; /* indices into the options' lists (method: of method.h) */
+    enum traj_condition condition;
+    size_t first, parts, left;    /* units; those that have not answered */
+    struct traj_decoded *decoded; /* of the scored session; NULL before the first and after the last
+                                     answer */
+    struct traj_score score;
+    struct traj_tally tally;
+    char failed[512];
+};
+
+/* The scored session of a draw, with what is known of its bins. */
+struct scored {
+    size_t size, draw; /* whose it is */
+    struct traj_session *session;
+    struct traj_truth *truth;
+    bool *keep;    /* [bins] */
+    size_t *group; /* [bins], (size_t)-1 = none */
+};
+
+struct traj_contest {
+    const struct traj_session *session;
+    struct traj_evaluate_options options;
+    struct traj_protocol protocol;
+    uint64_t *seed; /* [draws] */
+    size_t *method; /* [methods] */
+    size_t draws, methods, runs, units, taken, groups;
+    struct run *run;
+    size_t *run_of;       /* [units] */
+    struct scored scored; /* the last that was needed */
+    char digest[TRAJ_SHA256_HEX];
+    bool by_trial;
+};
+
+/* ---- the list of units ----------------------------------------------------------------------- */
+
+static int choose_lists(struct traj_contest *b)
+{
+    const struct traj_evaluate_options *o = &b->options;
+    bool curve = false;
+    for (size_t i = 0; i < o->per_target_count; i++) {
+        curve = curve || o->per_target[i] > 0;
+    }
+    b->draws = o->seed ? o->seed_count : curve ? sizeof usual_seed / sizeof usual_seed[0] : 1;
+    b->seed = malloc((b->draws + 1) * sizeof *b->seed);
+    b->method = malloc(traj_methods() * sizeof *b->method);
+    if (!b->seed || !b->method) {
+        return -1;
+    }
+    memcpy(b->seed, o->seed ? o->seed : usual_seed, b->draws * sizeof *b->seed);
+    for (size_t i = 0; i < (o->method ? o->method_count : traj_methods()); i++) {
+        size_t m = o->method ? o->method[i] : i;
+        if (o->method || !traj_method_at(m).baseline) {
+            b->method[b->methods++] = m;
+        }
+    }
+    return 0;
+}
+
+/* Whether a method is run under a condition: a prior means nothing to a baseline. */
+static bool applies(const struct traj_contest *b, enum traj_condition condition, size_t method)
+{
+    return b->options.condition[condition] &&
+           (condition != TRAJ_CONDITION_WRONG_PRIOR || !traj_method_at(method).baseline);
+}
+
+/* Adds the runs of one amount of data; counts the units alone where run is NULL. */
+static void list_size(struct traj_contest *b, size_t size, struct run *run, size_t *runs,
+                      size_t *units)
+{
+    size_t parts = traj_protocol_parts(&b->protocol, b->options.per_target[size]);
+    for (size_t draw = 0; draw < b->draws; draw++) {
+        for (int c = 0; c < TRAJ_CONDITIONS; c++) {
+            for (size_t i = 0; i < b->methods; i++) {
+                enum traj_condition condition = (enum traj_condition)c;
+                if (!applies(b, condition, b->method[i])) {
+                    continue;
+                }
+                if (run) {
+                    run[*runs] = (struct run){.size = size,
+                                              .draw = draw,
+                                              .method = b->method[i],
+                                              .condition = condition,
+                                              .first = *units,
+                                              .parts = parts,
+                                              .left = parts};
+                }
+                (*runs)++;
+                *units += parts;
+            }
+        }
     }
 }
 
-/* The bootstrap's units: which group each bin belongs to, if it is scored at all. */
-struct groups {
-    size_t count;
-    size_t *of_bin; /* [bins], (size_t)-1 = not scored */
-    bool *keep;     /* [bins] */
-};
+static int list_units(struct traj_contest *b)
+{
+    for (size_t size = 0; size < b->options.per_target_count; size++) {
+        list_size(b, size, NULL, &b->runs, &b->units);
+    }
+    b->run = calloc(b->runs + 1, sizeof *b->run);
+    b->run_of = calloc(b->units + 1, sizeof *b->run_of);
+    if (!b->run || !b->run_of) {
+        return -1;
+    }
+    size_t runs = 0, units = 0;
+    for (size_t size = 0; size < b->options.per_target_count; size++) {
+        list_size(b, size, b->run, &runs, &units);
+    }
+    for (size_t r = 0; r < b->runs; r++) {
+        for (size_t k = 0; k < b->run[r].parts; k++) {
+            b->run_of[b->run[r].first + k] = r;
+        }
+    }
+    return 0;
+}
+
+size_t traj_contest_units(const struct traj_contest *b)
+{
+    return b->units;
+}
+
+size_t traj_contest_method(const struct traj_contest *b, size_t unit)
+{
+    return b->run[b->run_of[unit]].method;
+}
+
+const char *traj_contest_name(const struct traj_contest *b, size_t unit, char *out, size_t cap)
+{
+    const struct run *run = &b->run[b->run_of[unit]];
+    size_t n = b->options.per_target[run->size];
+    char amount[48] = "", part[48] = "";
+    if (n > 0) {
+        snprintf(amount, sizeof amount, ", %zu a target", n);
+    }
+    if (run->parts > 1) {
+        snprintf(part, sizeof part, ", part %zu of %zu", unit - run->first + 1, run->parts);
+    }
+    snprintf(out, cap, "%s%s%s%s, seed %" PRIu64 "%s", traj_method_at(run->method).name,
+             run->condition ? " " : "", traj_condition_name(run->condition), amount,
+             b->seed[run->draw], part);
+    return out;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static void hash_array(struct traj_sha256 *sha, const void *data, size_t size)
+{
+    bool there = data && size > 0;
+    traj_sha256_update(sha, &there, 1);
+    if (there) {
+        traj_sha256_update(sha, data, size);
+    }
+}
+
+static void hash_session(struct traj_sha256 *sha, const struct traj_session *s)
+{
+    size_t size[] = {s->bins, s->units, s->features, s->samples, s->dim, s->trials, s->targets};
+    hash_array(sha, size, sizeof size);
+    hash_array(sha, s->counts, s->bins * s->units * sizeof *s->counts);
+    hash_array(sha, s->feature, s->bins * s->features * sizeof *s->feature);
+    hash_array(sha, s->t_end, s->bins * sizeof *s->t_end);
+    hash_array(sha, s->dt, s->bins * sizeof *s->dt);
+    hash_array(sha, s->unit_name, s->units * sizeof *s->unit_name);
+    hash_array(sha, s->kin_t, s->samples * sizeof *s->kin_t);
+    hash_array(sha, s->position, s->samples * s->dim * sizeof *s->position);
+    hash_array(sha, s->velocity, s->samples * s->dim * sizeof *s->velocity);
+    const double *times[] = {s->start, s->stop, s->go, s->move, s->rewarded};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        hash_array(sha, times[i], s->trials * sizeof(double));
+    }
+    hash_array(sha, s->target, s->trials * sizeof *s->target);
+    hash_array(sha, s->target_position, s->targets * s->target_dim * sizeof(double));
+}
+
+static void hash_text(struct traj_sha256 *sha, const char *text)
+{
+    traj_sha256_update(sha, text, strlen(text) + 1);
+}
+
+static void digest(struct traj_contest *b)
+{
+    struct traj_sha256 sha;
+    unsigned char bytes[TRAJ_SHA256_SIZE];
+    traj_sha256_init(&sha);
+    hash_text(&sha, "trajd evaluate 1");
+    hash_text(&sha, b->options.program);
+    hash_session(&sha, b->session);
+    if (b->options.test) {
+        hash_session(&sha, b->options.test);
+    }
+    traj_sha256_final(&sha, bytes);
+    traj_sha256_hex(bytes, b->digest);
+}
+
+static bool loses_units(enum traj_condition condition)
+{
+    return condition == TRAJ_CONDITION_SILENT || condition == TRAJ_CONDITION_UNOBSERVED ||
+           condition == TRAJ_CONDITION_REMOVED;
+}
+
+void traj_contest_key(const struct traj_contest *b, size_t unit, char hex[TRAJ_SHA256_HEX])
+{
+    const struct run *run = &b->run[b->run_of[unit]];
+    const struct traj_protocol *p = &b->protocol;
+    uint64_t number[] = {p->folds,           p->missing_lead,   p->one_target_out,
+                         p->test != NULL,    b->options.marks,  b->options.per_target[run->size],
+                         b->seed[run->draw], unit - run->first, (uint64_t)run->condition};
+    double share = loses_units(run->condition) ? b->options.lost_share : 0.0;
+    struct traj_sha256 sha;
+    unsigned char bytes[TRAJ_SHA256_SIZE];
+    traj_sha256_init(&sha);
+    hash_text(&sha, b->digest);
+    hash_text(&sha, traj_method_at(run->method).name);
+    traj_sha256_update(&sha, number, sizeof number);
+    traj_sha256_update(&sha, &share, sizeof share);
+    traj_sha256_final(&sha, bytes);
+    traj_sha256_hex(bytes, hex);
+}
+
+/* ---- work ------------------------------------------------------------------------------------ */
+
+static int lose(const struct traj_contest *b, const struct run *run, struct traj_session *train,
+                struct traj_session *test)
+{
+    static const enum traj_loss how[TRAJ_CONDITIONS] = {
+        [TRAJ_CONDITION_SILENT] = TRAJ_UNITS_SILENT,
+        [TRAJ_CONDITION_UNOBSERVED] = TRAJ_UNITS_UNOBSERVED,
+        [TRAJ_CONDITION_REMOVED] = TRAJ_UNITS_REMOVED};
+    if (!loses_units(run->condition) || test->units != train->units) {
+        return 0;
+    }
+    bool *lost = calloc(test->units + 1, sizeof *lost);
+    int result =
+        lost ? traj_draw_units(test->units, b->options.lost_share, b->seed[run->draw], lost) : -1;
+    if (result == 0) {
+        traj_lose_units(test, lost, how[run->condition]);
+        if (run->condition == TRAJ_CONDITION_REMOVED) {
+            traj_lose_units(train, lost, TRAJ_UNITS_REMOVED);
+        }
+    }
+    free(lost);
+    return result;
+}
+
+int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_answer *answer,
+                      struct traj_error *error)
+{
+    const struct run *run = &b->run[b->run_of[unit]];
+    uint64_t seed = b->seed[run->draw];
+    struct traj_session *train, *test;
+    struct traj_decoded *decoded = NULL;
+    struct traj_error why = {0};
+    int result = traj_protocol_split(&b->protocol, b->options.per_target[run->size], seed,
+                                     unit - run->first, &train, &test, &why);
+    if (result == 0 && lose(b, run, train, test)) {
+        traj_error_set(&why, "%s: not enough memory to lose units", b->session->path);
+    } else if (result == 0) {
+        struct traj_method_run how = {.trials = b->options.marks,
+                                      .wrong_prior = run->condition == TRAJ_CONDITION_WRONG_PRIOR,
+                                      .seed = seed};
+        decoded = traj_method_decode(run->method, train, test, &how, &why);
+    }
+    result = traj_answer_make(answer, test ? test->t_end : NULL, decoded, why.text, error);
+    traj_decoded_free(decoded);
+    traj_session_free(train);
+    traj_session_free(test);
+    return result;
+}
+
+/* ---- what is scored -------------------------------------------------------------------------- */
+
+static void scored_free(struct scored *s)
+{
+    traj_session_free(s->session);
+    traj_truth_free(s->truth);
+    free(s->keep);
+    free(s->group);
+    memset(s, 0, sizeof *s);
+}
 
 /* A trial's movement begins at its onset, or the go cue, or its start: the first that is known. */
 static double movement_onset(const struct traj_session *s, size_t r)
@@ -56,462 +325,391 @@ static double movement_onset(const struct traj_session *s, size_t r)
     return s->go && !isnan(s->go[r]) ? s->go[r] : s->start[r];
 }
 
-static int groups_init(struct groups *g, const struct traj_session *s)
+static bool counts(const struct traj_evaluate_options *o, const struct traj_session *s, size_t r,
+                   double t)
 {
-    g->of_bin = malloc(s->bins * sizeof *g->of_bin);
-    g->keep = calloc(s->bins, sizeof *g->keep);
-    if (!g->of_bin || !g->keep) {
+    if (s->trials == 0 || (!o->movement && isnan(o->from))) {
+        return true;
+    }
+    if (r == (size_t)-1) {
+        return false;
+    }
+    if (o->movement && t <= movement_onset(s, r)) {
+        return false;
+    }
+    return isnan(o->from) || t - s->start[r] >= o->from - 1e-9;
+}
+
+/* Which bins count, and the group of each: its trial in the whole session, which is known by its
+ * stop, or a stretch of time. */
+static void describe_bins(const struct traj_contest *b, struct scored *x)
+{
+    const struct traj_session *s = x->session;
+    const struct traj_session *whole = b->options.test ? b->options.test : b->session;
+    size_t known = 0;
+    for (size_t i = 0; i < s->bins; i++) {
+        size_t r = x->truth->trial[i];
+        x->keep[i] = x->truth->known[i] && counts(&b->options, s, r, s->t_end[i]);
+        x->group[i] = (size_t)-1;
+        if (!b->by_trial) {
+            x->group[i] = (size_t)((s->t_end[i] - whole->t_end[0]) / BLOCK_S);
+        } else if (r != (size_t)-1) {
+            while (known < whole->trials && whole->stop[known] < s->stop[r]) {
+                known++;
+            }
+            x->group[i] = known;
+        }
+    }
+}
+
+/* The scored session of a run's draw; NULL with a sentence. */
+static const struct scored *scored_of(struct traj_contest *b, const struct run *run,
+                                      struct traj_error *error)
+{
+    struct scored *x = &b->scored;
+    if (x->session && x->size == run->size && x->draw == run->draw) {
+        return x;
+    }
+    scored_free(x);
+    x->size = run->size;
+    x->draw = run->draw;
+    x->session = traj_protocol_scored(&b->protocol, b->options.per_target[run->size],
+                                      b->seed[run->draw], error);
+    x->truth = x->session ? traj_truth_new(x->session, error) : NULL;
+    if (!x->truth) {
+        scored_free(x);
+        return NULL;
+    }
+    x->keep = calloc(x->session->bins + 1, sizeof *x->keep);
+    x->group = calloc(x->session->bins + 1, sizeof *x->group);
+    if (!x->keep || !x->group) {
+        traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
+        scored_free(x);
+        return NULL;
+    }
+    describe_bins(b, x);
+    return x;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* Scores a run all of whose parts have answered. */
+static int score_run(struct traj_contest *b, struct run *run, struct traj_error *error)
+{
+    const struct scored *x = scored_of(b, run, error);
+    if (!x) {
         return -1;
     }
-    g->count =
-        s->trials ? s->trials : (size_t)((s->t_end[s->bins - 1] - s->t_end[0]) / BLOCK_S) + 1;
-    for (size_t i = 0; i < s->bins; i++) {
-        size_t r = s->trials ? traj_session_trial_at(s, s->t_end[i])
-                             : (size_t)((s->t_end[i] - s->t_end[0]) / BLOCK_S);
-        bool scored = s->trials == 0 || (r != (size_t)-1 && s->t_end[i] > movement_onset(s, r));
-        g->of_bin[i] = scored ? r : (size_t)-1;
-        g->keep[i] = scored;
+    if (traj_score_bins(x->session, x->truth, run->decoded, x->keep, &run->score, error)) {
+        return -1;
     }
+    if (traj_tally_init(&run->tally, x->session, x->truth, run->decoded, x->keep, x->group,
+                        b->groups)) {
+        return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
+    }
+    traj_decoded_free(run->decoded);
+    run->decoded = NULL;
     return 0;
 }
 
-int traj_collect(void *collector, const struct traj_intent *intent)
+int traj_contest_take(struct traj_contest *b, size_t unit, const struct traj_answer *answer,
+                      struct traj_error *error)
 {
-    struct traj_collector *c = collector;
-    const struct traj_session *s = c->session;
-    struct traj_decoded *d = c->decoded;
-    while (c->bin < s->bins && s->t_end[c->bin] < intent->t - 1e-9) {
-        c->bin++;
-    }
-    if (c->bin == s->bins || s->t_end[c->bin] > intent->t + 1e-9) {
+    struct run *run = &b->run[b->run_of[unit]];
+    run->left--;
+    b->taken++;
+    if (run->failed[0]) {
         return 0;
     }
-    size_t i = c->bin++, dim = d->dim;
-    if (intent->position) {
-        memcpy(d->position + i * dim, intent->position, dim * sizeof(double));
+    if (traj_answer_failed(answer)) {
+        traj_answer_reason(answer, run->failed, sizeof run->failed);
+        traj_decoded_free(run->decoded);
+        run->decoded = NULL;
+        return 0;
     }
-    if (intent->position_cov) {
-        memcpy(d->position_cov + i * dim * dim, intent->position_cov, dim * dim * sizeof(double));
+    const struct scored *x = scored_of(b, run, error);
+    if (!x) {
+        return -1;
     }
-    if (intent->velocity) {
-        memcpy(d->velocity + i * dim, intent->velocity, dim * sizeof(double));
+    if (!run->decoded) {
+        run->decoded =
+            traj_decoded_new(x->session->bins, x->session->dim, traj_answer_targets(answer));
     }
-    if (intent->target_prob && d->targets == intent->targets) {
-        memcpy(d->target_prob + i * d->targets, intent->target_prob, d->targets * sizeof(double));
+    if (!run->decoded || traj_answer_place(answer, x->session, run->decoded)) {
+        return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
     }
-    return 0;
+    return run->left == 0 ? score_run(b, run, error) : 0;
 }
 
-static struct traj_decoded *run_family(enum traj_family family, bool plan, bool marks,
-                                       uint64_t seed, const struct traj_session *train,
-                                       const struct traj_session *test, struct traj_error *error)
+/* ---- making ---------------------------------------------------------------------------------- */
+
+struct traj_contest *traj_contest_new(const struct traj_session *session,
+                                      const struct traj_evaluate_options *options,
+                                      struct traj_error *error)
 {
-    struct traj_fit_options options;
-    traj_fit_options_default(&options);
-    options.family = family;
-    options.plan = plan;
-    options.seed = seed;
-    struct traj_model *model = traj_fit(&train, 1, NULL, 0, &options, error);
-    if (!model) {
+    struct traj_contest *b = calloc(1, sizeof *b);
+    if (!b) {
+        traj_error_set(error, "%s: not enough memory to evaluate", session->path);
         return NULL;
     }
-    struct traj_decoded *decoded = traj_decoded_new(test->bins, test->dim, model->dims.targets);
-    struct traj_collector collector = {decoded, 0, test};
-    struct traj_decode_options how = {.trials = marks};
-    if (!decoded) {
-        traj_error_set(error, "%s: not enough memory to decode", test->path);
-    } else if (traj_decode(model, test, &how, traj_collect, &collector, NULL, error)) {
-        traj_decoded_free(decoded);
-        decoded = NULL;
-    }
-    traj_model_free(model);
-    return decoded;
-}
-
-static struct traj_decoded *run_method(enum traj_method method, bool marks, uint64_t seed,
-                                       const struct traj_session *train,
-                                       const struct traj_session *test, struct traj_error *error)
-{
-    switch (method) {
-    case TRAJ_METHOD_RWM:
-        return run_family(TRAJ_FAMILY_RWM, false, marks, seed, train, test, error);
-    case TRAJ_METHOD_STM:
-        return run_family(TRAJ_FAMILY_STM, false, marks, seed, train, test, error);
-    case TRAJ_METHOD_MIXTURE:
-        return run_family(TRAJ_FAMILY_MIXTURE, false, marks, seed, train, test, error);
-    case TRAJ_METHOD_MIXTURE_PLAN:
-        return run_family(TRAJ_FAMILY_MIXTURE, true, marks, seed, train, test, error);
-    case TRAJ_METHOD_COURSE:
-        return run_family(TRAJ_FAMILY_COURSE, true, marks, seed, train, test, error);
-    case TRAJ_METHOD_KALMAN:
-        return traj_kalman(train, test, error);
-    case TRAJ_METHOD_WIENER:
-        return traj_wiener(train, test, error);
-    default:
-        traj_error_set(error, "evaluate: unknown method");
+    const struct traj_session *test = options->test ? options->test : session;
+    b->session = session;
+    b->options = *options;
+    b->protocol = (struct traj_protocol){.session = session,
+                                         .test = options->test,
+                                         .folds = options->folds,
+                                         .missing_lead = options->missing_lead,
+                                         .one_target_out = options->one_target_out};
+    if (traj_protocol_check(&b->protocol, error)) {
+        traj_contest_free(b);
         return NULL;
     }
+    b->by_trial = !traj_session_is_unbroken(test);
+    b->groups = b->by_trial
+                    ? test->trials
+                    : (size_t)((test->t_end[test->bins - 1] - test->t_end[0]) / BLOCK_S) + 1;
+    digest(b);
+    if (choose_lists(b) || list_units(b)) {
+        traj_error_set(error, "%s: not enough memory to evaluate", session->path);
+        traj_contest_free(b);
+        return NULL;
+    }
+    return b;
 }
 
-/* Puts the answers for a fold in their place among the whole session's bins. */
-static void place(const struct traj_session *whole, const struct traj_session *part,
-                  const struct traj_decoded *from, struct traj_decoded *to)
+void traj_contest_free(struct traj_contest *b)
 {
-    size_t dim = to->dim, targets = to->targets;
-    for (size_t i = 0, k = 0; i < part->bins; i++) {
-        while (k < whole->bins && whole->t_end[k] < part->t_end[i]) {
-            k++;
-        }
-        memcpy(to->position + k * dim, from->position + i * dim, dim * sizeof(double));
-        memcpy(to->position_cov + k * dim * dim, from->position_cov + i * dim * dim,
-               dim * dim * sizeof(double));
-        memcpy(to->velocity + k * dim, from->velocity + i * dim, dim * sizeof(double));
-        if (targets > 0 && from->targets == targets) {
-            memcpy(to->target_prob + k * targets, from->target_prob + i * targets,
-                   targets * sizeof(double));
-        }
+    if (!b) {
+        return;
     }
+    for (size_t r = 0; b->run && r < b->runs; r++) {
+        traj_decoded_free(b->run[r].decoded);
+        traj_tally_free(&b->run[r].tally);
+    }
+    scored_free(&b->scored);
+    free(b->run);
+    free(b->run_of);
+    free(b->seed);
+    free(b->method);
+    free(b);
 }
 
-/* The work in hand: one size of training set, one draw. */
-struct draw {
-    const struct traj_session *session;
-    const struct traj_evaluate_options *options;
-    const struct traj_folds *folds;
-    size_t per_target;
-    uint64_t seed;
-    size_t done, total; /* method-folds, for progress */
-};
+/* ---- the result ------------------------------------------------------------------------------ */
 
-static int run_folds(struct draw *w, struct traj_decoded **decoded, struct traj_error *error)
+static const size_t mean_fields[] = {
+    offsetof(struct traj_score, rmse),          offsetof(struct traj_score, mvaf),
+    offsetof(struct traj_score, velocity_mvaf), offsetof(struct traj_score, velocity_angle),
+    offsetof(struct traj_score, idle_speed),    offsetof(struct traj_score, velocity_lag),
+    offsetof(struct traj_score, rmse_trial),    offsetof(struct traj_score, coverage50),
+    offsetof(struct traj_score, coverage90),    offsetof(struct traj_score, wrong_end),
+    offsetof(struct traj_score, log_score),     offsetof(struct traj_score, calibration)};
+
+static double mean_field(struct run *const *run, size_t draws, size_t offset)
 {
-    int result = 0;
-    for (size_t k = 0; result == 0 && k < w->folds->count; k++) {
-        struct traj_session *train, *test;
-        if (traj_folds_split(w->folds, w->session, k, w->per_target, w->seed, &train, &test,
-                             error)) {
-            return -1;
-        }
-        for (size_t m = 0; result == 0 && m < TRAJ_METHODS; m++) {
-            if (!w->options->method[m]) {
-                continue;
-            }
-            struct traj_decoded *part =
-                run_method((enum traj_method)m, w->options->marks, w->seed, train, test, error);
-            if (part) {
-                place(w->session, test, part, decoded[m]);
-            } else {
-                result = -1;
-            }
-            traj_decoded_free(part);
-            w->done++;
-            if (w->options->progress) {
-                w->options->progress(w->options->progress_context,
-                                     traj_method_name((enum traj_method)m),
-                                     (double)w->done / (double)w->total);
-            }
-        }
-        traj_session_free(train);
-        traj_session_free(test);
+    double sum = 0.0, count = 0.0;
+    for (size_t i = 0; i < draws; i++) {
+        double x = *(const double *)(const void *)((const char *)&run[i]->score + offset);
+        sum += isfinite(x) ? x : 0.0;
+        count += isfinite(x);
     }
-    return result;
+    return count > 0.0 ? sum / count : NAN;
 }
 
-/* Squared error and bins of each group, summed over draws; a bin without an answer costs the mean
- * position. */
-static void add_errors(const struct traj_session *s, const struct traj_truth *truth,
-                       const struct groups *g, const struct traj_decoded *decoded, double *square,
-                       double *bins)
+/* Means over draws; the reliability table is summed, because a single draw's is thin. */
+static void mean_score(struct run *const *run, size_t draws, struct traj_score *out)
 {
-    double mean[TRAJ_DIM_MAX] = {0};
-    size_t count = 0;
-    for (size_t i = 0; i < s->bins; i++) {
-        for (size_t d = 0; g->keep[i] && d < s->dim; d++) {
-            mean[d] += truth->position[i * s->dim + d];
-        }
-        count += g->keep[i];
+    *out = run[0]->score;
+    for (size_t k = 0; k < sizeof mean_fields / sizeof mean_fields[0]; k++) {
+        *(double *)(void *)((char *)out + mean_fields[k]) = mean_field(run, draws, mean_fields[k]);
     }
-    for (size_t i = 0; i < s->bins; i++) {
-        size_t at = g->of_bin[i];
-        if (at == (size_t)-1) {
-            continue;
-        }
-        for (size_t d = 0; d < s->dim; d++) {
-            double said = decoded->position[i * s->dim + d];
-            double e =
-                (isfinite(said) ? said : mean[d] / (double)count) - truth->position[i * s->dim + d];
-            square[at] += e * e;
-        }
-        bins[at] += 1.0;
-    }
-}
-
-static void add_score(struct traj_score *sum, const struct traj_score *x, double weight)
-{
-    sum->frames = x->frames;
-    sum->missing += x->missing;
-    sum->trials = x->trials;
-    sum->rmse += weight * x->rmse;
-    sum->mvaf += weight * x->mvaf;
-    sum->velocity_mvaf += weight * x->velocity_mvaf;
-    sum->velocity_angle += weight * x->velocity_angle;
-    sum->idle_speed += weight * x->idle_speed;
-    sum->velocity_lag += weight * x->velocity_lag;
-    sum->rmse_trial += weight * x->rmse_trial;
-    sum->coverage50 += weight * x->coverage50;
-    sum->coverage90 += weight * x->coverage90;
     for (size_t d = 0; d < TRAJ_DIM_MAX; d++) {
-        sum->r2[d] += weight * x->r2[d];
+        out->r2[d] = mean_field(run, draws, offsetof(struct traj_score, r2) + d * sizeof(double));
     }
     for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
-        sum->target[k] += weight * x->target[k];
+        out->target[k] =
+            mean_field(run, draws, offsetof(struct traj_score, target) + k * sizeof(double));
+    }
+    for (size_t i = 1; i < draws; i++) {
+        out->missing += run[i]->score.missing;
+        for (size_t k = 0; k < TRAJ_RELIABILITY_BINS; k++) {
+            const struct traj_reliability *more = &run[i]->score.reliability[k];
+            out->reliability[k].count += more->count;
+            out->reliability[k].confidence += more->confidence;
+            out->reliability[k].right += more->right;
+        }
     }
 }
 
-static int score_draw(const struct draw *w, const struct traj_truth *truth, const struct groups *g,
-                      struct traj_decoded **decoded, struct traj_result *result, double **square,
-                      double **bins, struct traj_error *error)
+/* The runs of a row, one a draw. */
+static void runs_of(struct traj_contest *b, size_t size, enum traj_condition condition,
+                    size_t method, struct run **out)
 {
-    double weight = 1.0 / (double)w->options->seed_count;
-    for (size_t m = 0; m < TRAJ_METHODS; m++) {
-        if (!w->options->method[m]) {
+    for (size_t r = 0; r < b->runs; r++) {
+        struct run *run = &b->run[r];
+        if (run->size == size && run->condition == condition && run->method == method) {
+            out[run->draw] = run;
+        }
+    }
+}
+
+static int fill_row(struct traj_contest *b, size_t size, struct traj_row *row, struct run **run,
+                    const struct traj_tally **tally)
+{
+    row->per_target = b->options.per_target[size];
+    row->draw_rmse = calloc(b->draws, sizeof *row->draw_rmse);
+    runs_of(b, size, row->condition, row->method, run);
+    for (size_t i = 0; i < b->draws; i++) {
+        tally[i] = &run[i]->tally;
+        if (run[i]->failed[0] && !row->failed[0]) {
+            memcpy(row->failed, run[i]->failed, sizeof row->failed);
+        }
+    }
+    if (!row->draw_rmse || row->failed[0]) {
+        return row->draw_rmse ? 0 : -1;
+    }
+    mean_score(run, b->draws, &row->score);
+    row->calibration = traj_calibration_error(row->score.reliability);
+    for (size_t i = 0; i < b->draws; i++) {
+        row->draw_rmse[i] = run[i]->score.rmse;
+    }
+    return traj_bootstrap(tally, b->draws, b->options.resamples, row->stat);
+}
+
+/* The row that another is compared with: the first method's, or the condition that is the norm. */
+static size_t norm_of(const struct traj_evaluation *e, size_t first, size_t i)
+{
+    const struct traj_row *row = &e->row[i];
+    enum traj_condition norm = row->condition == TRAJ_CONDITION_WRONG_PRIOR
+                                   ? TRAJ_CONDITION_PLAIN
+                                   : TRAJ_CONDITION_REMOVED;
+    bool other = row->condition == TRAJ_CONDITION_WRONG_PRIOR ||
+                 row->condition == TRAJ_CONDITION_SILENT ||
+                 row->condition == TRAJ_CONDITION_UNOBSERVED;
+    for (size_t k = first; k < e->rows; k++) {
+        const struct traj_row *candidate = &e->row[k];
+        if (other ? candidate->condition == norm && candidate->method == row->method
+                  : candidate->condition == row->condition) {
+            return k;
+        }
+    }
+    return i;
+}
+
+/* Pairs among the rows from `first` on, which are those of one amount of data. */
+static int add_pairs(struct traj_contest *b, struct traj_evaluation *e, size_t size, size_t first,
+                     const struct traj_tally **tally, struct run **run)
+{
+    const struct traj_tally **other = tally + b->draws;
+    for (size_t i = first; i < e->rows; i++) {
+        const struct traj_row *row = &e->row[i];
+        size_t norm = norm_of(e, first, i);
+        if (norm == i || row->failed[0] || e->row[norm].failed[0]) {
             continue;
         }
-        struct traj_score score;
-        struct traj_score_options movement = {NAN, g->keep}, all = {NAN, NULL};
-        if (traj_score(w->session, decoded[m], &movement, &score, error)) {
+        /* The first method against each other one; a condition against its norm. */
+        bool same = e->row[norm].condition == row->condition;
+        struct traj_pair *pair = &e->pair[e->pairs++];
+        pair->a = same ? norm : i;
+        pair->b = same ? i : norm;
+        runs_of(b, size, e->row[pair->a].condition, e->row[pair->a].method, run);
+        for (size_t d = 0; d < b->draws; d++) {
+            tally[d] = &run[d]->tally;
+        }
+        runs_of(b, size, e->row[pair->b].condition, e->row[pair->b].method, run);
+        for (size_t d = 0; d < b->draws; d++) {
+            other[d] = &run[d]->tally;
+        }
+        if (traj_compare(tally, other, b->draws, b->options.resamples, pair->of)) {
             return -1;
         }
-        add_score(&result->movement, &score, weight);
-        if (traj_score(w->session, decoded[m], &all, &score, error)) {
-            return -1;
-        }
-        add_score(&result->all, &score, weight);
-        add_errors(w->session, truth, g, decoded[m], square[m], bins[m]);
-        result->method = (enum traj_method)m;
-        result->per_target = w->per_target;
-        result++;
     }
     return 0;
 }
 
-static int ascending(const void *a, const void *b)
+static int fill(struct traj_contest *b, struct traj_evaluation *e)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Root of the ratio of mean squares over resampled groups; under = NULL gives the rmse itself. */
-static double resampled(const size_t *pick, size_t count, const double *square, const double *bins,
-                        const double *under, const double *under_bins)
-{
-    double a = 0.0, n = 0.0, b = 0.0, k = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        a += square[pick[i]];
-        n += bins[pick[i]];
-        b += under ? under[pick[i]] : 0.0;
-        k += under ? under_bins[pick[i]] : 0.0;
-    }
-    return under ? sqrt(a / n / (b / k)) : sqrt(a / n);
-}
-
-/* Bootstrap over groups that hold scored bins; the same draws for every call with the same groups.
- */
-static int bootstrap(size_t groups, const double *square, const double *bins, const double *under,
-                     const double *under_bins, size_t resamples, struct traj_measure *out)
-{
-    size_t *live = malloc(groups * sizeof *live), *pick = malloc(groups * sizeof *pick), count = 0;
-    double *value = malloc((resamples + 1) * sizeof *value);
-    gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
-    int result = live && pick && value && rng ? 0 : -1;
-    for (size_t g = 0; result == 0 && g < groups; g++) {
-        if (bins[g] > 0.0) {
-            live[count++] = g;
-        }
-    }
-    if (result == 0) {
-        out->value = resampled(live, count, square, bins, under, under_bins);
-        out->low = out->high = out->value;
-        for (size_t r = 0; r < resamples; r++) {
-            for (size_t i = 0; i < count; i++) {
-                pick[i] = live[gsl_rng_uniform_int(rng, (unsigned long)count)];
+    struct run **run = calloc(b->draws, sizeof(struct run *));
+    const struct traj_tally **tally = calloc(2 * b->draws, sizeof(struct traj_tally *));
+    int result = run && tally ? 0 : -1;
+    for (size_t size = 0; result == 0 && size < b->options.per_target_count; size++) {
+        size_t first = e->rows;
+        for (int c = 0; result == 0 && c < TRAJ_CONDITIONS; c++) {
+            for (size_t i = 0; result == 0 && i < b->methods; i++) {
+                if (!applies(b, (enum traj_condition)c, b->method[i])) {
+                    continue;
+                }
+                struct traj_row *row = &e->row[e->rows++];
+                row->method = b->method[i];
+                row->condition = (enum traj_condition)c;
+                result = fill_row(b, size, row, run, tally);
             }
-            value[r] = resampled(pick, count, square, bins, under, under_bins);
         }
-        if (resamples > 0) {
-            qsort(value, resamples, sizeof *value, ascending);
-            out->low = value[(size_t)(0.025 * (double)(resamples - 1))];
-            out->high = value[(size_t)(0.975 * (double)(resamples - 1))];
-        }
+        result = result ? result : add_pairs(b, e, size, first, tally, run);
     }
-    free(live);
-    free(pick);
-    free(value);
-    gsl_rng_free(rng);
+    free(run);
+    free(tally);
     return result;
 }
 
-static double total_rmse(const double *square, const double *bins, size_t groups)
+struct traj_evaluation *traj_contest_finish(struct traj_contest *b, struct traj_error *error)
 {
-    double a = 0.0, n = 0.0;
-    for (size_t g = 0; g < groups; g++) {
-        a += square[g];
-        n += bins[g];
+    struct traj_evaluation *e = calloc(1, sizeof *e);
+    size_t rows = b->options.per_target_count * TRAJ_CONDITIONS * b->methods;
+    if (b->taken < b->units) {
+        traj_error_set(error, "%s: %zu of %zu units of work are done", b->session->path, b->taken,
+                       b->units);
+        free(e);
+        return NULL;
     }
-    return sqrt(a / n);
+    if (e) {
+        e->session = b->session;
+        e->test = b->options.test;
+        e->options = b->options;
+        e->draws = b->draws;
+        e->by_trial = b->by_trial;
+        e->seed = calloc(b->draws + 1, sizeof *e->seed);
+        e->row = calloc(rows + 1, sizeof *e->row);
+        e->pair = calloc(rows + 1, sizeof *e->pair);
+    }
+    if (!e || !e->seed || !e->row || !e->pair || fill(b, e)) {
+        traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
+        traj_evaluation_free(e);
+        return NULL;
+    }
+    memcpy(e->seed, b->seed, b->draws * sizeof *e->seed);
+    return e;
 }
 
-/* The ratios that are reported: whichever of their methods were run. */
-static int add_ratios(struct traj_evaluation *e, const struct draw *w, const struct groups *g,
-                      double **square, double **bins)
+void traj_evaluation_free(struct traj_evaluation *e)
 {
-    const bool *run = w->options->method;
-    enum traj_method best = run[TRAJ_METHOD_COURSE]         ? TRAJ_METHOD_COURSE
-                            : run[TRAJ_METHOD_MIXTURE_PLAN] ? TRAJ_METHOD_MIXTURE_PLAN
-                                                            : TRAJ_METHOD_MIXTURE;
-    const enum traj_method pair[TRAJ_RATIOS][2] = {{TRAJ_METHOD_MIXTURE, TRAJ_METHOD_RWM},
-                                                   {TRAJ_METHOD_MIXTURE, TRAJ_METHOD_STM},
-                                                   {TRAJ_METHOD_MIXTURE_PLAN, TRAJ_METHOD_MIXTURE},
-                                                   {TRAJ_METHOD_COURSE, TRAJ_METHOD_MIXTURE_PLAN},
-                                                   {best, TRAJ_METHOD_KALMAN},
-                                                   {best, TRAJ_METHOD_WIENER}};
-    for (size_t i = 0; i < TRAJ_RATIOS; i++) {
-        enum traj_method a = pair[i][0], b = pair[i][1];
-        if (!w->options->method[a] || !w->options->method[b]) {
-            continue;
-        }
-        struct traj_ratio *r = &e->ratio[e->ratios++];
-        r->over = a;
-        r->under = b;
-        r->per_target = w->per_target;
-        if (bootstrap(g->count, square[a], bins[a], square[b], bins[b], w->options->resamples,
-                      &r->ratio)) {
-            return -1;
-        }
+    if (!e) {
+        return;
     }
-    return 0;
-}
-
-/* Arrays of one size of training set: per method what was decoded and each group's error. */
-struct tables {
-    struct traj_decoded *decoded[TRAJ_METHODS];
-    double *square[TRAJ_METHODS], *bins[TRAJ_METHODS];
-};
-
-static void tables_free(struct tables *t)
-{
-    for (size_t m = 0; m < TRAJ_METHODS; m++) {
-        traj_decoded_free(t->decoded[m]);
-        free(t->square[m]);
-        free(t->bins[m]);
+    for (size_t i = 0; e->row && i < e->rows; i++) {
+        free(e->row[i].draw_rmse);
     }
-    memset(t, 0, sizeof *t);
-}
-
-static int tables_init(struct tables *t, const struct traj_session *s, const struct groups *g)
-{
-    memset(t, 0, sizeof *t);
-    for (size_t m = 0; m < TRAJ_METHODS; m++) {
-        t->decoded[m] = traj_decoded_new(s->bins, s->dim, s->targets);
-        t->square[m] = calloc(g->count, sizeof(double));
-        t->bins[m] = calloc(g->count, sizeof(double));
-        if (!t->decoded[m] || !t->square[m] || !t->bins[m]) {
-            tables_free(t);
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* One size of training set: all draws, then intervals and ratios. */
-static int evaluate_size(struct traj_evaluation *e, struct draw *w, const struct traj_truth *truth,
-                         const struct groups *g, struct traj_error *error)
-{
-    struct tables t;
-    struct traj_result *first = e->result + e->results;
-    if (tables_init(&t, w->session, g)) {
-        return traj_error_set(error, "%s: not enough memory to evaluate", w->session->path);
-    }
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < w->options->seed_count; i++) {
-        struct traj_folds folds;
-        w->seed = w->options->seed[i];
-        result = traj_folds_init(&folds, w->session, w->options->folds, w->seed, error);
-        if (result == 0) {
-            w->folds = &folds;
-            e->by_trial = folds.by_trial;
-            result = run_folds(w, t.decoded, error);
-            w->folds = NULL;
-        }
-        if (result == 0) {
-            result = score_draw(w, truth, g, t.decoded, first, t.square, t.bins, error);
-        }
-        traj_folds_free(&folds);
-    }
-    for (size_t m = 0; result == 0 && m < TRAJ_METHODS; m++) {
-        if (w->options->method[m]) {
-            result = bootstrap(g->count, t.square[m], t.bins[m], NULL, NULL, w->options->resamples,
-                               &e->result[e->results].rmse);
-            e->result[e->results].rmse.value = total_rmse(t.square[m], t.bins[m], g->count);
-            e->results++;
-        }
-    }
-    if (result == 0) {
-        result = add_ratios(e, w, g, t.square, t.bins);
-    }
-    tables_free(&t);
-    return result ? traj_error_set(error, "%s: not enough memory to evaluate", w->session->path)
-                  : 0;
-}
-
-static size_t methods_chosen(const struct traj_evaluate_options *o)
-{
-    size_t count = 0;
-    for (size_t m = 0; m < TRAJ_METHODS; m++) {
-        count += o->method[m];
-    }
-    return count;
+    free(e->seed);
+    free(e->row);
+    free(e->pair);
+    free(e);
 }
 
 struct traj_evaluation *traj_evaluate(const struct traj_session *session,
                                       const struct traj_evaluate_options *options,
                                       struct traj_error *error)
 {
-    struct traj_evaluate_options chosen = *options, *o = &chosen;
-    if (!traj_session_is_cut(session) || !session->target)
-        chosen.method[TRAJ_METHOD_COURSE] = false;
-    struct traj_evaluation *e = calloc(1, sizeof *e);
-    struct traj_truth *truth = traj_truth_new(session, error);
-    struct groups g = {0};
-    bool ready = false;
-    if (e) {
-        e->result = calloc(o->per_target_count * TRAJ_METHODS, sizeof *e->result);
-        e->ratio = calloc(o->per_target_count * TRAJ_RATIOS, sizeof *e->ratio);
-        ready = truth && e->result && e->ratio && groups_init(&g, session) == 0;
-        e->folds = o->folds;
+    struct traj_contest *b = traj_contest_new(session, options, error);
+    struct traj_evaluation *e = NULL;
+    bool going = b != NULL;
+    for (size_t unit = 0; going && unit < b->units; unit++) {
+        struct traj_answer answer = {0};
+        going = traj_contest_work(b, unit, &answer, error) == 0 &&
+                traj_contest_take(b, unit, &answer, error) == 0;
+        free(answer.data);
     }
-    struct draw w = {.session = session, .options = o};
-    w.total = methods_chosen(o) * o->folds * o->seed_count * o->per_target_count;
-    for (size_t i = 0; ready && i < o->per_target_count; i++) {
-        w.per_target = o->per_target[i];
-        ready = evaluate_size(e, &w, truth, &g, error) == 0;
+    if (going) {
+        e = traj_contest_finish(b, error);
     }
-    if (!ready) {
-        traj_error_set(error, "%s: not enough memory to evaluate", session->path);
-        traj_evaluation_free(e);
-        e = NULL;
-    }
-    free(g.of_bin);
-    free(g.keep);
-    traj_truth_free(truth);
+    traj_contest_free(b);
     return e;
-}
-
-void traj_evaluation_free(struct traj_evaluation *e)
-{
-    if (e) {
-        free(e->result);
-        free(e->ratio);
-        free(e);
-    }
 }

@@ -1,97 +1,130 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Cross-validated comparison of trajd's families with the baselines, on the same folds and trials.
- * Every method sees the same training bins; every bin is decoded once, by a decoder that never saw
- * its fold.
+ * The bench: decoders compared on the same training and test sets (protocol.h), at several amounts
+ * of training data, over several draws.
+ *
+ * The work falls into units (one method, amount, draw, part and condition each) that know nothing
+ * of each other.  Whoever runs the bench may work on them in any order, in other processes, or take
+ * answers that were kept from an earlier run; the result is the same.
  */
 #ifndef TRAJ_EVALUATE_EVALUATE_H
 #define TRAJ_EVALUATE_EVALUATE_H
 
-#include <stdio.h>
+#include "clients/evaluate/method.h"
+#include "clients/evaluate/protocol.h"
+#include "clients/evaluate/resample.h"
+#include "proto/sha256.h"
 
-#include "clients/evaluate/metrics.h"
-
-enum traj_method {
-    TRAJ_METHOD_RWM,
-    TRAJ_METHOD_STM,
-    TRAJ_METHOD_MIXTURE,      /* without the prior from delay activity */
-    TRAJ_METHOD_MIXTURE_PLAN, /* with it */
-    TRAJ_METHOD_COURSE,       /* filter over courses; only where trials are cut out */
-    TRAJ_METHOD_KALMAN,
-    TRAJ_METHOD_WIENER,
-    TRAJ_METHODS
+/* What is done to the test, or to the session. */
+enum traj_condition {
+    TRAJ_CONDITION_PLAIN,
+    TRAJ_CONDITION_SILENT,      /* a share of the units counts nothing any more in the test */
+    TRAJ_CONDITION_UNOBSERVED,  /* they are marked as not observed */
+    TRAJ_CONDITION_REMOVED,     /* they were never there, neither in training nor in the test */
+    TRAJ_CONDITION_WRONG_PRIOR, /* each trial starts with a prior for a target that is not its own */
+    TRAJ_CONDITIONS
 };
-const char *traj_method_name(enum traj_method method);
+const char *traj_condition_name(enum traj_condition condition); /* "" for plain */
 
 struct traj_evaluate_options {
-    size_t folds;             /* default 5 */
-    const size_t *per_target; /* trials a target to train on; 0 = all outside the fold */
+    const struct traj_session *test; /* another session to test on, or NULL */
+    size_t folds;                    /* default 5 */
+    size_t missing_lead;             /* at most so many first bins of a test trial are missing */
+    bool one_target_out;
+    const size_t *per_target; /* trials a target to train on; 0 = all that are not tested on */
     size_t per_target_count;  /* default one entry, 0 */
-    const uint64_t *seed;     /* draws; default 1 */
+    const uint64_t *seed;     /* draws; NULL = 1, or 1 to 5 where a per_target is above 0 */
     size_t seed_count;
-    bool method[TRAJ_METHODS]; /* which to run; default all */
-    bool marks;                /* give decoders the trial marks; default true */
-    size_t resamples;          /* of the bootstrap over trials; default 2000 */
-    void (*progress)(void *context, const char *what, double share);
-    void *progress_context;
+    const size_t *method; /* which of method.h; NULL = all of trajd's own */
+    size_t method_count;
+    bool condition[TRAJ_CONDITIONS]; /* default plain alone */
+    double lost_share;               /* of units, for the conditions that lose some */
+    bool marks;                      /* give decoders the trial marks; default true */
+    double from;         /* score bins from so many seconds after their trial's start; NaN = all */
+    bool movement;       /* score from movement onset (go cue, trial start) to trial stop alone */
+    size_t resamples;    /* of the bootstrap; default 2000 */
+    const char *program; /* who decodes, for the keys of answers: a version or digest */
 };
 void traj_evaluate_options_default(struct traj_evaluate_options *options);
 
-struct traj_measure {
-    double value, low,
-        high; /* 95 % interval, bootstrap over trials (blocks of 2 s where there are none) */
-};
-
-/* One method at one size of training set, averaged over draws. */
-struct traj_result {
-    enum traj_method method;
+/* One method under one condition at one amount of training data, averaged over draws. */
+struct traj_row {
+    size_t method;
+    enum traj_condition condition;
     size_t per_target; /* 0 = all */
-    struct traj_measure
-        rmse; /* over movement: from movement onset (go cue, trial start) to trial stop */
-    struct traj_score
-        movement;          /* all measures over movement; first draw's lag, means over draws else */
-    struct traj_score all; /* all measures over all bins */
+    char failed[512];  /* a sentence where it could not be fitted; then there are no figures */
+    struct traj_measure stat[TRAJ_STATS];
+    struct traj_score score; /* means over draws; counts of the first draw, tables summed */
+    double *draw_rmse;       /* [draws] */
+    double calibration;      /* of the summed table */
 };
 
-/* Ratio of two methods' rmse over movement, paired: the same trials are drawn for both. */
-struct traj_ratio {
-    enum traj_method over, under;
-    size_t per_target;
-    struct traj_measure ratio;
+/* Two rows, paired over trials or stretches of time. */
+struct traj_pair {
+    size_t a, b; /* rows */
+    struct traj_paired of[TRAJ_PAIRED];
 };
-
-/* mixture/RWM, mixture/STM, plan/mixture, course/plan, best trajd/Kalman, best trajd/Wiener */
-#define TRAJ_RATIOS 6
 
 struct traj_evaluation {
-    size_t results, ratios;
-    struct traj_result *result; /* [results], by per_target, then method */
-    struct traj_ratio *ratio;   /* [ratios] */
-    size_t folds;
-    bool by_trial;
+    const struct traj_session *session, *test; /* borrowed; test may be NULL */
+    struct traj_evaluate_options options;      /* borrows what the caller's did */
+    uint64_t *seed;                            /* [draws] */
+    size_t draws, rows, pairs;
+    struct traj_row *row;   /* [rows], by amount, condition, method */
+    struct traj_pair *pair; /* [pairs] */
+    bool by_trial;          /* groups are trials, else stretches of time */
 };
 
-/* NULL with a sentence. */
+struct traj_contest;
+
+/* The session, and what options point to, are borrowed for the bench's life.  NULL with a
+ * sentence. */
+struct traj_contest *traj_contest_new(const struct traj_session *session,
+                                      const struct traj_evaluate_options *options,
+                                      struct traj_error *error);
+void traj_contest_free(struct traj_contest *bench);
+
+size_t traj_contest_units(const struct traj_contest *bench);
+
+/* The method of a unit, by which units that take about as long are known. */
+size_t traj_contest_method(const struct traj_contest *bench, size_t unit);
+
+/* "course, 5 a target, draw 2, part 1 of 5"; returns out. */
+const char *traj_contest_name(const struct traj_contest *bench, size_t unit, char *out, size_t cap);
+
+/* What a unit's answer depends on, as a digest: session, options, program. */
+void traj_contest_key(const struct traj_contest *bench, size_t unit, char hex[TRAJ_SHA256_HEX]);
+
+/* An answer: bytes that traj_contest_take understands; data is the caller's to free. */
+struct traj_answer {
+    void *data;
+    size_t size;
+};
+
+/*
+ * Trains and decodes.  A method that cannot be fitted gives an answer that says so.  Changes nothing
+ * in the bench.  0, or -1 with a sentence when memory is short.
+ */
+int traj_contest_work(const struct traj_contest *bench, size_t unit, struct traj_answer *answer,
+                      struct traj_error *error);
+
+/* Whether the bytes are a whole answer to this unit, as far as can be told without the work. */
+bool traj_answer_good(const struct traj_answer *answer);
+
+/* Whether an answer says that the method could not be fitted. */
+bool traj_answer_failed(const struct traj_answer *answer);
+
+/* Takes a unit's answer in; once each, in any order.  0, or -1 with a sentence. */
+int traj_contest_take(struct traj_contest *bench, size_t unit, const struct traj_answer *answer,
+                      struct traj_error *error);
+
+/* The result, when every unit was taken.  NULL with a sentence. */
+struct traj_evaluation *traj_contest_finish(struct traj_contest *bench, struct traj_error *error);
+void traj_evaluation_free(struct traj_evaluation *evaluation);
+
+/* All of it, one unit after the other. */
 struct traj_evaluation *traj_evaluate(const struct traj_session *session,
                                       const struct traj_evaluate_options *options,
                                       struct traj_error *error);
-void traj_evaluation_free(struct traj_evaluation *evaluation);
-
-/* A table for people. */
-void traj_evaluation_print(const struct traj_evaluation *evaluation,
-                           const struct traj_session *session, FILE *out);
-
-/* The same as one JSON object. */
-void traj_evaluation_json(const struct traj_evaluation *evaluation,
-                          const struct traj_session *session, FILE *out);
-
-/* Collects intents into arrays: a sink for traj_decode whose context is a struct traj_collector. */
-struct traj_collector {
-    struct traj_decoded *decoded;
-    size_t bin; /* the next bin; intents come one a bin, bins without one are found by t */
-    const struct traj_session *session;
-};
-struct traj_intent;
-int traj_collect(void *collector, const struct traj_intent *intent);
 
 #endif

@@ -2,9 +2,12 @@
 /* Measures of a decoded trajectory; see metrics.h for their definitions. */
 #include "clients/evaluate/metrics.h"
 
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "clients/evaluate/scoring.h"
 
 const double traj_score_times[TRAJ_SCORE_TIMES] = {0.1, 0.2, 0.32, 0.5, 0.8};
 
@@ -78,7 +81,7 @@ static void position_at(const struct traj_session *s, const struct stretch *w, d
     }
 }
 
-/* Velocity of the truth as seen `shift` seconds away from the bin's end. */
+/* Velocity of the truth at t, within the stretch of the bin that asks. */
 static void velocity_at(const struct traj_session *s, const struct stretch *w, double t,
                         double *out)
 {
@@ -88,6 +91,19 @@ static void velocity_at(const struct traj_session *s, const struct stretch *w, d
     for (size_t d = 0; d < s->dim; d++) {
         out[d] = (after[d] - before[d]) / (2.0 * VELOCITY_HALF);
     }
+}
+
+/* Whether a sample lies within GAP_S of t, which is no earlier than the stretch or before them all. */
+static bool has_kinematics(const struct traj_session *s, const struct stretch *w, double t)
+{
+    const double *at = s->kin_t;
+    if (t >= at[w->first] && t <= at[w->last] + GAP_S) {
+        return true;
+    }
+    if (t < at[w->first]) {
+        return at[w->first] - t <= GAP_S;
+    }
+    return w->last + 1 < s->samples && at[w->last + 1] - t <= GAP_S;
 }
 
 static size_t trial_of(const struct traj_session *s, double t)
@@ -113,6 +129,7 @@ void traj_truth_free(struct traj_truth *truth)
         free(truth->position);
         free(truth->velocity);
         free(truth->trial);
+        free(truth->known);
         free(truth);
     }
 }
@@ -131,8 +148,9 @@ struct traj_truth *traj_truth_new(const struct traj_session *s, struct traj_erro
         truth->position = calloc(s->bins * s->dim, sizeof *truth->position);
         truth->velocity = calloc(s->bins * s->dim, sizeof *truth->velocity);
         truth->trial = calloc(s->bins, sizeof *truth->trial);
+        truth->known = calloc(s->bins, sizeof *truth->known);
     }
-    if (!all || !truth || !truth->position || !truth->velocity || !truth->trial) {
+    if (!all || !truth || !truth->position || !truth->velocity || !truth->trial || !truth->known) {
         traj_error_set(error, "%s: not enough memory to score %zu bins", s->path, s->bins);
         free(all);
         traj_truth_free(truth);
@@ -144,6 +162,7 @@ struct traj_truth *traj_truth_new(const struct traj_session *s, struct traj_erro
         position_at(s, w, s->t_end[i], true, truth->position + i * s->dim);
         velocity_at(s, w, s->t_end[i], truth->velocity + i * s->dim);
         truth->trial[i] = trial_of(s, s->t_end[i]);
+        truth->known[i] = has_kinematics(s, w, s->t_end[i]);
     }
     free(all);
     return truth;
@@ -190,16 +209,6 @@ struct traj_decoded *traj_decoded_new(size_t bins, size_t dim, size_t targets)
     return decoded;
 }
 
-static bool finite_row(const double *x, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(x[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -228,15 +237,6 @@ static double norm(const double *x, size_t dim)
     return sqrt(sum);
 }
 
-/* What the measures below share: the session, truth, answers and which bins count. */
-struct scoring {
-    const struct traj_session *session;
-    const struct traj_truth *truth;
-    const struct traj_decoded *decoded;
-    const bool *keep;
-    double *scratch; /* [bins] */
-};
-
 static void mean_of(const struct scoring *c, const double *x, double *mean)
 {
     size_t dim = c->truth->dim, count = 0;
@@ -264,7 +264,7 @@ static void score_position(const struct scoring *c, struct traj_score *score)
             continue;
         }
         const double *said = c->decoded->position + i * dim;
-        bool miss = !finite_row(said, dim);
+        bool miss = !traj_finite_row(said, dim);
         score->frames++;
         score->missing += miss;
         for (size_t d = 0; d < dim; d++) {
@@ -297,7 +297,7 @@ static void score_trials(const struct scoring *c, struct traj_score *score)
                 continue;
             }
             const double *said = c->decoded->position + i * dim;
-            bool miss = !finite_row(said, dim);
+            bool miss = !traj_finite_row(said, dim);
             for (size_t d = 0; d < dim; d++) {
                 double e = (miss ? mean[d] : said[d]) - c->truth->position[i * dim + d];
                 square += e * e;
@@ -381,7 +381,7 @@ static int score_velocity(const struct scoring *c, struct traj_score *score)
     double mean[TRAJ_DIM_MAX], error = 0.0, spread = 0.0, idle_sum = 0.0;
     mean_of(c, c->truth->velocity, mean);
     for (size_t i = 0; i < c->truth->bins; i++) {
-        any = any || (c->keep[i] && finite_row(c->decoded->velocity + i * dim, dim));
+        any = any || (c->keep[i] && traj_finite_row(c->decoded->velocity + i * dim, dim));
         if (c->keep[i]) {
             c->scratch[count++] = norm(c->truth->velocity + i * dim, dim);
         }
@@ -413,60 +413,53 @@ static int score_velocity(const struct scoring *c, struct traj_score *score)
     return score_lag(c, score);
 }
 
+double traj_mahalanobis(const double *e, const double *cov, size_t dim)
+{
+    double low[TRAJ_DIM_MAX][TRAJ_DIM_MAX], z[TRAJ_DIM_MAX], sum = 0.0;
+    for (size_t i = 0; i < dim; i++) { /* Cholesky, and z = L^-1 e on the way */
+        z[i] = e[i];
+        for (size_t j = 0; j <= i; j++) {
+            /* The mean of both halves, as a quadratic form takes them. */
+            double x = 0.5 * (cov[i * dim + j] + cov[j * dim + i]) + (i == j ? 1e-9 : 0.0);
+            for (size_t k = 0; k < j; k++) {
+                x -= low[i][k] * low[j][k];
+            }
+            if (i == j && !(x > 0.0)) {
+                return NAN;
+            }
+            low[i][j] = i == j ? sqrt(x) : x / low[j][j];
+            z[i] -= j < i ? low[i][j] * z[j] : 0.0;
+        }
+        z[i] /= low[i][i];
+        sum += z[i] * z[i];
+    }
+    return sum;
+}
+
 static void score_coverage(const struct scoring *c, struct traj_score *score)
 {
-    size_t count = 0, in50 = 0, in90 = 0;
-    if (c->truth->dim != 2) {
-        return;
-    }
+    size_t count = 0, in50 = 0, in90 = 0, dim = c->truth->dim;
+    double e[TRAJ_DIM_MAX];
+    /* In two dimensions 1.3863 and 4.6052, to the digits of the reference scorer. */
+    double q50 = dim == 2 ? 1.3863 : gsl_cdf_chisq_Pinv(0.5, (double)dim);
+    double q90 = dim == 2 ? 4.6052 : gsl_cdf_chisq_Pinv(0.9, (double)dim);
     for (size_t i = 0; i < c->truth->bins; i++) {
-        const double *said = c->decoded->position + 2 * i, *s = c->decoded->position_cov + 4 * i;
-        if (!c->keep[i] || !finite_row(said, 2) || !finite_row(s, 4)) {
+        const double *said = c->decoded->position + dim * i;
+        const double *cov = c->decoded->position_cov + dim * dim * i;
+        if (!c->keep[i] || !traj_finite_row(said, dim) || !traj_finite_row(cov, dim * dim)) {
             continue;
         }
-        double a = c->truth->position[2 * i] - said[0], b = c->truth->position[2 * i + 1] - said[1];
-        double xx = s[0] + 1e-9, yy = s[3] + 1e-9, det = xx * yy - s[1] * s[2];
-        double q = (a * a * yy - a * b * (s[1] + s[2]) + b * b * xx) / det;
+        for (size_t d = 0; d < dim; d++) {
+            e[d] = c->truth->position[i * dim + d] - said[d];
+        }
+        double q = traj_mahalanobis(e, cov, dim);
         count++;
-        in50 += q <= 1.3863; /* the quantiles of chi-squared with two degrees of freedom */
-        in90 += q <= 4.6052;
+        in50 += q <= q50;
+        in90 += q <= q90;
     }
     if (count) {
         score->coverage50 = (double)in50 / (double)count;
         score->coverage90 = (double)in90 / (double)count;
-    }
-}
-
-static void score_targets(const struct scoring *c, struct traj_score *score)
-{
-    const struct traj_session *s = c->session;
-    size_t targets = c->decoded->targets;
-    if (!s->target || targets == 0) {
-        return;
-    }
-    for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
-        size_t hit = 0, count = 0;
-        for (size_t i = 0; i < s->bins;) {
-            size_t trial = c->truth->trial[i], last = (size_t)-1;
-            for (; i < s->bins && c->truth->trial[i] == trial; i++) {
-                if (trial != (size_t)-1 &&
-                    s->t_end[i] - s->start[trial] <= traj_score_times[k] + GRACE &&
-                    finite_row(c->decoded->target_prob + i * targets, targets)) {
-                    last = i;
-                }
-            }
-            if (last == (size_t)-1 || s->target[trial] < 0) {
-                continue; /* nothing was said, or nobody knows what is right */
-            }
-            size_t best = 0;
-            const double *p = c->decoded->target_prob + last * targets;
-            for (size_t m = 1; m < targets; m++) {
-                best = p[m] > p[best] ? m : best;
-            }
-            count++;
-            hit += s->target[trial] == (int32_t)best;
-        }
-        score->target[k] = count ? (double)hit / (double)count : NAN;
     }
 }
 
@@ -482,6 +475,7 @@ static void choose_bins(const struct traj_session *s, const struct traj_truth *t
         } else {
             keep[i] = true;
         }
+        keep[i] = keep[i] && truth->known[i];
     }
 }
 
@@ -491,34 +485,15 @@ static void score_empty(struct traj_score *score)
     score->rmse = score->mvaf = score->velocity_mvaf = score->velocity_angle = NAN;
     score->idle_speed = score->velocity_lag = score->rmse_trial = NAN;
     score->coverage50 = score->coverage90 = NAN;
+    score->wrong_end = score->log_score = score->calibration = NAN;
     for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
         score->target[k] = NAN;
     }
 }
 
-static int score_all(const struct scoring *c, struct traj_score *score, struct traj_error *error)
-{
-    bool any = false;
-    for (size_t i = 0; i < c->truth->bins; i++) {
-        any = any || c->keep[i];
-    }
-    if (!any) {
-        return traj_error_set(error, "%s: no bin lies in the part that is to be scored",
-                              c->session->path);
-    }
-    score_position(c, score);
-    score_trials(c, score);
-    score_coverage(c, score);
-    score_targets(c, score);
-    if (score_velocity(c, score)) {
-        return traj_error_set(error, "%s: not enough memory to score", c->session->path);
-    }
-    return 0;
-}
-
-int traj_score(const struct traj_session *session, const struct traj_decoded *decoded,
-               const struct traj_score_options *options, struct traj_score *score,
-               struct traj_error *error)
+int traj_score_bins(const struct traj_session *session, const struct traj_truth *truth,
+                    const struct traj_decoded *decoded, const bool *keep, struct traj_score *score,
+                    struct traj_error *error)
 {
     score_empty(score);
     if (decoded->bins != session->bins || decoded->dim != session->dim) {
@@ -526,22 +501,46 @@ int traj_score(const struct traj_session *session, const struct traj_decoded *de
             error, "%s: %zu bins of %zu dimensions were decoded where the session has %zu of %zu",
             session->path, decoded->bins, decoded->dim, session->bins, session->dim);
     }
+    bool any = false;
+    for (size_t i = 0; i < truth->bins; i++) {
+        any = any || keep[i];
+        score->excluded += !truth->known[i];
+    }
+    if (!any) {
+        return traj_error_set(error, "%s: no bin lies in the part that is to be scored",
+                              session->path);
+    }
+    double *scratch = calloc(session->bins, sizeof *scratch);
+    struct scoring c = {session, truth, decoded, keep, scratch};
+    int result = scratch ? 0 : -1;
+    if (result == 0) {
+        score_position(&c, score);
+        score_trials(&c, score);
+        score_coverage(&c, score);
+        traj_score_targets(&c, score);
+        result = score_velocity(&c, score);
+    }
+    free(scratch);
+    return result ? traj_error_set(error, "%s: not enough memory to score", session->path) : 0;
+}
+
+int traj_score(const struct traj_session *session, const struct traj_decoded *decoded,
+               const struct traj_score_options *options, struct traj_score *score,
+               struct traj_error *error)
+{
     struct traj_truth *truth = traj_truth_new(session, error);
     if (!truth) {
         return -1;
     }
     bool *keep = calloc(session->bins, sizeof *keep);
-    double *scratch = calloc(session->bins, sizeof *scratch);
     int result = -1;
-    if (keep && scratch) {
+    if (keep) {
         choose_bins(session, truth, options, keep);
-        struct scoring c = {session, truth, decoded, keep, scratch};
-        result = score_all(&c, score, error);
+        result = traj_score_bins(session, truth, decoded, keep, score, error);
     } else {
         traj_error_set(error, "%s: not enough memory to score", session->path);
     }
     free(keep);
-    free(scratch);
     traj_truth_free(truth);
     return result;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/evaluate/evaluate.h"
+#include "clients/evaluate/method.h"
 #include "proto/intent.h"
 
 #define TICKS 1e4 /* times are compared in tenths of a millisecond */

@@ -125,8 +125,8 @@ static int open_stream(const struct traj_model *model, const struct traj_session
 }
 
 /* Drives the pipeline until the stream ends or the sink has had enough. */
-static int drive(struct run *run, int (*sink)(void *context, const struct traj_intent *intent),
-                 void *context)
+static int drive(struct run *run, const struct traj_decode_options *options,
+                 int (*sink)(void *context, const struct traj_intent *intent), void *context)
 {
     const struct traj_frame *frame;
     const struct traj_event *event;
@@ -136,6 +136,9 @@ static int drive(struct run *run, int (*sink)(void *context, const struct traj_i
         case TRAJ_STREAM_EVENT:
             /* The pipeline counts what it refuses, here as in the daemon. */
             (void)traj_pipeline_event(run->pipeline, event);
+            event = options->after ? options->after(options->after_context, event) : NULL;
+            if (event)
+                (void)traj_pipeline_event(run->pipeline, event);
             break;
         case TRAJ_STREAM_FRAME:
             if (traj_pipeline_frame(run->pipeline, frame, (double)NAN, &intent, NULL) ==
@@ -162,7 +165,7 @@ int traj_decode(const struct traj_model *model, const struct traj_session *sessi
         make_decoder(model, options->decoder, &run, error) == 0 &&
         make_pipeline(model, options->pipeline, &run, error) == 0 &&
         open_stream(model, session, options, &run, error) == 0) {
-        status = drive(&run, sink, context);
+        status = drive(&run, options, sink, context);
         if (counters != NULL)
             *counters = *traj_pipeline_counters(run.pipeline);
     }

@@ -18,6 +18,10 @@ struct traj_decode_options {
     bool trials;                                   /* emit the session's trial marks */
     const struct traj_pipeline_settings *pipeline; /* NULL = default */
     const struct traj_settings *decoder;           /* NULL = default */
+    /* NULL, or called after each event of the session: one more that the pipeline is to have then
+     * (a prior over targets, say), or NULL. */
+    const struct traj_event *(*after)(void *context, const struct traj_event *given);
+    void *after_context;
 };
 
 /*

@@ -15,7 +15,8 @@
 #include "daemon/learn/select.h"
 #include "daemon/learn/summary.h"
 
-static const char *const family_name[] = {"auto", "course", "places", "mixture", "stm", "rwm"};
+static const char *const family_name[TRAJ_FAMILIES] = {"auto",    "course", "places",
+                                                       "mixture", "stm",    "rwm"};
 
 const char *traj_family_name(enum traj_family family)
 {
@@ -24,7 +25,7 @@ const char *traj_family_name(enum traj_family family)
 
 int traj_family_parse(const char *name, enum traj_family *family)
 {
-    for (size_t i = 0; i < sizeof family_name / sizeof family_name[0]; i++)
+    for (size_t i = 0; i < TRAJ_FAMILIES; i++)
         if (strcmp(name, family_name[i]) == 0) {
             *family = (enum traj_family)i;
             return 0;
@@ -130,7 +131,7 @@ static int check_options(const struct traj_fit_options *options,
         return traj_error_set(error, "order: %zu is not 0, 2 or 3", options->order);
     if (options->folds < 2)
         return traj_error_set(error, "folds: %zu is less than 2", options->folds);
-    if (options->family > TRAJ_FAMILY_RWM)
+    if (options->family >= TRAJ_FAMILIES)
         return traj_error_set(error, "family: %d is not known", (int)options->family);
     size_t trials = 0;
     for (size_t i = 0; i < count; i++)

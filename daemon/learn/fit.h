@@ -26,6 +26,7 @@ enum traj_family {
     TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */
     TRAJ_FAMILY_RWM      /* one component with a random-walk prior */
 };
+#define TRAJ_FAMILIES (TRAJ_FAMILY_RWM + 1) /* how many there are */
 
 struct traj_fit_options {
     enum traj_family family;

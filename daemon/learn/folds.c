@@ -7,21 +7,7 @@
 
 #include "daemon/learn/random.h"
 
-/* Share of bins outside trials, beyond which a session counts as an unbroken recording. */
-#define OUTSIDE 0.1
 #define GRACE_SPAN 1e-5 /* s, by which a span begins before its trial */
-
-/* ---- which kind of session ------------------------------------------------------------------- */
-
-static bool is_unbroken(const struct traj_session *session)
-{
-    if (session->trials == 0)
-        return true;
-    size_t outside = 0;
-    for (size_t i = 0; i < session->bins; i++)
-        outside += traj_session_trial_at(session, session->t_end[i]) == (size_t)-1;
-    return (double)outside > OUTSIDE * (double)session->bins;
-}
 
 /*
  * Edge b of the blocks of an unbroken session, b = 0..folds.  Edges lie one bin before a trial's
@@ -132,7 +118,7 @@ int traj_folds_deal(struct traj_training *training, size_t folds, uint64_t seed,
     size_t units_of_data = 0; /* trials, or blocks of bins, that can be left out */
     for (size_t s = 0; s < training->sessions; s++) {
         const struct traj_session *session = training->session[s];
-        blocks[s] = is_unbroken(session);
+        blocks[s] = traj_session_is_unbroken(session);
         training->unbroken |= blocks[s];
         units_of_data += session->trials > 0 ? session->trials : session->bins / 50;
     }
@@ -200,7 +186,7 @@ struct traj_session *traj_training_held_out(const struct traj_training *training
         return NULL;
     }
     size_t count = 0;
-    if (is_unbroken(session)) {
+    if (traj_session_is_unbroken(session)) {
         double from = block_edge(training, session, fold);
         double to = block_edge(training, session, fold + 1);
         span[count++] = (struct traj_span){from, from + share * (to - from)};

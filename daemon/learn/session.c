@@ -454,6 +454,19 @@ size_t traj_session_trial_at(const struct traj_session *session, double t)
     return begun - 1;
 }
 
+/* Share of bins outside trials, beyond which a session counts as an unbroken recording. */
+#define OUTSIDE 0.1
+
+bool traj_session_is_unbroken(const struct traj_session *session)
+{
+    if (session->trials == 0)
+        return true;
+    size_t outside = 0;
+    for (size_t i = 0; i < session->bins; i++)
+        outside += traj_session_trial_at(session, session->t_end[i]) == (size_t)-1;
+    return (double)outside > OUTSIDE * (double)session->bins;
+}
+
 /* True where samples i and i + 1 exist and belong to one run. */
 static bool joined(const struct traj_session *s, size_t i)
 {

@@ -6,6 +6,7 @@
 #ifndef TRAJ_LEARN_SESSION_H
 #define TRAJ_LEARN_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -114,5 +115,11 @@ int traj_session_kinematics(const struct traj_session *session, double t, double
 /* The trial that t lies in (start < t <= stop; differences below 1e-6 s count as equal), or
  * (size_t)-1. */
 size_t traj_session_trial_at(const struct traj_session *session, double t);
+
+/*
+ * Whether the session is an unbroken recording: it has no trials, or more than a tenth of its bins
+ * lie outside them (rests, returns).  Otherwise its trials were cut out of a recording.
+ */
+bool traj_session_is_unbroken(const struct traj_session *session);
 
 #endif

@@ -14,8 +14,8 @@
 #include <gsl/gsl_rng.h>
 
 #include "clients/evaluate/baseline.h"
-#include "clients/evaluate/folds.h"
 #include "clients/evaluate/metrics.h"
+#include "clients/evaluate/protocol.h"
 
 #define SEED 20240229ul
 
@@ -172,33 +172,95 @@ static void regions_and_targets_are_counted(void **state)
     gsl_rng_free(rng);
 }
 
+/* How often each trial of the session, known by its stop, is among those of a part. */
+static void count_trials(const struct traj_session *s, const struct traj_session *part,
+                         size_t *times)
+{
+    for (size_t r = 0; r < s->trials; r++) {
+        for (size_t k = 0; k < part->trials; k++) {
+            times[r] += part->stop[k] == s->stop[r];
+        }
+    }
+}
+
 static void folds_hold_out_every_trial_once(void **state)
 {
     (void)state;
     gsl_rng *rng = make_rng();
     struct traj_session *s = make_session(20 * 60, 3, true, true, rng);
     struct traj_error error = {{0}};
-    struct traj_folds folds;
-    assert_true(traj_session_is_cut(s));
-    assert_int_equal(traj_folds_init(&folds, s, 5, 3, &error), 0);
-    assert_true(folds.by_trial);
-    size_t held = 0;
+    struct traj_protocol p = {.session = s, .folds = 5};
+    size_t held[60] = {0};
+    assert_false(traj_session_is_unbroken(s));
+    assert_int_equal(traj_protocol_check(&p, &error), 0);
+    assert_int_equal(traj_protocol_parts(&p, 0), 5);
     for (size_t k = 0; k < 5; k++) {
         struct traj_session *train, *test;
-        assert_int_equal(traj_folds_split(&folds, s, k, 0, 3, &train, &test, &error), 0);
-        assert_int_equal(train->trials + test->trials, s->trials);
+        size_t seen[60] = {0};
+        assert_int_equal(traj_protocol_split(&p, 0, 3, k, &train, &test, &error), 0);
         assert_int_equal(train->bins + test->bins, s->bins);
         assert_int_equal(test->trials, 12);
-        held += test->trials;
-        traj_session_free(train);
-        traj_session_free(test);
-        assert_int_equal(traj_folds_split(&folds, s, k, 2, 3, &train, &test, &error), 0);
-        assert_int_equal(train->trials, 8); /* 2 of each of 4 targets */
+        count_trials(s, test, held);
+        count_trials(s, train, seen);
+        count_trials(s, test, seen);
+        for (size_t r = 0; r < 60; r++) {
+            assert_int_equal(seen[r], 1);
+        }
         traj_session_free(train);
         traj_session_free(test);
     }
-    assert_int_equal(held, s->trials);
-    traj_folds_free(&folds);
+    for (size_t r = 0; r < 60; r++) {
+        assert_int_equal(held[r], 1);
+    }
+    traj_session_free(s);
+    gsl_rng_free(rng);
+}
+
+static void a_draw_tests_on_all_that_it_does_not_train_on(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    struct traj_session *s = make_session(20 * 60, 3, true, true, rng);
+    struct traj_error error = {{0}};
+    struct traj_protocol p = {.session = s, .folds = 5};
+    size_t trained[60] = {0};
+    assert_int_equal(traj_protocol_parts(&p, 2), 1);
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct traj_session *train, *test, *scored, *more, *rest;
+        size_t seen[60] = {0}, of_target[4] = {0}, inner[60] = {0};
+        assert_int_equal(traj_protocol_split(&p, 2, seed, 0, &train, &test, &error), 0);
+        assert_int_equal(traj_protocol_split(&p, 3, seed, 0, &more, &rest, &error), 0);
+        assert_int_equal(train->trials, 8); /* 2 of each of 4 targets */
+        count_trials(s, train, seen);
+        count_trials(s, train, trained);
+        count_trials(s, test, seen);
+        for (size_t r = 0; r < 60; r++) {
+            assert_int_equal(seen[r], 1);
+        }
+        for (size_t r = 0; r < train->trials; r++) {
+            of_target[train->target[r]]++;
+        }
+        for (size_t m = 0; m < 4; m++) {
+            assert_int_equal(of_target[m], 2);
+        }
+        count_trials(train, more, inner); /* what fewer trials taught, more teach as well */
+        for (size_t r = 0; r < train->trials; r++) {
+            assert_int_equal(inner[r], 1);
+        }
+        scored = traj_protocol_scored(&p, 2, seed, &error);
+        assert_int_equal(scored->bins, test->bins);
+        assert_memory_equal(scored->t_end, test->t_end, test->bins * sizeof(double));
+        traj_session_free(train);
+        traj_session_free(test);
+        traj_session_free(more);
+        traj_session_free(rest);
+        traj_session_free(scored);
+    }
+    size_t different = 0;
+    for (size_t r = 0; r < 60; r++) {
+        different += trained[r] > 0;
+    }
+    assert_true(different > 40); /* draws differ */
     traj_session_free(s);
     gsl_rng_free(rng);
 }
@@ -209,23 +271,131 @@ static void blocks_cover_an_unbroken_session_once(void **state)
     gsl_rng *rng = make_rng();
     struct traj_session *s = make_session(40 * 30, 3, true, false, rng);
     struct traj_error error = {{0}};
-    struct traj_folds folds;
-    assert_int_equal(traj_folds_init(&folds, s, 4, 1, &error), 0);
-    assert_false(folds.by_trial);
+    struct traj_protocol p = {.session = s, .folds = 4};
     size_t bins = 0, trials = 0;
+    assert_true(traj_session_is_unbroken(s));
+    assert_int_equal(traj_protocol_parts(&p, 0), 4);
+    assert_int_equal(traj_protocol_parts(&p, 2), 4);
     for (size_t k = 0; k < 4; k++) {
         struct traj_session *train, *test;
-        assert_int_equal(traj_folds_split(&folds, s, k, 0, 1, &train, &test, &error), 0);
+        assert_int_equal(traj_protocol_split(&p, 0, 1, k, &train, &test, &error), 0);
         assert_int_equal(train->bins + test->bins, s->bins);
         bins += test->bins;
         trials += test->trials;
+        traj_session_free(train);
+        assert_int_equal(test->t_end[test->bins - 1] - test->t_end[0] < 0.06 * (double)test->bins,
+                         true); /* contiguous */
+        traj_session_free(test);
+        assert_int_equal(traj_protocol_split(&p, 2, 1, k, &train, &test, &error), 0);
+        assert_int_equal(train->trials, 8);
         traj_session_free(train);
         traj_session_free(test);
     }
     assert_int_equal(bins, s->bins);
     assert_int_equal(trials, s->trials);
-    traj_folds_free(&folds);
     traj_session_free(s);
+    gsl_rng_free(rng);
+}
+
+static void a_target_that_is_left_out_is_never_trained_on(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    struct traj_session *s = make_session(20 * 60, 3, true, true, rng);
+    struct traj_error error = {{0}};
+    struct traj_protocol p = {.session = s, .folds = 5, .one_target_out = true};
+    size_t tested = 0;
+    assert_int_equal(traj_protocol_check(&p, &error), 0);
+    assert_int_equal(traj_protocol_parts(&p, 0), 4);
+    for (size_t k = 0; k < 4; k++) {
+        struct traj_session *train, *test;
+        assert_int_equal(traj_protocol_split(&p, 0, 1, k, &train, &test, &error), 0);
+        assert_int_equal(train->targets, 4); /* its place is known all the same */
+        for (size_t r = 0; r < train->trials; r++) {
+            assert_int_not_equal(train->target[r], (int32_t)k);
+        }
+        for (size_t r = 0; r < test->trials; r++) {
+            assert_int_equal(test->target[r], (int32_t)k);
+        }
+        tested += test->trials;
+        assert_int_equal(train->trials + test->trials, 60);
+        traj_session_free(train);
+        traj_session_free(test);
+    }
+    assert_int_equal(tested, 60);
+    traj_session_free(s);
+    gsl_rng_free(rng);
+}
+
+static void leads_are_missing_from_tests_alone(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    struct traj_session *s = make_session(20 * 400, 3, true, true, rng);
+    struct traj_error error = {{0}};
+    size_t many[8] = {0};
+    struct traj_session *late = traj_without_leads(s, 7, 5, &error);
+    for (size_t r = 0, i = 0; r < s->trials; r++) {
+        size_t lost = (size_t)lround((late->start[r] - s->start[r]) / 0.05), whole = r * 20;
+        assert_true(lost <= 7 && fabs(late->start[r] - s->start[r] - 0.05 * (double)lost) < 1e-9);
+        assert_true(late->stop[r] == s->stop[r]);
+        many[lost]++;
+        for (size_t b = lost; b < 20; b++, i++) { /* the others are as they were */
+            assert_true(late->t_end[i] == s->t_end[whole + b]);
+            assert_memory_equal(late->counts + i * 3, s->counts + (whole + b) * 3, 6);
+        }
+        if (r + 1 == s->trials) {
+            assert_int_equal(i, late->bins);
+        }
+    }
+    for (size_t k = 0; k < 8; k++) { /* 50 of each are expected, standard deviation 6.6 */
+        printf("%zu bins missing: %zu trials\n", k, many[k]);
+        assert_true(many[k] > 20 && many[k] < 80);
+    }
+    traj_session_free(late);
+    struct traj_protocol p = {.session = s, .folds = 5, .missing_lead = 7};
+    struct traj_session *train, *test;
+    assert_int_equal(traj_protocol_split(&p, 0, 5, 0, &train, &test, &error), 0);
+    assert_int_equal(train->bins, 20 * train->trials);
+    assert_true(test->bins < 18 * test->trials && test->bins > 15 * test->trials);
+    traj_session_free(train);
+    traj_session_free(test);
+    traj_session_free(s);
+    gsl_rng_free(rng);
+}
+
+static void units_are_lost_as_asked(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    bool lost[5] = {0};
+    size_t count = 0;
+    assert_int_equal(traj_draw_units(5, 0.4, 9, lost), 0);
+    for (size_t n = 0; n < 5; n++) {
+        count += lost[n];
+    }
+    assert_int_equal(count, 2);
+    for (int how = TRAJ_UNITS_SILENT; how <= TRAJ_UNITS_REMOVED; how++) {
+        struct traj_session *s = make_session(30, 5, false, false, rng);
+        for (size_t i = 0; i < 150; i++) {
+            s->counts[i] = (uint16_t)(i + 1);
+        }
+        traj_lose_units(s, lost, (enum traj_loss)how);
+        assert_int_equal(s->units, how == TRAJ_UNITS_REMOVED ? 3 : 5);
+        for (size_t i = 0; i < 30; i++) {
+            for (size_t n = 0, k = 0; n < 5; n++) {
+                uint16_t was = (uint16_t)(5 * i + n + 1);
+                uint16_t is = s->counts[i * s->units + (how == TRAJ_UNITS_REMOVED ? k : n)];
+                k += !lost[n];
+                if (!lost[n]) {
+                    assert_int_equal(is, was);
+                } else if (how != TRAJ_UNITS_REMOVED) {
+                    assert_int_equal(is, how == TRAJ_UNITS_SILENT ? 0 : TRAJ_COUNT_MISSING);
+                }
+            }
+        }
+        traj_session_free(s);
+    }
     gsl_rng_free(rng);
 }
 
@@ -296,7 +466,11 @@ int main(void)
         cmocka_unit_test(silence_costs_the_distance_to_the_mean),
         cmocka_unit_test(regions_and_targets_are_counted),
         cmocka_unit_test(folds_hold_out_every_trial_once),
+        cmocka_unit_test(a_draw_tests_on_all_that_it_does_not_train_on),
         cmocka_unit_test(blocks_cover_an_unbroken_session_once),
+        cmocka_unit_test(a_target_that_is_left_out_is_never_trained_on),
+        cmocka_unit_test(leads_are_missing_from_tests_alone),
+        cmocka_unit_test(units_are_lost_as_asked),
         cmocka_unit_test(baselines_decode_what_is_linear),
         cmocka_unit_test(baselines_decode_nothing_from_noise),
     };
