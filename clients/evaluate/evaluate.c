@@ -559,6 +559,9 @@ static int fill_row(struct traj_contest *b, size_t size, struct traj_row *row, s
     row->draw_rmse = calloc(b->draws, sizeof *row->draw_rmse);
     runs_of(b, size, row->condition, row->method, run);
     for (size_t i = 0; i < b->draws; i++) {
+        if (!run[i]) {
+            return -1; /* cannot be: every row has a run for each draw */
+        }
         tally[i] = &run[i]->tally;
         if (run[i]->failed[0] && !row->failed[0]) {
             memcpy(row->failed, run[i]->failed, sizeof row->failed);

@@ -21,7 +21,7 @@ enum traj_condition {
     TRAJ_CONDITION_SILENT,      /* a share of the units counts nothing any more in the test */
     TRAJ_CONDITION_UNOBSERVED,  /* they are marked as not observed */
     TRAJ_CONDITION_REMOVED,     /* they were never there, neither in training nor in the test */
-    TRAJ_CONDITION_WRONG_PRIOR, /* each trial starts with a prior for a target that is not its own */
+    TRAJ_CONDITION_WRONG_PRIOR, /* each trial starts with a prior for a target not its own */
     TRAJ_CONDITIONS
 };
 const char *traj_condition_name(enum traj_condition condition); /* "" for plain */
@@ -102,8 +102,8 @@ struct traj_answer {
 };
 
 /*
- * Trains and decodes.  A method that cannot be fitted gives an answer that says so.  Changes nothing
- * in the bench.  0, or -1 with a sentence when memory is short.
+ * Trains and decodes.  A method that cannot be fitted gives an answer that says so.  Changes
+ * nothing in the bench.  0, or -1 with a sentence when memory is short.
  */
 int traj_contest_work(const struct traj_contest *bench, size_t unit, struct traj_answer *answer,
                       struct traj_error *error);

@@ -93,7 +93,8 @@ static void velocity_at(const struct traj_session *s, const struct stretch *w, d
     }
 }
 
-/* Whether a sample lies within GAP_S of t, which is no earlier than the stretch or before them all. */
+/* Whether a sample lies within GAP_S of t, which is no earlier than the stretch or before them all.
+ */
 static bool has_kinematics(const struct traj_session *s, const struct stretch *w, double t)
 {
     const double *at = s->kin_t;
