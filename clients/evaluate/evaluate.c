@@ -43,7 +43,7 @@ struct run {
     struct traj_decoded *decoded; /* of the scored session; NULL before the first and after the last
                                      answer */
     struct traj_score score;
-    struct traj_tally tally;
+    struct traj_group_sums tally;
     char failed[512];
 };
 
@@ -403,8 +403,8 @@ static int score_run(struct traj_contest *b, struct run *run, struct traj_error 
     if (traj_score_bins(x->session, x->truth, run->decoded, x->keep, &run->score, error)) {
         return -1;
     }
-    if (traj_tally_init(&run->tally, x->session, x->truth, run->decoded, x->keep, x->group,
-                        b->groups)) {
+    if (traj_group_sums_init(&run->tally, x->session, x->truth, run->decoded, x->keep, x->group,
+                             b->groups)) {
         return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
     }
     traj_decoded_free(run->decoded);
@@ -484,7 +484,7 @@ void traj_contest_free(struct traj_contest *b)
     }
     for (size_t r = 0; b->run && r < b->runs; r++) {
         traj_decoded_free(b->run[r].decoded);
-        traj_tally_free(&b->run[r].tally);
+        traj_group_sums_free(&b->run[r].tally);
     }
     scored_free(&b->scored);
     free(b->run);
@@ -553,7 +553,7 @@ static void runs_of(struct traj_contest *b, size_t size, enum traj_condition con
 }
 
 static int fill_row(struct traj_contest *b, size_t size, struct traj_row *row, struct run **run,
-                    const struct traj_tally **tally)
+                    const struct traj_group_sums **tally)
 {
     row->per_target = b->options.per_target[size];
     row->draw_rmse = calloc(b->draws, sizeof *row->draw_rmse);
@@ -600,9 +600,9 @@ static size_t norm_of(const struct traj_evaluation *e, size_t first, size_t i)
 
 /* Pairs among the rows from `first` on, which are those of one amount of data. */
 static int add_pairs(struct traj_contest *b, struct traj_evaluation *e, size_t size, size_t first,
-                     const struct traj_tally **tally, struct run **run)
+                     const struct traj_group_sums **tally, struct run **run)
 {
-    const struct traj_tally **other = tally + b->draws;
+    const struct traj_group_sums **other = tally + b->draws;
     for (size_t i = first; i < e->rows; i++) {
         const struct traj_row *row = &e->row[i];
         size_t norm = norm_of(e, first, i);
@@ -632,7 +632,7 @@ static int add_pairs(struct traj_contest *b, struct traj_evaluation *e, size_t s
 static int fill(struct traj_contest *b, struct traj_evaluation *e)
 {
     struct run **run = calloc(b->draws, sizeof(struct run *));
-    const struct traj_tally **tally = calloc(2 * b->draws, sizeof(struct traj_tally *));
+    const struct traj_group_sums **tally = calloc(2 * b->draws, sizeof(struct traj_group_sums *));
     int result = run && tally ? 0 : -1;
     for (size_t size = 0; result == 0 && size < b->options.per_target_count; size++) {
         size_t first = e->rows;

@@ -47,9 +47,9 @@ static void add_square(const double *said, const double *instead, const double *
     }
 }
 
-int traj_tally_init(struct traj_tally *t, const struct traj_session *s,
-                    const struct traj_truth *truth, const struct traj_decoded *decoded,
-                    const bool *keep, const size_t *group, size_t groups)
+int traj_group_sums_init(struct traj_group_sums *t, const struct traj_session *s,
+                         const struct traj_truth *truth, const struct traj_decoded *decoded,
+                         const bool *keep, const size_t *group, size_t groups)
 {
     size_t dim = truth->dim, targets = decoded->targets;
     double position[TRAJ_DIM_MAX], velocity[TRAJ_DIM_MAX];
@@ -85,7 +85,7 @@ int traj_tally_init(struct traj_tally *t, const struct traj_session *s,
     return 0;
 }
 
-void traj_tally_free(struct traj_tally *t)
+void traj_group_sums_free(struct traj_group_sums *t)
 {
     free(t->sum);
     memset(t, 0, sizeof *t);
@@ -124,7 +124,7 @@ struct drawer {
     double *times; /* [groups] */
 };
 
-static int drawer_init(struct drawer *d, const struct traj_tally *const *draw, size_t draws)
+static int drawer_init(struct drawer *d, const struct traj_group_sums *const *draw, size_t draws)
 {
     d->groups = draw[0]->groups;
     d->live = 0;
@@ -166,7 +166,7 @@ static double group_rmse(const double *sum, enum traj_sum square)
 }
 
 /* The statistics of one draw with groups counted so many times. */
-static void statistics(const struct traj_tally *t, const double *times, double out[TRAJ_STATS])
+static void statistics(const struct traj_group_sums *t, const double *times, double out[TRAJ_STATS])
 {
     double total[TRAJ_SUMS] = {0}, own = 0.0, groups = 0.0;
     for (size_t g = 0; g < t->groups; g++) {
@@ -188,8 +188,8 @@ static void statistics(const struct traj_tally *t, const double *times, double o
     out[TRAJ_STAT_LOG_SCORE] = total[TRAJ_SUM_LOG] / total[TRAJ_SUM_LOG_BINS];
 }
 
-static void mean_statistics(const struct traj_tally *const *draw, size_t draws, const double *times,
-                            double out[TRAJ_STATS])
+static void mean_statistics(const struct traj_group_sums *const *draw, size_t draws,
+                            const double *times, double out[TRAJ_STATS])
 {
     double one[TRAJ_STATS], count[TRAJ_STATS] = {0};
     memset(out, 0, TRAJ_STATS * sizeof *out);
@@ -205,7 +205,7 @@ static void mean_statistics(const struct traj_tally *const *draw, size_t draws, 
     }
 }
 
-int traj_bootstrap(const struct traj_tally *const *draw, size_t draws, size_t resamples,
+int traj_bootstrap(const struct traj_group_sums *const *draw, size_t draws, size_t resamples,
                    struct traj_measure out[TRAJ_STATS])
 {
     struct drawer d = {0};
@@ -285,7 +285,7 @@ double traj_sign_flip(const double *difference, size_t count)
 }
 
 /* A group's value in one draw: rmse of position or velocity, or mean log score; NaN if none. */
-static double group_value(const struct traj_tally *t, size_t g, enum traj_paired_of of)
+static double group_value(const struct traj_group_sums *t, size_t g, enum traj_paired_of of)
 {
     const double *sum = t->sum[g];
     switch (of) {
@@ -299,8 +299,9 @@ static double group_value(const struct traj_tally *t, size_t g, enum traj_paired
 }
 
 /* Differences of the groups that both have, averaged over draws; returns how many. */
-static size_t differences(const struct traj_tally *const *a, const struct traj_tally *const *b,
-                          size_t draws, enum traj_paired_of of, double *out)
+static size_t differences(const struct traj_group_sums *const *a,
+                          const struct traj_group_sums *const *b, size_t draws,
+                          enum traj_paired_of of, double *out)
 {
     size_t count = 0;
     for (size_t g = 0; g < a[0]->groups; g++) {
@@ -317,7 +318,7 @@ static size_t differences(const struct traj_tally *const *a, const struct traj_t
     return count;
 }
 
-static double total_rmse(const struct traj_tally *t, const double *times, enum traj_sum square)
+static double total_rmse(const struct traj_group_sums *t, const double *times, enum traj_sum square)
 {
     double sum = 0.0, bins = 0.0;
     for (size_t g = 0; g < t->groups; g++) {
@@ -327,8 +328,8 @@ static double total_rmse(const struct traj_tally *t, const double *times, enum t
     return sqrt(sum / bins);
 }
 
-static double mean_rmse(const struct traj_tally *const *draw, size_t draws, const double *times,
-                        enum traj_sum square)
+static double mean_rmse(const struct traj_group_sums *const *draw, size_t draws,
+                        const double *times, enum traj_sum square)
 {
     double sum = 0.0, n = 0.0;
     for (size_t i = 0; i < draws; i++) {
@@ -339,7 +340,7 @@ static double mean_rmse(const struct traj_tally *const *draw, size_t draws, cons
     return sum / n;
 }
 
-static int ratio_of(const struct traj_tally *const *a, const struct traj_tally *const *b,
+static int ratio_of(const struct traj_group_sums *const *a, const struct traj_group_sums *const *b,
                     size_t draws, enum traj_sum square, size_t resamples, struct traj_measure *out)
 {
     struct drawer d = {0};
@@ -388,9 +389,9 @@ static int difference_of(const double *difference, size_t count, size_t resample
     return result;
 }
 
-static int compare_one(const struct traj_tally *const *a, const struct traj_tally *const *b,
-                       size_t draws, enum traj_paired_of of, size_t resamples,
-                       struct traj_paired *out)
+static int compare_one(const struct traj_group_sums *const *a,
+                       const struct traj_group_sums *const *b, size_t draws, enum traj_paired_of of,
+                       size_t resamples, struct traj_paired *out)
 {
     double *difference = malloc((a[0]->groups + 1) * sizeof *difference);
     if (!difference) {
@@ -416,8 +417,8 @@ static int compare_one(const struct traj_tally *const *a, const struct traj_tall
     return result;
 }
 
-int traj_compare(const struct traj_tally *const *a, const struct traj_tally *const *b, size_t draws,
-                 size_t resamples, struct traj_paired out[TRAJ_PAIRED])
+int traj_compare(const struct traj_group_sums *const *a, const struct traj_group_sums *const *b,
+                 size_t draws, size_t resamples, struct traj_paired out[TRAJ_PAIRED])
 {
     const struct traj_measure none = {NAN, NAN, NAN};
     int result = 0;

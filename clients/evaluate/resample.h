@@ -20,7 +20,7 @@ enum traj_sum {
     TRAJ_SUM_LOG_BINS,
     TRAJ_SUMS
 };
-struct traj_tally {
+struct traj_group_sums {
     size_t groups;
     bool velocity;            /* any velocity was decoded */
     double (*sum)[TRAJ_SUMS]; /* [groups] */
@@ -30,10 +30,10 @@ struct traj_tally {
  * Sums over the bins that count (keep), group[bins] < groups being the group of each.
  * 0, or -1 when memory is short.
  */
-int traj_tally_init(struct traj_tally *tally, const struct traj_session *session,
-                    const struct traj_truth *truth, const struct traj_decoded *decoded,
-                    const bool *keep, const size_t *group, size_t groups);
-void traj_tally_free(struct traj_tally *tally);
+int traj_group_sums_init(struct traj_group_sums *tally, const struct traj_session *session,
+                         const struct traj_truth *truth, const struct traj_decoded *decoded,
+                         const bool *keep, const size_t *group, size_t groups);
+void traj_group_sums_free(struct traj_group_sums *tally);
 
 enum traj_stat {
     TRAJ_STAT_RMSE,
@@ -52,7 +52,7 @@ struct traj_measure {
  * intervals of a bootstrap over groups.  The same groups are drawn by every call.  0, or -1 when
  * memory is short.
  */
-int traj_bootstrap(const struct traj_tally *const *draw, size_t draws, size_t resamples,
+int traj_bootstrap(const struct traj_group_sums *const *draw, size_t draws, size_t resamples,
                    struct traj_measure out[TRAJ_STATS]);
 
 /* Two methods on the same groups. */
@@ -67,8 +67,8 @@ struct traj_paired {
 
 /* Compares a with b, paired over groups; fields that cannot be computed are NaN.  0, or -1 when
  * memory is short. */
-int traj_compare(const struct traj_tally *const *a, const struct traj_tally *const *b, size_t draws,
-                 size_t resamples, struct traj_paired out[TRAJ_PAIRED]);
+int traj_compare(const struct traj_group_sums *const *a, const struct traj_group_sums *const *b,
+                 size_t draws, size_t resamples, struct traj_paired out[TRAJ_PAIRED]);
 
 /*
  * The two-sided p of a mean difference under random signs: all 2^count assignments up to 16
