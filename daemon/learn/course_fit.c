@@ -62,7 +62,7 @@ static struct traj_model *make(void *context, unsigned without, struct traj_erro
 static int fit_slots(struct course_fit *fit)
 {
     const struct traj_training *training = fit->training;
-    struct traj_rate_kernel kernel = {0, 0, 0, NULL};
+    struct traj_rate_kernel kernel = {.phase = NULL};
     double onset = traj_reach_onset(training);
     int status = 0;
     for (size_t i = fit->slots; i-- > 0 && status == 0;) {
@@ -70,8 +70,8 @@ static int fit_slots(struct course_fit *fit)
         fit->reach[i] = traj_reach_fit(training, onset, without, fit->error);
         if (!fit->reach[i])
             status = -1;
-        if (status == 0 && !kernel.factor)
-            status = traj_rate_kernel_init(&kernel, fit->reach[i], fit->error);
+        if (status == 0 && !kernel.phase)
+            status = traj_rate_kernel_init(&kernel, fit->reach[i], NULL, fit->error);
         if (status == 0)
             status = traj_rates_fit(&fit->rates[i], fit->reach[i], &kernel, fit->error);
         tell(fit, "courses", (double)(fit->slots - i) / (double)fit->slots);
