@@ -15,6 +15,12 @@
 #define OFFSET_PRIOR 0.05 /* probability that any of it is */
 #define SPREAD_PRIOR 5.0  /* trials that the pooled spread counts for at each phase */
 #define SPREAD_SMOOTH 3.0 /* phases over which spreads are smoothed */
+/* How often a place is stayed at before movement onset, stayed at and passed over beyond it, a
+ * second. */
+#define WAIT_HZ 1.5
+#define STAY_HZ 1.0
+#define SKIP_HZ 1.0
+#define WANDER_MAX 0.3    /* of any of these, a bin */
 #define SPREAD_FLOOR 0.01 /* sd that is added to positions within a state, of reach length */
 
 /* The lattice: place z from z_first on; the trunk up to the onset, then a branch a slowness. */
@@ -222,11 +228,7 @@ static void slowness_prior(const struct traj_reach *reach, double *prior)
     }
 }
 
-static size_t count_links(const struct lattice *lattice)
-{
-    return lattice->reach->targets * (lattice->states - 1 + TRAJ_REACH_SLOWS);
-}
-
+/* With model NULL it counts. */
 struct link_writer {
     const struct traj_model *model;
     size_t next;
@@ -234,35 +236,62 @@ struct link_writer {
 
 static void put_link(struct link_writer *writer, size_t to, double prob)
 {
-    const struct traj_chain *chain = &writer->model->chain;
-    writable_i(chain->link_to)[writer->next] = (int32_t)to;
-    for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
-        writable(chain->link_prob)[c * writer->model->dims.links + writer->next] = prob;
+    if (!(prob > 0))
+        return;
+    if (writer->model) {
+        const struct traj_chain *chain = &writer->model->chain;
+        writable_i(chain->link_to)[writer->next] = (int32_t)to;
+        for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
+            writable(chain->link_prob)[c * writer->model->dims.links + writer->next] = prob;
+    }
     writer->next++;
 }
 
-static void put_links(const struct lattice *lattice, const struct traj_model *model)
+/* What a place of a branch leads to: the next, now and then the same or the one after it. */
+static void put_branch_links(struct link_writer *writer, size_t j, size_t left, double wander)
+{
+    double stay = fmin(STAY_HZ * wander, WANDER_MAX), skip = fmin(SKIP_HZ * wander, WANDER_MAX);
+    if (left == 0) {
+        put_link(writer, j, 1);
+        return;
+    }
+    put_link(writer, j, stay);
+    put_link(writer, j + 1, left > 1 ? 1 - stay - skip : 1 - stay);
+    put_link(writer, j + 2, left > 1 ? skip : 0);
+}
+
+/*
+ * The warp need not hold for a whole trial: a hand may hesitate, before it moves or under way, and
+ * then catch up.  wander: bins of it, see struct traj_chain_choice.
+ */
+static size_t put_links(const struct lattice *lattice, double wander,
+                        const struct traj_model *model)
 {
     struct link_writer writer = {model, 0};
-    double prior[TRAJ_REACH_SLOWS];
+    double prior[TRAJ_REACH_SLOWS], wait = fmin(WAIT_HZ * wander, WANDER_MAX);
     slowness_prior(lattice->reach, prior);
-    for (size_t j = 0; j < model->dims.states; j++) {
+    for (size_t j = 0; j < lattice->reach->targets * lattice->states; j++) {
         size_t own = j % lattice->states, base = j - own;
-        writable_i(model->chain.link_first)[j] = (int32_t)writer.next;
+        if (model)
+            writable_i(model->chain.link_first)[j] = (int32_t)writer.next;
+        if (own < lattice->trunk)
+            put_link(&writer, j, wait);
         if (own + 1 < lattice->trunk) {
-            put_link(&writer, j + 1, 1);
+            put_link(&writer, j + 1, 1 - wait);
         } else if (own + 1 == lattice->trunk) {
             for (size_t s = 0; s < TRAJ_REACH_SLOWS; s++)
-                put_link(&writer, base + lattice->branch_start[s], prior[s]);
+                put_link(&writer, base + lattice->branch_start[s], (1 - wait) * prior[s]);
         } else {
             size_t s = 0;
             while (s + 1 < TRAJ_REACH_SLOWS && own >= lattice->branch_start[s + 1])
                 s++;
-            bool last = own + 1 == lattice->branch_start[s] + lattice->branch[s];
-            put_link(&writer, last ? j : j + 1, 1);
+            put_branch_links(&writer, j, lattice->branch_start[s] + lattice->branch[s] - own - 1,
+                             wander);
         }
     }
-    writable_i(model->chain.link_first)[model->dims.states] = (int32_t)writer.next;
+    if (model)
+        writable_i(model->chain.link_first)[model->dims.states] = (int32_t)writer.next;
+    return writer.next;
 }
 
 /* Where trials begin: the delay of the onset, and what may be missing of the beginning. */
@@ -325,7 +354,7 @@ static int fill(const struct lattice *lattice, const struct traj_rates *rates,
         model->chain.switch_prob = choice->switch_prob;
         model->chain.temper = choice->temper;
         put_states(lattice, model, &spreads);
-        put_links(lattice, model);
+        (void)put_links(lattice, choice->wander * model->bin_width, model);
         put_start(lattice, model);
         memcpy(writable(model->chain.emission_mean), rates->log_rate,
                rates->nodes * rates->units * sizeof(double));
@@ -359,7 +388,8 @@ struct traj_model *traj_chain_assemble(const struct traj_reach *reach,
                              .states = reach->targets * lattice.states,
                              .nodes = rates->nodes,
                              .gains = rates->gains,
-                             .links = count_links(&lattice)};
+                             .links =
+                                 put_links(&lattice, choice->wander * reach->training->bin, NULL)};
     struct traj_model *model =
         traj_model_make(&dims, false, reach->training->session[0]->unit_name != NULL,
                         training_text ? strlen(training_text) + 1 : 0, error);

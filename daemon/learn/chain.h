@@ -13,6 +13,7 @@
 struct traj_chain_choice {
     double temper;
     double switch_prob; /* a bin */
+    double wander;      /* how much the pace changes within a trial: 0 = not at all, 1 = as usual */
     struct traj_calibration calibration;
 };
 

@@ -92,7 +92,7 @@ static int vary(struct course_fit *fit, const struct traj_bench *bench, double *
         if (traj_bench_error(bench, &maker, true, TRAJ_BENCH_ALL, &mean_square, fit->error))
             return -1;
         fit->selection.decodings++;
-        tell(fit, "select", (double)fit->selection.decodings / 8);
+        tell(fit, "select", (double)fit->selection.decodings / 10);
         if (mean_square < best) {
             best = mean_square;
             chosen = grid[i];
@@ -106,12 +106,13 @@ static int vary(struct course_fit *fit, const struct traj_bench *bench, double *
 static int choose(struct course_fit *fit)
 {
     static const double temper[] = {0.55, 0.3, 0.4, 0.7, 1};
-    static const double change[] = {0, 0.001, 0.003};
+    static const double change[] = {0, 0.001};
+    static const double wander[] = {1, 0, 2.5};
     const struct traj_training *training = fit->training;
     double many = fmin(1, ((double)training->per_target - 1) / (TRIALS_MANY - 1));
     struct traj_bench bench;
     fit->choice =
-        (struct traj_chain_choice){TEMPER_ONE + (TEMPER_MANY - TEMPER_ONE) * many, 0, {1, 1, 1}};
+        (struct traj_chain_choice){TEMPER_ONE + (TEMPER_MANY - TEMPER_ONE) * many, 0, 1, {1, 1, 1}};
     if (training->folds < 2 || training->per_target < TRIALS_NEEDED)
         return 0;
     int status = traj_bench_make(&bench, training, BINS_MAX, fit->error);
@@ -119,7 +120,8 @@ static int choose(struct course_fit *fit)
         fit->selection.bins += bench.held[i].session->bins;
     if (status == 0)
         status = vary(fit, &bench, &fit->choice.temper, temper, 5) ||
-                         vary(fit, &bench, &fit->choice.switch_prob, change, 3)
+                         vary(fit, &bench, &fit->choice.wander, wander, 3) ||
+                         vary(fit, &bench, &fit->choice.switch_prob, change, 2)
                      ? -1
                      : 0;
     traj_bench_free(&bench);
@@ -136,6 +138,7 @@ static void put_choice(FILE *out, const void *of)
     fprintf(out, ",\"gains\":%zu", fit->rates[fit->slots - 1].gains);
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "switch_prob", fit->choice.switch_prob);
+    traj_summary_number(out, "wander", fit->choice.wander);
     fputc('}', out);
 }
 

@@ -9,7 +9,7 @@
 
 #include "daemon/learn/matrix.h"
 
-#define ELL_S 0.1 /* s, length over which a channel's course is alike */
+#define ELL_S 0.1        /* s, length over which a channel's course is alike */
 #define EIGEN_FLOOR 1e-3 /* directions of less variance are left out */
 #define STEPS 24
 #define STEP_MAX 3.0
@@ -34,8 +34,7 @@ static double squared_length(const struct traj_reach *reach, size_t target)
 {
     double sum = 0;
     for (size_t d = 0; d < reach->dim; d++) {
-        double u =
-            reach->training->target_position[target * reach->dim + d] - reach->origin[d];
+        double u = reach->training->target_position[target * reach->dim + d] - reach->origin[d];
         sum += u * u;
     }
     return sum;
@@ -141,8 +140,7 @@ int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_rea
     *kernel = (struct traj_rate_kernel){.targets = reach->targets, .phases = reach->phases};
     for (size_t part = 0; part < TRAJ_RATE_PARTS && !failed; part++) {
         double most = part < TRAJ_RATE_SHARED ? factor_targets(kernel, reach, part) : 1;
-        factor[part] =
-            most < 0 ? NULL : factor_phases(reach, part, most, &kernel->columns[part]);
+        factor[part] = most < 0 ? NULL : factor_phases(reach, part, most, &kernel->columns[part]);
         failed = !factor[part];
         width += kernel->columns[part];
         if (part < TRAJ_RATE_SHARED)
@@ -154,8 +152,8 @@ int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_rea
     for (size_t g = 0; kernel->phase && g < reach->phases; g++)
         for (size_t part = 0, k = 0; part < TRAJ_RATE_PARTS; part++)
             for (size_t c = 0; c < kernel->columns[part]; c++, k++)
-                kernel->phase[g * width + k] = factor[part][g * kernel->columns[part] + c] *
-                                               (scale ? sqrt(scale[part]) : 1);
+                kernel->phase[g * width + k] =
+                    factor[part][g * kernel->columns[part] + c] * (scale ? sqrt(scale[part]) : 1);
     for (size_t part = 0; part < TRAJ_RATE_PARTS; part++)
         free(factor[part]);
     if (kernel->phase)
@@ -191,12 +189,26 @@ int traj_rate_fit_init(struct traj_rate_fit *fit, const struct traj_rate_kernel 
     double *next = fit->block = calloc(size + 1, sizeof *fit->block);
     if (!next)
         return -1;
-    double **array[] = {&fit->y, &fit->e, &fit->eta, &fit->variance, &fit->expected, &fit->weight,
-                        &fit->a, &fit->step, &fit->b, &fit->step_own, &fit->hessian, &fit->inner,
-                        &fit->cross, &fit->last, &fit->solved, &fit->pool};
-    size_t length[] = {nodes, nodes, nodes, nodes, nodes, nodes, shared, shared, own, own,
-                       shared * shared, width * width, kernel->targets * side,
-                       kernel->targets * corner, side, 2 * width + kernel->wide * kernel->wide};
+    double **array[] = {&fit->y,        &fit->e,        &fit->eta,     &fit->variance,
+                        &fit->expected, &fit->weight,   &fit->a,       &fit->step,
+                        &fit->b,        &fit->step_own, &fit->hessian, &fit->inner,
+                        &fit->cross,    &fit->last,     &fit->solved,  &fit->pool};
+    size_t length[] = {nodes,
+                       nodes,
+                       nodes,
+                       nodes,
+                       nodes,
+                       nodes,
+                       shared,
+                       shared,
+                       own,
+                       own,
+                       shared * shared,
+                       width * width,
+                       kernel->targets * side,
+                       kernel->targets * corner,
+                       side,
+                       2 * width + kernel->wide * kernel->wide};
     for (size_t i = 0; i < sizeof length / sizeof length[0]; i++) {
         *array[i] = next;
         next += length[i];
@@ -554,7 +566,6 @@ int traj_rate_fit_run(struct traj_rate_fit *fit)
         settle_target(fit, m);
     for (size_t part = 0, at = 0; part < TRAJ_RATE_SHARED; part++)
         for (size_t k = 0; k < kernel->rank[part] * kernel->columns[part]; k++, at++)
-            fit->energy[part] +=
-                fit->a[at] * fit->a[at] + fit->hessian[at * kernel->shared + at];
+            fit->energy[part] += fit->a[at] * fit->a[at] + fit->hessian[at * kernel->shared + at];
     return 0;
 }

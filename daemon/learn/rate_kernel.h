@@ -26,12 +26,12 @@ enum traj_rate_part { TRAJ_RATE_ALL, TRAJ_RATE_ONCE, TRAJ_RATE_TWICE, TRAJ_RATE_
 
 struct traj_rate_kernel {
     size_t targets, phases;
-    size_t columns[TRAJ_RATE_PARTS]; /* of the phase basis */
-    size_t rank[TRAJ_RATE_SHARED];   /* of the target factor */
-    size_t wide;                     /* columns of all shared parts */
-    size_t own;                      /* columns of the last part */
-    size_t shared;                   /* coefficients that are shared: sum of rank * columns */
-    double *phase;                   /* [phases][wide + own] */
+    size_t columns[TRAJ_RATE_PARTS];  /* of the phase basis */
+    size_t rank[TRAJ_RATE_SHARED];    /* of the target factor */
+    size_t wide;                      /* columns of all shared parts */
+    size_t own;                       /* columns of the last part */
+    size_t shared;                    /* coefficients that are shared: sum of rank * columns */
+    double *phase;                    /* [phases][wide + own] */
     double *target[TRAJ_RATE_SHARED]; /* [targets][rank] */
 };
 
@@ -51,13 +51,13 @@ struct traj_rate_fit {
     const struct traj_rate_kernel *kernel;
     bool gaussian;
     double eta0;
-    double *y, *e;        /* [nodes] given */
-    double *eta;          /* [nodes] posterior mode */
-    double *variance;     /* [nodes] posterior variance of eta (Laplace) */
+    double *y, *e;                  /* [nodes] given */
+    double *eta;                    /* [nodes] posterior mode */
+    double *variance;               /* [nodes] posterior variance of eta (Laplace) */
     double energy[TRAJ_RATE_PARTS]; /* posterior mean of the squared coefficients of a part */
-    double evidence; /* log marginal likelihood but for what depends on y alone */
-    double *block;   /* workspace, owned */
-    double *a, *b;   /* coefficients: shared; [targets][own] */
+    double evidence;                /* log marginal likelihood but for what depends on y alone */
+    double *block;                  /* workspace, owned */
+    double *a, *b;                  /* coefficients: shared; [targets][own] */
     double *expected, *weight, *step, *step_own, *hessian, *inner, *cross, *solved, *last, *pool;
 };
 

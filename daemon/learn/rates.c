@@ -16,11 +16,11 @@
 
 /* Where each bin of a trial lies: shares of it, over the phases of its target's course. */
 struct where {
-    size_t *first;  /* [bins + 1] */
-    size_t *node;   /* [first[bins]] */
-    double *share;  /* likewise; those of a bin sum to 1 */
-    size_t *bin;    /* [bins] of the training */
-    size_t *trial;  /* [bins] */
+    size_t *first; /* [bins + 1] */
+    size_t *node;  /* [first[bins]] */
+    double *share; /* likewise; those of a bin sum to 1 */
+    size_t *bin;   /* [bins] of the training */
+    size_t *trial; /* [bins] */
     size_t bins;
 };
 
