@@ -13,8 +13,8 @@
 struct traj_rates {
     size_t targets, phases, units, nodes; /* nodes = targets * phases */
     size_t gains;
-    double *log_rate; /* [nodes][units] log spikes/s */
-    double *gain;     /* [units][gains], NULL when gains = 0 */
+    double *log_rate;               /* [nodes][units] log spikes/s */
+    double *gain;                   /* [units][gains], NULL when gains = 0 */
     double energy[TRAJ_RATE_PARTS]; /* of all units, see rate_kernel.h */
     double evidence;                /* log marginal likelihood of all units */
 };
