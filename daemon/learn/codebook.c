@@ -621,7 +621,7 @@ struct traj_model *traj_codebook_fit(const struct traj_training *training, size_
                       .options = options,
                       .slots = training->folds + 1,
                       .temper = 0.12,
-                      .calibration = {1, 1, 1},
+                      .calibration = TRAJ_CALIBRATION_NONE,
                       .selection = {NAN, NAN, 0, 0},
                       .calibrated = {NAN, NAN, NAN, 0},
                       .error = error};

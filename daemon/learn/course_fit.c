@@ -111,8 +111,8 @@ static int choose(struct course_fit *fit)
     const struct traj_training *training = fit->training;
     double many = fmin(1, ((double)training->per_target - 1) / (TRIALS_MANY - 1));
     struct traj_bench bench;
-    fit->choice =
-        (struct traj_chain_choice){TEMPER_ONE + (TEMPER_MANY - TEMPER_ONE) * many, 0, 1, {1, 1, 1}};
+    fit->choice = (struct traj_chain_choice){TEMPER_ONE + (TEMPER_MANY - TEMPER_ONE) * many, 0, 1,
+                                             TRAJ_CALIBRATION_NONE};
     if (training->folds < 2 || training->per_target < TRIALS_NEEDED)
         return 0;
     int status = traj_bench_make(&bench, training, BINS_MAX, fit->error);

@@ -73,7 +73,7 @@ size_t traj_model_field_count(const struct traj_model_field *field)
 void *traj_model_field_data(const struct traj_model_field *field, const struct traj_model *model)
 {
     char *place = (char *)(uintptr_t)model + field->offset;
-    if (field->place == TRAJ_FIELD_SCALAR)
+    if (field->place == TRAJ_FIELD_EMBEDDED)
         return place;
     void *data;
     memcpy(&data, place, sizeof data);
@@ -85,9 +85,15 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
     {#member, type, rank, {a, b, c, 1}, TRAJ_FIELD_ARRAY, offsetof(struct traj_model, member)}
 #define SCALAR(member) SCALAR_IF(1, member)
 #define SCALAR_IF(there, member)                                                                   \
-    {#member, TRAJ_F64, 1, {(there) ? 1 : 0, 1, 1, 1}, TRAJ_FIELD_SCALAR,                          \
+    {#member, TRAJ_F64, 1, {(there) ? 1 : 0, 1, 1, 1}, TRAJ_FIELD_EMBEDDED,                        \
+     offsetof(struct traj_model, member)}
+#define CURVE(member)                                                                              \
+    {#member, TRAJ_F64, 2, {2, TRAJ_CURVE_KNOTS, 1, 1}, TRAJ_FIELD_EMBEDDED,                       \
      offsetof(struct traj_model, member)}
 /* clang-format on */
+
+_Static_assert(sizeof(struct traj_curve) == 2 * TRAJ_CURVE_KNOTS * sizeof(double),
+               "a curve is one array in a model file");
 
 size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
                          struct traj_model_field *field)
@@ -156,6 +162,9 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         SCALAR(calibration.position_scale),
         SCALAR(calibration.velocity_scale),
         SCALAR(calibration.target_power),
+        CURVE(calibration.position_by_spread),
+        CURVE(calibration.velocity_by_spread),
+        CURVE(calibration.velocity_by_speed),
     };
     _Static_assert(sizeof all / sizeof all[0] <= TRAJ_MODEL_FIELDS,
                    "the table has outgrown its caller");
@@ -187,7 +196,7 @@ static void lay_out(struct carver *carver, const struct traj_dims *dims, bool wi
     struct traj_model_field field[TRAJ_MODEL_FIELDS];
     size_t count = traj_model_fields(dims, with_plan, field);
     for (size_t i = 0; i < count; i++) {
-        if (field[i].place == TRAJ_FIELD_SCALAR)
+        if (field[i].place == TRAJ_FIELD_EMBEDDED)
             continue;
         size_t values = traj_model_field_count(&field[i]);
         void *data = carve(carver, values * traj_dtype_bytes(field[i].dtype));

@@ -17,8 +17,8 @@
 
 /* Where the values of a field live. */
 enum traj_model_place {
-    TRAJ_FIELD_ARRAY, /* the struct holds a pointer to them */
-    TRAJ_FIELD_SCALAR /* the struct holds the one value itself */
+    TRAJ_FIELD_ARRAY,   /* the struct holds a pointer to them */
+    TRAJ_FIELD_EMBEDDED /* the struct holds the values themselves */
 };
 
 struct traj_model_field {

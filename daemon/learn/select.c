@@ -57,7 +57,7 @@ void traj_choice_default(const struct traj_training *training,
     choice->evidence_temper = EVIDENCE_TEMPER_DEFAULT;
     choice->free_prior = FREE_PRIOR_DEFAULT;
     choice->switch_rate = SWITCH_RATE_DEFAULT;
-    choice->calibration = (struct traj_calibration){1, 1, 1};
+    choice->calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
 }
 
 /* One search: which number is varied, and what is measured. */

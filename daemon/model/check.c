@@ -444,6 +444,33 @@ static enum traj_status check_numbers(struct complaint *complaint, const struct 
     return TRAJ_OK;
 }
 
+/* Knots in order, and factors of sizes that leave a covariance usable. */
+static enum traj_status check_curve(struct complaint *complaint, const char *what,
+                                    const struct traj_curve *curve)
+{
+    for (size_t i = 0; i < TRAJ_CURVE_KNOTS; i++) {
+        if (!traj_all_finite(1, &curve->at[i]) || !traj_all_finite(1, &curve->value[i]))
+            return complain(complaint, TRAJ_E_NONFINITE, what, i);
+        if (fabs(curve->value[i]) > 50.0 || (i > 0 && curve->at[i] < curve->at[i - 1]))
+            return complain(complaint, TRAJ_E_RANGE, what, i);
+    }
+    return TRAJ_OK;
+}
+
+static enum traj_status check_curves(struct complaint *complaint,
+                                     const struct traj_calibration *calibration)
+{
+    enum traj_status status =
+        check_curve(complaint, "calibration.position_by_spread", &calibration->position_by_spread);
+    if (status == TRAJ_OK)
+        status = check_curve(complaint, "calibration.velocity_by_spread",
+                             &calibration->velocity_by_spread);
+    if (status == TRAJ_OK)
+        status = check_curve(complaint, "calibration.velocity_by_speed",
+                             &calibration->velocity_by_speed);
+    return status;
+}
+
 static enum traj_status check_component_family(struct complaint *complaint,
                                                const struct traj_model *model)
 {
@@ -467,6 +494,8 @@ enum traj_status traj_model_check(const struct traj_model *model, const char **w
     enum traj_status status = check_dims(&complaint, &model->dims);
     if (status == TRAJ_OK)
         status = check_numbers(&complaint, model);
+    if (status == TRAJ_OK)
+        status = check_curves(&complaint, &model->calibration);
     if (status == TRAJ_OK)
         status = model->dims.states > 0 ? check_chain(&complaint, model)
                                         : check_component_family(&complaint, model);

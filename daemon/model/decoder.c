@@ -282,31 +282,6 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     return TRAJ_OK;
 }
 
-void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *estimate)
-{
-    const struct traj_calibration *calibration = &decoder->model->calibration;
-    const size_t dim = decoder->model->dims.position;
-    const size_t targets = decoder->model->dims.targets;
-    for (size_t i = 0; i < dim * dim; i++) {
-        decoder->position_cov[i] *= calibration->position_scale;
-        decoder->velocity_cov[i] *= calibration->velocity_scale;
-    }
-    double most = estimate->free_prob;
-    for (size_t m = 0; m < targets; m++)
-        most = decoder->target_prob[m] > most ? decoder->target_prob[m] : most;
-    const double power = calibration->target_power;
-    double sum = 0.0;
-    for (size_t m = 0; m < targets; m++) {
-        decoder->target_prob[m] = traj_exp(power * traj_log(decoder->target_prob[m] / most));
-        sum += decoder->target_prob[m];
-    }
-    estimate->free_prob = traj_exp(power * traj_log(estimate->free_prob / most));
-    sum += estimate->free_prob;
-    for (size_t m = 0; m < targets; m++)
-        decoder->target_prob[m] /= sum;
-    estimate->free_prob /= sum;
-}
-
 enum traj_status traj_decoder_component(const struct traj_decoder *decoder, size_t k,
                                         double *log_weight, double *mean, double *cov)
 {

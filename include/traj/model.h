@@ -171,12 +171,36 @@ struct traj_plan {
     double temper; /* in (0, 1]: power to which the plan's likelihood is raised, chosen by CV */
 };
 
-/* What is done to the raw posterior before it is published; fitted on held-out folds by learn. */
+/*
+ * A function of one number: f between knots at[0] <= at[1] <= ... linearly, constant beyond the
+ * first and the last.  All 0 = 0 everywhere.
+ */
+#define TRAJ_CURVE_KNOTS 6
+struct traj_curve {
+    double at[TRAJ_CURVE_KNOTS];
+    double value[TRAJ_CURVE_KNOTS];
+};
+
+/*
+ * What is done to the raw posterior before it is published; fitted on held-out folds by learn.
+ * How far a stated uncertainty can be trusted depends on how large it is, and for the velocity also
+ * on how fast the movement is: a covariance C is published as
+ *     scale exp(curve(log(trace C / D))) C,
+ * that of the velocity with a factor exp(velocity_by_speed(log |v|^2)) more.
+ */
 struct traj_calibration {
     double position_scale; /* factor on the position covariance */
     double velocity_scale; /* factor on the velocity covariance */
     double target_power;   /* exponent on the probabilities of targets and free, then normalised */
+    struct traj_curve position_by_spread; /* over log length^2 */
+    struct traj_curve velocity_by_spread; /* over log (length/s)^2 */
+    struct traj_curve velocity_by_speed;  /* over log (length/s)^2 */
 };
+/* Publishes the posterior as it is. */
+#define TRAJ_CALIBRATION_NONE                                                                      \
+    {                                                                                              \
+        .position_scale = 1.0, .velocity_scale = 1.0, .target_power = 1.0                          \
+    }
 
 /* For people and for programs that must name things; the decoder's mathematics never reads it. */
 struct traj_description {

@@ -80,6 +80,12 @@ struct traj_model *small_model(void)
     model->plan.temper = 0.5;
     model->switch_rate = 0.5;
     model->evidence_temper = 0.25;
-    model->calibration = (struct traj_calibration){1.25, 0.75, 1.0 / 3};
+    model->calibration = (struct traj_calibration){
+        .position_scale = 1.25,
+        .velocity_scale = 0.75,
+        .target_power = 1.0 / 3,
+        .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},
+        .velocity_by_spread = {{2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {1.0, 0.5, 0, 0, 0.5, 0.75}},
+        .velocity_by_speed = {{-2.0, 0, 1.0, 2.0, 3.0, 4.0}, {-1.0, -0.5, 0, 0.25, 0.5, 0.5}}};
     return model;
 }

@@ -71,7 +71,8 @@ static void point(struct tiny_model *tiny)
     model->plan.temper = 1;
     model->switch_rate = 0.5;
     model->evidence_temper = 1;
-    model->calibration = (struct traj_calibration){1.2, 0.9, 0.8};
+    model->calibration = (struct traj_calibration){
+        .position_scale = 1.2, .velocity_scale = 0.9, .target_power = 0.8};
 }
 
 static void describe(struct tiny_model *tiny)

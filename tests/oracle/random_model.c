@@ -210,7 +210,7 @@ void random_model_make(struct random_model *made, struct random *random,
     model->target_position = made->position;
     model->plan = (struct traj_plan){0.0, 0.0, NULL, 1.0};
     model->evidence_temper = 1.0;
-    model->calibration = (struct traj_calibration){1.0, 1.0, 1.0};
+    model->calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
 }
 
 void random_model_free(struct random_model *made)

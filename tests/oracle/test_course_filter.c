@@ -62,7 +62,7 @@ static void point_model(struct chain_model *m, bool gaussian, bool gains)
     m->model.bin_width = 0.02;
     m->model.target_position = m->target_position;
     m->model.plan.temper = m->model.evidence_temper = 1.0;
-    m->model.calibration = (struct traj_calibration){1.0, 1.0, 1.0};
+    m->model.calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
     m->model.chain = (struct traj_chain){.position = m->position,
                                          .velocity = m->velocity,
                                          .position_spread = m->spread,

@@ -291,7 +291,8 @@ static void probabilities_sum_to_one(void **state)
     struct random random = {*(uint64_t *)*state + 3};
     struct random_model made;
     usual_model(&made, &random);
-    made.model.calibration = (struct traj_calibration){1.7, 0.6, 0.35};
+    made.model.calibration = (struct traj_calibration){
+        .position_scale = 1.7, .velocity_scale = 0.6, .target_power = 0.35};
     void *memory;
     struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
     const double prob[TARGETS] = {0.7, 0.0, 0.1, 0.2};
@@ -358,7 +359,8 @@ static void priors_and_calibration(void **state)
     struct random random = {*(uint64_t *)*state + 4};
     struct random_model made;
     usual_model(&made, &random);
-    made.model.calibration = (struct traj_calibration){2.0, 3.0, 0.5};
+    made.model.calibration = (struct traj_calibration){
+        .position_scale = 2.0, .velocity_scale = 3.0, .target_power = 0.5};
     const size_t size = traj_decoder_size(&made.model.dims);
     void *memory = malloc(size);
     assert_non_null(memory);

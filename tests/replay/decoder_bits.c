@@ -92,7 +92,13 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
     made.model.plan = (struct traj_plan){0.0, 0.1, made.rate, 0.5};
     made.model.switch_rate = 0.5;
     made.model.evidence_temper = 0.75;
-    made.model.calibration = (struct traj_calibration){1.25, 0.75, 0.625};
+    made.model.calibration = (struct traj_calibration){
+        .position_scale = 1.25,
+        .velocity_scale = 0.75,
+        .target_power = 0.625,
+        .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},
+        .velocity_by_spread = {{2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {1.0, 0.5, 0, 0, 0.5, 0.75}},
+        .velocity_by_speed = {{-2.0, 0, 1.0, 2.0, 3.0, 4.0}, {-1.0, -0.5, 0, 0.25, 0.5, 0.5}}};
     void *memory;
     struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
     uint16_t counts[128];

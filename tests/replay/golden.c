@@ -112,7 +112,13 @@ static int write_model(const char *path, struct traj_error *error)
     model->bin_width = bin;
     model->switch_rate = 0.25;
     model->evidence_temper = 0.875;
-    model->calibration = (struct traj_calibration){1.25, 1.5, 0.875};
+    model->calibration = (struct traj_calibration){
+        .position_scale = 1.25,
+        .velocity_scale = 1.5,
+        .target_power = 0.875,
+        .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},
+        .velocity_by_spread = {{2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {1.0, 0.5, 0, 0, 0.5, 0.75}},
+        .velocity_by_speed = {{-2.0, 0, 1.0, 2.0, 3.0, 4.0}, {-1.0, -0.5, 0, 0.25, 0.5, 0.5}}};
     snprintf(model->about.family, sizeof model->about.family, "mixture");
     snprintf(model->about.length_unit, sizeof model->about.length_unit, "mm");
     snprintf(model->about.target_set, sizeof model->about.target_set, "golden");

@@ -93,7 +93,7 @@ struct traj_model *tiny_model(size_t units, size_t targets, size_t dim, uint64_t
     model->switch_rate = 0.5;
     model->evidence_temper = 1.0;
     model->plan.temper = 1.0;
-    model->calibration = (struct traj_calibration){1.0, 1.0, 1.0};
+    model->calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
     (void)strcpy(model->about.family, "mixture");
     (void)strcpy(model->about.length_unit, "mm");
     (void)strcpy(model->about.subject, "tiny");

@@ -126,6 +126,14 @@ static void numbers(void **state)
           "calibration.position_scale", 0);
     spoil(&made, &model->calibration.velocity_scale, NAN, TRAJ_E_NONFINITE,
           "calibration.velocity_scale", 0);
+    for (size_t i = 3; i < TRAJ_CURVE_KNOTS; i++)
+        model->calibration.position_by_spread.at[i] = 1.0;
+    spoil(&made, &model->calibration.position_by_spread.at[4], 0.5, TRAJ_E_RANGE,
+          "calibration.position_by_spread", 4);
+    spoil(&made, &model->calibration.velocity_by_spread.value[2], NAN, TRAJ_E_NONFINITE,
+          "calibration.velocity_by_spread", 2);
+    spoil(&made, &model->calibration.velocity_by_speed.value[5], -60.0, TRAJ_E_RANGE,
+          "calibration.velocity_by_speed", 5);
     spoil(&made, &model->calibration.target_power, -2.0, TRAJ_E_RANGE, "calibration.target_power",
           0);
     spoil(&made, &model->plan.begin, -0.1, TRAJ_E_RANGE, "plan.begin", 0);

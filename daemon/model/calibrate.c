@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The calibration of what is published; see struct traj_calibration. */
+#include "daemon/model/curve.h"
+#include "daemon/model/elementary.h"
+#include "daemon/model/internal.h"
+
+double traj_curve_value(const struct traj_curve *curve, double x)
+{
+    size_t k = 0;
+    if (!(x > curve->at[0]))
+        return curve->value[0];
+    while (k + 1 < TRAJ_CURVE_KNOTS && x >= curve->at[k + 1])
+        k++;
+    if (k + 1 == TRAJ_CURVE_KNOTS)
+        return curve->value[k];
+    const double share = (x - curve->at[k]) / (curve->at[k + 1] - curve->at[k]);
+    return curve->value[k] + share * (curve->value[k + 1] - curve->value[k]);
+}
+
+static double log_spread(const double *cov, size_t dim)
+{
+    double trace = 0.0;
+    for (size_t d = 0; d < dim; d++)
+        trace += cov[d * dim + d];
+    return traj_log(trace / (double)dim);
+}
+
+static double log_square(const double *vector, size_t dim)
+{
+    double sum = 0.0;
+    for (size_t d = 0; d < dim; d++)
+        sum += vector[d] * vector[d];
+    return traj_log(sum);
+}
+
+static void calibrate_targets(double power, size_t targets, double *prob, double *free_prob)
+{
+    double most = *free_prob, sum = 0.0;
+    for (size_t m = 0; m < targets; m++)
+        most = prob[m] > most ? prob[m] : most;
+    for (size_t m = 0; m < targets; m++) {
+        prob[m] = traj_exp(power * traj_log(prob[m] / most));
+        sum += prob[m];
+    }
+    *free_prob = traj_exp(power * traj_log(*free_prob / most));
+    sum += *free_prob;
+    for (size_t m = 0; m < targets; m++)
+        prob[m] /= sum;
+    *free_prob /= sum;
+}
+
+void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *estimate)
+{
+    const struct traj_calibration *calibration = &decoder->model->calibration;
+    const size_t dim = decoder->model->dims.position;
+    const double by_spread =
+        traj_curve_value(&calibration->position_by_spread, log_spread(decoder->position_cov, dim));
+    const double of_velocity =
+        traj_curve_value(&calibration->velocity_by_spread, log_spread(decoder->velocity_cov, dim)) +
+        traj_curve_value(&calibration->velocity_by_speed, log_square(decoder->velocity, dim));
+    const double position = calibration->position_scale * traj_exp(by_spread);
+    const double velocity = calibration->velocity_scale * traj_exp(of_velocity);
+    for (size_t i = 0; i < dim * dim; i++) {
+        decoder->position_cov[i] *= position;
+        decoder->velocity_cov[i] *= velocity;
+    }
+    calibrate_targets(calibration->target_power, decoder->model->dims.targets, decoder->target_prob,
+                      &estimate->free_prob);
+}
