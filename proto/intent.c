@@ -16,7 +16,8 @@ static const char *const flag_names[] = {"gap",     "reset",  "late_event", "rec
                                          "limited", "paused", "model"};
 #define FLAGS (sizeof flag_names / sizeof flag_names[0])
 
-static const char *const state_names[3] = {"rest", "plan", "move"};
+const char *const traj_intent_state_name[TRAJ_INTENT_STATES] = {"rest", "plan",   "move",
+                                                                "hold", "return", "free"};
 
 enum key {
     KEY_V,
@@ -60,7 +61,7 @@ size_t traj_intent_size(size_t dim, size_t targets)
 {
     /* Keys, words, flags and single numbers; five texts of at most 63 bytes, each perhaps six times
        as long when escaped; a comma for each number. */
-    return 1024 + 5 * 63 * 6 + (2 * dim + 2 * dim * dim + targets) * (TRAJ_NUMBER_SIZE + 1);
+    return 1280 + 5 * 63 * 6 + (2 * dim + 2 * dim * dim + targets) * (TRAJ_NUMBER_SIZE + 1);
 }
 
 static void put_numbers(struct traj_json_writer *writer, enum key key, const double *value,
@@ -97,16 +98,18 @@ static void put_model(struct traj_json_writer *writer, const char *model)
     traj_json_put_bytes(writer, model, length);
 }
 
-static void put_state_prob(struct traj_json_writer *writer, const double prob[3])
+static void put_state_prob(struct traj_json_writer *writer, const double prob[TRAJ_INTENT_STATES])
 {
     traj_json_put_key(writer, "state_prob");
-    if (!isfinite(prob[0]) || !isfinite(prob[1]) || !isfinite(prob[2])) {
-        traj_json_put_null(writer);
-        return;
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++) {
+        if (!isfinite(prob[i])) {
+            traj_json_put_null(writer);
+            return;
+        }
     }
     traj_json_put_bracket(writer, '{');
-    for (size_t i = 0; i < 3; i++) {
-        traj_json_put_key(writer, state_names[i]);
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++) {
+        traj_json_put_key(writer, traj_intent_state_name[i]);
         traj_json_put_double(writer, prob[i]);
     }
     traj_json_put_bracket(writer, '}');
@@ -294,23 +297,25 @@ static bool read_text(struct reading *reading, enum key key, char *place, size_t
     return traj_json_text(json, place, cap);
 }
 
-static bool read_state_prob(struct reading *reading, double prob[3])
+static bool read_state_prob(struct reading *reading, double prob[TRAJ_INTENT_STATES])
 {
     struct traj_json *json = go_to(reading, KEY_STATE_PROB);
-    prob[0] = prob[1] = prob[2] = NAN;
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++) {
+        prob[i] = NAN;
+    }
     if (traj_json_peek(json) == 'n') {
         return traj_json_null(json);
     }
     struct traj_json_members members;
-    if (!traj_json_members(json, state_names, 3, &members)) {
+    if (!traj_json_members(json, traj_intent_state_name, TRAJ_INTENT_STATES, &members)) {
         return false;
     }
     if (members.odd != NULL) {
         return refuse(reading, members.odd_reason);
     }
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++) {
         if (members.at[i] == NULL) {
-            return refuse(reading, "not all of rest, plan and move");
+            return refuse(reading, "not all of rest, plan, move, hold, return and free");
         }
         json->at = members.at[i];
         if (!traj_json_double(json, &prob[i])) {
@@ -439,12 +444,12 @@ static bool read_state(struct reading *reading, struct traj_intent_buffer *buffe
     if (!read_text(reading, KEY_STATE, buffer->text[2], sizeof buffer->text[2], &intent->state)) {
         return false;
     }
-    for (size_t i = 0; i < 3; i++) {
-        if (intent->state == NULL || strcmp(intent->state, state_names[i]) == 0) {
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++) {
+        if (intent->state == NULL || strcmp(intent->state, traj_intent_state_name[i]) == 0) {
             return read_state_prob(reading, intent->state_prob);
         }
     }
-    return refuse(reading, "none of rest, plan and move");
+    return refuse(reading, "none of rest, plan, move, hold, return and free");
 }
 
 static bool read_body(struct reading *reading, struct traj_intent_buffer *buffer)

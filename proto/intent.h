@@ -25,6 +25,10 @@ enum traj_intent_flag {
     TRAJ_INTENT_MODEL = 1u << 6      /* "model": first frame under a newly loaded model */
 };
 
+/* What may be going on, "state" on the wire and the keys of "state_prob", in this order. */
+#define TRAJ_INTENT_STATES 6
+extern const char *const traj_intent_state_name[TRAJ_INTENT_STATES];
+
 struct traj_stamps {
     uint64_t device; /* as the frame said, 0 = null */
     double recv;     /* s, monotonic clock of the daemon when the frame was received; NaN = null */
@@ -42,14 +46,14 @@ struct traj_intent {
     const double *position_cov; /* [D*D] or NULL */
     const double *velocity;
     const double *velocity_cov;
-    const char *target;                 /* id of the most probable target, or NULL */
-    size_t targets;                     /* M */
-    const double *target_prob;          /* [M] or NULL */
-    const char *target_set;             /* or NULL */
-    double free_prob;                   /* or NaN */
-    const char *state;                  /* "rest", "plan", "move" or NULL */
-    double state_prob[3];               /* rest, plan, move; NaN in [0] = null object */
-    double progress, eta, log_evidence; /* or NaN */
+    const char *target;                    /* id of the most probable target, or NULL */
+    size_t targets;                        /* M */
+    const double *target_prob;             /* [M] or NULL */
+    const char *target_set;                /* or NULL */
+    double free_prob;                      /* or NaN */
+    const char *state;                     /* one of traj_intent_state_name, or NULL */
+    double state_prob[TRAJ_INTENT_STATES]; /* of each; NaN in [0] = null object */
+    double progress, eta, log_evidence;    /* or NaN */
     unsigned flags;
     const char
         *model; /* first 12 hex digits of the model's SHA-256 (need not be terminated there) */

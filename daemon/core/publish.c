@@ -23,7 +23,8 @@ bool traj_publish_possible(const struct traj_estimate *estimate, const struct tr
            (estimate->position_cov == NULL || all_finite(estimate->position_cov, dim * dim)) &&
            (estimate->velocity == NULL || all_finite(estimate->velocity, dim)) &&
            (estimate->velocity_cov == NULL || all_finite(estimate->velocity_cov, dim * dim)) &&
-           (estimate->target_prob == NULL || all_finite(estimate->target_prob, dims->targets));
+           (estimate->target_prob == NULL || all_finite(estimate->target_prob, dims->targets)) &&
+           (estimate->place_prob == NULL || all_finite(estimate->place_prob, TRAJ_PLACES));
 }
 
 static double finite_or_nan(double value)
@@ -81,6 +82,19 @@ static bool publish_movement(size_t dim, const struct traj_estimate *estimate,
     return limited;
 }
 
+/* The most probable place, the first of equals; the places are the states on the wire. */
+_Static_assert((int)TRAJ_PLACES == TRAJ_INTENT_STATES && (int)TRAJ_PLACE_REST == 0 &&
+                   (int)TRAJ_PLACE_PLAN == 1 && (int)TRAJ_PLACE_MOVE == 2 &&
+                   (int)TRAJ_PLACE_HOLD == 3 && (int)TRAJ_PLACE_RETURN == 4 &&
+                   (int)TRAJ_PLACE_FREE == 5,
+               "places stand in the order of traj_intent_state_name");
+
+static const char *publish_places(const double *prob, struct traj_intent *intent)
+{
+    memcpy(intent->state_prob, prob, sizeof intent->state_prob);
+    return traj_intent_state_name[most_probable(prob, TRAJ_PLACES)];
+}
+
 static const char *state_of(enum traj_phase phase)
 {
     if (phase == TRAJ_PHASE_PLAN)
@@ -97,13 +111,15 @@ unsigned traj_publish(const struct traj_model *model, const struct traj_estimate
     intent->targets = model->dims.targets;
     intent->model = model->about.digest[0] != '\0' ? model->about.digest : NULL;
     intent->free_prob = (double)NAN;
-    intent->state_prob[0] = intent->state_prob[1] = intent->state_prob[2] = (double)NAN;
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++)
+        intent->state_prob[i] = (double)NAN;
     intent->progress = intent->eta = intent->log_evidence = (double)NAN;
     if (estimate != NULL) {
         if (publish_movement(model->dims.position, estimate, settings, paused, published, intent))
             flags |= TRAJ_INTENT_LIMITED;
         publish_targets(model, estimate, intent);
-        intent->state = state_of(estimate->phase);
+        intent->state = estimate->place_prob != NULL ? publish_places(estimate->place_prob, intent)
+                                                     : state_of(estimate->phase);
         intent->progress = finite_or_nan(estimate->progress);
         intent->eta = finite_or_nan(estimate->eta);
         intent->log_evidence = finite_or_nan(estimate->log_evidence);

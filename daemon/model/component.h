@@ -43,9 +43,6 @@ struct traj_component_table {
 
     /* Whether all its numbers are finite. */
     bool (*sound)(const void *self);
-
-    /* How far along its course (0..1) and how long until the target (s); NaN = not defined. */
-    void (*course)(const void *self, double *progress, double *eta);
 };
 
 /* The table of component k of a model. */

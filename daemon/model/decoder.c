@@ -215,7 +215,9 @@ static void publish(struct traj_decoder *decoder, struct traj_estimate *estimate
     estimate->velocity_cov = decoder->velocity_cov;
     estimate->target_prob = model->dims.targets ? decoder->target_prob : NULL;
     estimate->free_prob = free_prob;
-    traj_mixture_course(mixture, &estimate->progress, &estimate->eta);
+    estimate->place_prob = NULL;
+    estimate->progress = NAN;
+    estimate->eta = NAN;
 }
 
 /* What the filter over courses shows; probability off every course is free. */
@@ -232,6 +234,7 @@ static void publish_filter(struct traj_decoder *decoder, struct traj_estimate *e
     estimate->velocity = decoder->velocity;
     estimate->velocity_cov = decoder->velocity_cov;
     estimate->target_prob = decoder->model->dims.targets ? decoder->target_prob : NULL;
+    estimate->place_prob = decoder->place;
     estimate->free_prob = on_course < 1.0 ? 1.0 - on_course : 0.0;
 }
 

@@ -152,13 +152,6 @@ static bool sound(const void *self)
            traj_all_finite(state * state, component->cov);
 }
 
-static void course(const void *self, double *progress, double *eta)
-{
-    (void)self;
-    *progress = NAN;
-    *eta = NAN;
-}
-
 const struct traj_component_table traj_linear_gaussian = {
     .size = size,
     .scratch = scratch_size,
@@ -169,5 +162,4 @@ const struct traj_component_table traj_linear_gaussian = {
     .moments = moments,
     .enter = enter,
     .sound = sound,
-    .course = course,
 };

@@ -271,22 +271,3 @@ void traj_mixture_moments(struct traj_mixture *mixture)
                 mixture->cov[s * state + t] += weight * (cov[s * state + t] + mean[s] * mean[t]);
     }
 }
-
-void traj_mixture_course(const struct traj_mixture *mixture, double *progress, double *eta)
-{
-    double known = 0.0;
-    double sum_progress = 0.0;
-    double sum_eta = 0.0;
-    for (size_t k = 0; k < mixture->components; k++) {
-        const struct traj_mixture_component *one = &mixture->component[k];
-        double one_progress, one_eta;
-        one->table->course(one->self, &one_progress, &one_eta);
-        if (isnan(one_progress) || isnan(one_eta) || !(mixture->weight[k] > 0.0))
-            continue;
-        known += mixture->weight[k];
-        sum_progress += mixture->weight[k] * one_progress;
-        sum_eta += mixture->weight[k] * one_eta;
-    }
-    *progress = known > 0.0 ? sum_progress / known : NAN;
-    *eta = known > 0.0 ? sum_eta / known : NAN;
-}

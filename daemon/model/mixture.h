@@ -89,9 +89,6 @@ void traj_mixture_weights(struct traj_mixture *mixture);
 /* Fills weight, mean and cov from the components. */
 void traj_mixture_moments(struct traj_mixture *mixture);
 
-/* Weighted mean over the components that know their course; NaN if none does. */
-void traj_mixture_course(const struct traj_mixture *mixture, double *progress, double *eta);
-
 /* Log of the sum of exp(x[k]); -infinity for nothing. */
 double traj_log_sum_exp(size_t n, const double *x);
 

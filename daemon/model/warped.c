@@ -328,13 +328,6 @@ static bool sound(const void *self)
            traj_all_finite(component->size * component->size, component->cov);
 }
 
-static void course(const void *self, double *progress, double *eta)
-{
-    (void)self;
-    *progress = NAN;
-    *eta = NAN;
-}
-
 void traj_warped_speed(const void *self, double *mean, double *variance)
 {
     const struct component *component = self;
@@ -352,5 +345,4 @@ const struct traj_component_table traj_warped = {
     .moments = moments,
     .enter = enter,
     .sound = sound,
-    .course = course,
 };

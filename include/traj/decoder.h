@@ -128,6 +128,8 @@ struct traj_estimate {
     const double *velocity_cov; /* [D][D] */
     const double *target_prob;  /* [M], NULL when M = 0; sums with free_prob to 1 */
     double free_prob;           /* weight of components that belong to no target */
+    const double *place_prob;   /* [TRAJ_PLACES] of being at rest, planning, moving ... (enum
+                                 * traj_place); NULL where the model does not tell */
     double log_evidence;        /* log p(frame | frames before), natural, of observed units; NaN
                                  * in a plan window while no component runs */
     double progress;            /* 0..1 along the course, or NaN */

@@ -264,6 +264,7 @@ static double compare(const struct chain_model *m, const struct story *s)
     for (size_t t = 0; t < FRAMES; t++) {
         struct traj_estimate e;
         real posterior[STATES], position[2] = {0}, velocity[2] = {0}, target[TARGETS] = {0};
+        real place[TRAJ_PLACES] = {0};
         const struct traj_observation o = {s->count[t], NULL, s->dt[t], s->steps[t]};
         if (t == s->start_at)
             traj_decoder_trial_start(decoder);
@@ -276,7 +277,10 @@ static double compare(const struct chain_model *m, const struct story *s)
             }
             if (m->target[j] >= 0)
                 target[m->target[j]] += posterior[j];
+            place[m->place[j]] += posterior[j];
         }
+        for (size_t p = 0; p < TRAJ_PLACES; p++)
+            worst = fmax(worst, (double)fabsl(place[p] - e.place_prob[p]));
         for (size_t d = 0; d < 2; d++) {
             worst = fmax(worst, (double)fabsl(position[d] - e.position[d]) / 10.0);
             worst = fmax(worst, (double)fabsl(velocity[d] - e.velocity[d]) / 50.0);

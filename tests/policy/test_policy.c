@@ -767,6 +767,16 @@ static void target_state_and_names_are_published(void **state)
     b->spy.estimate.phase = TRAJ_PHASE_MOVE;
     (void)told(b, 2, 1.04);
     assert_string_equal(b->intent.state, "move");
+    /* A model that knows where on a movement it is says so, whatever the trial's marks are. */
+    const double place[TRAJ_PLACES] = {0.125, 0.25, 0, 0.25, 0.125, 0.25};
+    b->spy.estimate.place_prob = place;
+    (void)told(b, 3, 1.06);
+    assert_string_equal(b->intent.state, "plan");
+    assert_memory_equal(b->intent.state_prob, place, sizeof place);
+    const double broken[TRAJ_PLACES] = {0.5, 0.5, (double)NAN};
+    b->spy.estimate.place_prob = broken;
+    (void)told(b, 4, 1.08);
+    assert_null(b->intent.state);
 }
 
 static void a_model_without_targets_publishes_none(void **state)

@@ -102,7 +102,7 @@ static struct traj_intent make_intent(void)
         .target_set = "s",
         .free_prob = 0.0,
         .state = "plan",
-        .state_prob = {0.25, 0.25, 0.5},
+        .state_prob = {0.25, 0.25, 0.25, 0.125, 0.125, 0.0},
         .progress = NAN,
         .eta = INFINITY,
         .log_evidence = -1e6,
@@ -165,7 +165,8 @@ static void test_intent_size(void **state)
     intent.target_prob = number;
     intent.target = intent.target_set = intent.state = text;
     intent.t = intent.free_prob = intent.progress = intent.eta = intent.log_evidence = number[0];
-    intent.state_prob[0] = intent.state_prob[1] = intent.state_prob[2] = number[0];
+    for (size_t i = 0; i < TRAJ_INTENT_STATES; i++)
+        intent.state_prob[i] = number[0];
     intent.flags = UINT32_MAX;
     intent.stamps = (struct traj_stamps){UINT64_MAX, number[0], number[0], SIZE_MAX};
     for (size_t dim = 1; dim <= 16; dim++) {

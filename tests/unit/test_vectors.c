@@ -328,7 +328,8 @@ static void test_intent_values(void **state)
     assert_string_equal(intent->target, "3");
     assert_string_equal(intent->target_set, "centre-out");
     assert_string_equal(intent->state, "move");
-    assert_true(intent->state_prob[1] == 0.1875 && intent->state_prob[2] == 0.75);
+    assert_true(intent->state_prob[1] == 0.1875 && intent->state_prob[2] == 0.5);
+    assert_true(intent->state_prob[3] == 0.125 && intent->state_prob[5] == 0.0625);
     assert_true(intent->progress == 0.42 && intent->eta == 0.31);
     assert_true(intent->log_evidence == -123.456);
     assert_int_equal(intent->flags, TRAJ_INTENT_GAP | TRAJ_INTENT_LATE_EVENT | TRAJ_INTENT_MODEL);
