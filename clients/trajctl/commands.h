@@ -6,6 +6,7 @@
 #ifndef TRAJCTL_COMMANDS_H
 #define TRAJCTL_COMMANDS_H
 
+int cmd_bench(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);

@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"pause", "hold the output, or let it go on", cmd_pause},
     {"reset", "put the decoder back to its prior", cmd_reset},
     {"shutdown", "end the daemon", cmd_shutdown},
+    {"bench", "measure the time from a frame to its intent", cmd_bench},
     {NULL, "about", NULL},
     {"version", "print the version", cmd_version},
 };

@@ -42,7 +42,7 @@ for command in $commands; do
     "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
     expect 2 'unknown' "$command" --no-such-option
 done
-[ "$count" -ge 19 ] || fail "only $count commands were found"
+[ "$count" -ge 20 ] || fail "only $count commands were found"
 
 if [ -n "${TRAJD:-}" ]; then
     "$TRAJD" --help >"$work/help"

@@ -11,5 +11,7 @@ if(TARGET trajd AND TARGET golden)
     traj_script_test(NAME trajctl_live LABELS system COMMAND sh live.sh $<TARGET_FILE:golden>)
 endif()
 if(TARGET trajd AND TARGET trajctl)
+    traj_script_test(NAME trajctl_bench LABELS system TIMEOUT 600
+        COMMAND ${TRAJ_PYTHON} test_bench.py)
     traj_script_test(NAME quickstart LABELS system TIMEOUT 900 COMMAND sh quickstart.sh)
 endif()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""trajctl bench: what it measures is what happened, and it says so where a daemon cannot keep up.  The
+oracles are answerers made here, whose delays are known."""
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import daemon
+from daemon import zmq
+
+PATIENCE = 120
+
+
+def bench(*arguments):
+    done = subprocess.run([os.environ["TRAJCTL"], "bench", "--json", "--quiet", *arguments],
+                          capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    result = json.loads(done.stdout)
+    print(json.dumps(result["cells"]))
+    return result
+
+
+class Answerer(threading.Thread):
+    """Speaks trajd's data sockets: answers each frame after delay(number) seconds; None = never."""
+
+    def __init__(self, delay):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.delay, self.over, self.seen = delay, False, []
+        self.endpoints = ["ipc://" + os.path.join(self.folder.name, n) for n in ("frames", "intents")]
+        self.context = zmq.Context()
+        self.frames, self.intents = self.context.socket(zmq.SUB), self.context.socket(zmq.PUB)
+        for topic in ("frame", "event"):
+            self.frames.subscribe(topic)
+        self.frames.bind(self.endpoints[0])
+        self.intents.bind(self.endpoints[1])
+        self.start()
+
+    def run(self):
+        while not self.over:
+            if not self.frames.poll(20):
+                continue
+            topic, body = self.frames.recv_multipart()
+            if topic != b"frame":
+                continue
+            seq = int.from_bytes(body[16:24], "little")
+            self.seen.append((time.monotonic(), body))
+            wait = self.delay(seq)
+            if wait is not None:
+                time.sleep(wait)
+                self.intents.send_multipart([b"intent", b'{"v":1,"type":"intent","frame":%d}' % seq])
+
+    def close(self):
+        self.over = True
+        self.join()
+        self.context.destroy(0)
+        self.folder.cleanup()
+
+
+class Bench(daemon.DaemonTest):
+    def measure(self, delay, *arguments):
+        """Cell and latencies, us (None = lost), against an answerer."""
+        answerer = Answerer(delay)
+        try:
+            samples = os.path.join(answerer.folder.name, "samples")
+            result = bench("--source", answerer.endpoints[0], "--intents", answerer.endpoints[1],
+                           "--channels", "8", "--targets", "2", "--samples", samples, *arguments)
+            with open(samples) as file:
+                latencies = [None if line == "lost\n" else float(line) for line in file]
+        finally:
+            answerer.close()
+        return result["cells"][0], latencies, answerer
+
+    def test_a_daemon_of_its_own(self):
+        result = bench("--channels", "12,40", "--targets", "3", "--bin-ms", "5", "--frames", "60",
+                       "--transport", "both")
+        self.assertGreaterEqual(result["machine"]["processors"], 1)
+        self.assertEqual([(c["channels"], c["transport"]) for c in result["cells"]],
+                         [(12, "ipc"), (12, "tcp"), (40, "ipc"), (40, "tcp")])
+        for cell in result["cells"]:
+            self.assertEqual((cell["frames"], cell["lost"], cell["family"]), (60, 0, "course"))
+            self.assertLessEqual(cell["p50_us"], cell["p99_us"])
+            self.assertLessEqual(cell["p99_us"], cell["max_us"])
+            self.assertGreater(cell["p50_us"], 1e3 * cell["stages_ms"]["decode"]["p50"] * 0.5)
+            self.assertGreater(cell["cpu"], 0)
+            self.assertGreater(cell["memory_bytes"], 1 << 20)
+
+    def test_a_running_daemon(self):
+        d = self.start()
+        cell = bench("--source", d.endpoints["frames"], "--intents", d.endpoints["intents"],
+                     "--control", d.endpoints["control"], "--frames", "20")["cells"][0]
+        self.assertEqual((cell["channels"], cell["targets"], cell["lost"]),
+                         (daemon.UNITS, daemon.TARGETS, 0))
+        self.assertEqual(cell["bin_ms"], 1e3 * daemon.BIN)
+        status = d.status()
+        self.assert_identity(status)
+        self.assertEqual(status["frames"]["invalid"] + status["frames"]["gaps"], 0)
+
+    def test_a_stall_counts_against_every_frame_that_it_delays(self):
+        stall, bin_s = 0.4, 0.005
+        began = []
+
+        def delay(seq):
+            # Once, well inside the measured frames.
+            if not began and seq > 300:
+                began.append(seq)
+                return stall
+            return 0
+
+        cell, latencies, _ = self.measure(delay, "--bin-ms", "5", "--frames", "600")
+        hit = sum(1 for us in latencies if us > 1e6 * stall / 4)
+        # Of the frames planned during the stall, those of its first three quarters wait a quarter
+        # of it or longer; whoever measures from the actual sending would see one.
+        self.assertGreaterEqual(hit, int(0.75 * stall / bin_s) - 3)
+        self.assertGreaterEqual(max(latencies), 1e6 * stall)
+        self.assertEqual(cell["lost"], 0)
+        self.assertTrue(cell["keeps_up"])
+
+    def test_a_known_delay_is_found(self):
+        cell, latencies, answerer = self.measure(lambda seq: 0.003, "--bin-ms", "20", "--frames", "40")
+        self.assertEqual(len(latencies), 40)
+        self.assertGreaterEqual(min(latencies), 3000)
+        self.assertEqual(sorted(latencies)[19], round(cell["p50_us"], 2))
+        times = [int.from_bytes(body[16:24], "little") for _, body in answerer.seen]
+        self.assertEqual(times, list(range(len(times))))
+
+    def test_what_cannot_keep_up_is_said(self):
+        cell, _, _ = self.measure(lambda seq: 0.02, "--bin-ms", "5", "--frames", "1000")
+        self.assertFalse(cell["keeps_up"])
+        self.assertLess(cell["frames"], 1000)  # it was given up
+
+    def test_losses_are_counted(self):
+        cell, latencies, _ = self.measure(lambda seq: None if seq % 10 == 3 else 0,
+                                          "--bin-ms", "5", "--frames", "200")
+        self.assertEqual((cell["lost"], latencies.count(None)), (20, 20))
+
+    def test_refused(self):
+        for arguments, word in ((["--channels", "0"], "channels"), (["--bin-ms", "5,,1"], "bin-ms"),
+                                (["--targets", "2.5"], "targets"), (["--transport", "udp"], "udp"),
+                                (["--source", "ipc://x"], "belong together")):
+            done = subprocess.run([os.environ["TRAJCTL"], "bench", *arguments], capture_output=True,
+                                  text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertTrue(re.search(word, done.stderr), done.stderr)
+
+
+if __name__ == "__main__":
+    assert unittest
+    daemon.main()
