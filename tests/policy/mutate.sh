@@ -17,7 +17,7 @@ flags="$flags $(pkg-config --cflags cmocka)" || exit 1
 libs="$(pkg-config --libs cmocka) -lm"
 
 # Once: everything as it is.
-for file in "$source"/daemon/core/*.c "$source"/tests/policy/test_policy.c \
+for file in "$source"/daemon/core/*.c "$source"/proto/*.c "$source"/tests/policy/test_policy.c \
     "$source"/tests/common/spy_decoder.c "$source"/tests/common/tiny_model.c; do
     # shellcheck disable=SC2086
     $cc $flags -c "$file" -o "$work/$(basename "$file" .c).o" || exit 1
