@@ -89,7 +89,8 @@ int cmd_train(int argc, char **argv)
         {"family", "NAME", OPTION_TEXT, &family,
          "course (a filter over learned courses, for trials cut out of a recording), places (a "
          "filter over free places, for unbroken recordings; knows no targets), mixture (a "
-         "trajectory model for each target and a free one), stm (one trajectory model for all), "
+         "trajectory model for each target and a free one), warped (the same with courses at "
+         "speeds of their own), stm (one trajectory model for all), "
          "rwm (random walk) or auto (course where the data can teach it, else mixture)"},
         {"no-plan", NULL, OPTION_NO, &fit.plan,
          "do not learn the prior over targets from delay activity"},
@@ -102,7 +103,8 @@ int cmd_train(int argc, char **argv)
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status == OPTIONS_RUN && traj_family_parse(family, &fit.family)) {
         status = usage_error(
-            "train", "--family: \"%s\" is not auto, course, places, mixture, stm or rwm", family);
+            "train", "--family: \"%s\" is not auto, course, places, mixture, warped, stm or rwm",
+            family);
     } else if (status == OPTIONS_RUN && fit.order == 1) {
         status = usage_error("train", "--order: 1 is not 0, 2 or 3");
     }

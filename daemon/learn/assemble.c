@@ -2,6 +2,7 @@
 /* From choices to a model. */
 #include "daemon/learn/assemble.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/model_layout.h"
 #include "traj/decoder.h"
+
+#define SPEED_LIMIT 1.2 /* |s|: three times as fast, or as slow */
 
 /* ---- fits ------------------------------------------------------------------------------------ */
 
@@ -76,6 +79,7 @@ void traj_fits_free(struct traj_fits *fits)
     free(fits->feature_noise);
     traj_movement_free(fits->movement);
     traj_courses_free(fits->courses);
+    traj_speeds_free(&fits->speeds);
     *fits = (struct traj_fits){.training = NULL};
 }
 
@@ -88,11 +92,17 @@ int traj_fits_movement(struct traj_fits *fits, const struct traj_choice *choice,
     if (fits->movement && fits->plan_end == plan_end && fits->memory == memory &&
         fits->state == state && fits->delays == choice->dynamics.delays)
         return 0;
+    bool warped = choice->family == TRAJ_FAMILY_WARPED;
+    if (warped && fits->plan_end != plan_end) {
+        traj_speeds_free(&fits->speeds);
+        if (traj_speeds_make(&fits->speeds, fits->training, plan_end, error))
+            return -1;
+    }
     traj_movement_free(fits->movement);
     traj_courses_free(fits->courses);
     fits->movement = traj_movement_new(fits->training, state, plan_end, memory, error);
-    fits->courses =
-        traj_courses_new(fits->training, state, plan_end, choice->dynamics.delays, error);
+    fits->courses = traj_courses_new(fits->training, state, plan_end, choice->dynamics.delays,
+                                     warped ? &fits->speeds : NULL, error);
     fits->delays = choice->dynamics.delays;
     fits->plan_end = plan_end;
     fits->memory = memory;
@@ -134,6 +144,7 @@ struct cast {
     bool single;    /* one component for all movements */
     bool walk;      /* a random walk */
     bool reset;     /* of the random walk: it starts anew with each trial */
+    bool warped;    /* components of targets have clocks of their own */
 };
 
 static struct cast cast_of(const struct traj_training *training, const struct traj_choice *choice)
@@ -142,17 +153,22 @@ static struct cast cast_of(const struct traj_training *training, const struct tr
     bool targets = training->labelled > 0 && training->targets > 0;
     switch (choice->family) {
     case TRAJ_FAMILY_STM:
-        return (struct cast){0, 1, true, false, false};
+        return (struct cast){.delays = 1, .single = true};
     case TRAJ_FAMILY_RWM:
-        return (struct cast){0, 1, false, true, trials};
+        return (struct cast){.delays = 1, .walk = true, .reset = trials};
     case TRAJ_FAMILY_AUTO:
     case TRAJ_FAMILY_COURSE:
     case TRAJ_FAMILY_PLACES:
     case TRAJ_FAMILY_MIXTURE:
+    case TRAJ_FAMILY_WARPED:
         break;
     }
     size_t delays = choice->dynamics.course && targets ? choice->dynamics.delays : 1;
-    return (struct cast){targets ? training->targets : 0, delays, trials && !targets, true, false};
+    return (struct cast){.targets = targets ? training->targets : 0,
+                         .delays = delays,
+                         .single = trials && !targets,
+                         .walk = true,
+                         .warped = targets && choice->family == TRAJ_FAMILY_WARPED};
 }
 
 static size_t cast_size(const struct cast *cast)
@@ -166,6 +182,25 @@ static void put_component(const struct traj_model *model, size_t k, int32_t targ
     ((int32_t *)(uintptr_t)model->component_target)[k] = target;
     writable(model->component_prior)[k] = prior;
     ((uint8_t *)(uintptr_t)model->trial_reset)[k] = reset;
+}
+
+/* The speeds of training, for the components of targets; held where modes would run away. */
+static void put_speeds(const struct traj_fits *fits, const struct traj_choice *choice,
+                       unsigned without, const struct traj_course_shape *shape,
+                       const struct traj_model *model)
+{
+    double mean, variance, limit = SPEED_LIMIT;
+    traj_speeds_prior(&fits->speeds, fits->training, without, &mean, &variance);
+    if (shape)
+        limit = fmin(limit, traj_course_shape_limit(shape, choice->state / fits->training->dim,
+                                                    fits->training->bin));
+    limit = fmax(limit, 0);
+    writable(model->warp.mean)[0] = fmin(fmax(mean, -limit), limit);
+    writable(model->warp.variance)[0] = variance * choice->speed_spread * choice->speed_spread;
+    writable(model->warp.walk)[0] = variance * choice->speed_walk;
+    writable(model->warp.limit)[0] = limit;
+    for (size_t k = 0; k < model->dims.components; k++)
+        ((int32_t *)(uintptr_t)model->warp.own)[k] = model->component_target[k] >= 0 ? 0 : -1;
 }
 
 static void put_components(const struct traj_fits *fits, const struct traj_choice *choice,
@@ -206,6 +241,8 @@ static void put_components(const struct traj_fits *fits, const struct traj_choic
         scale_noise(model, &part, cast->targets > 0 ? choice->walk_scale : choice->noise_scale);
         put_component(model, k, -1, walk_prior, cast->reset);
     }
+    if (cast->warped)
+        put_speeds(fits, choice, without, course ? &shape : NULL, model);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
@@ -310,7 +347,9 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
                              .tunings = choice->tuning.own && fits->own_weight ? cast.targets : 0};
     if (traj_fits_movement(fits, choice, error))
         return NULL;
-    dims.delay = cast.delays > 1 ? traj_courses_delay(fits->courses, cast.delays - 1) : 0;
+    if (cast.delays > 1 || cast.warped)
+        dims.delay = traj_courses_delay(fits->courses, cast.delays - 1);
+    dims.warps = cast.warped ? 1 : 0;
     struct traj_model *model =
         traj_model_make(&dims, rates, training->session[0]->unit_name != NULL,
                         training_text ? strlen(training_text) + 1 : 0, error);

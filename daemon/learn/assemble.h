@@ -13,6 +13,12 @@
 #include "daemon/learn/training.h"
 #include "daemon/learn/tuning.h"
 
+/* Families with a component for each target. */
+static inline bool traj_family_directed(enum traj_family family)
+{
+    return family == TRAJ_FAMILY_MIXTURE || family == TRAJ_FAMILY_WARPED;
+}
+
 /* Everything that cross-validation chooses. */
 struct traj_choice {
     enum traj_family family;
@@ -26,6 +32,8 @@ struct traj_choice {
     double evidence_temper;
     double free_prior;
     double switch_rate;
+    double speed_spread; /* warped: standard deviation of s, of that of training; */
+    double speed_walk;   /* variance of its step in one bin, of its variance */
     struct traj_calibration calibration;
 };
 
@@ -42,7 +50,8 @@ struct traj_fits {
     double *feature_offset;         /* [folds + 1][F] */
     double *feature_noise;          /* [folds + 1][F][F] */
     struct traj_movement *movement; /* for plan_end, memory and state */
-    struct traj_courses *courses;   /* for plan_end and state */
+    struct traj_courses *courses;   /* for plan_end, state and delays */
+    struct traj_speeds speeds;      /* for plan_end; of the warped family alone */
     double plan_end;
     size_t memory, state, delays;
 };

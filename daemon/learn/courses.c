@@ -58,18 +58,35 @@ static bool slot_used(const struct traj_courses *courses, size_t slot, unsigned 
     return traj_fold_used(fold, without);
 }
 
-static void add_course(struct traj_courses *courses, const struct traj_course *trial, size_t begin)
+/* Position of a trial at a time in bins after its first state, between the two states around it;
+ * false where they were not recorded. */
+static bool position_at(const struct traj_training *training, const struct traj_course *trial,
+                        double at, double *position)
+{
+    size_t low = (size_t)at, high = at > (double)low ? low + 1 : low;
+    if (high >= trial->count || !training->state_known[trial->first + low] ||
+        !training->state_known[trial->first + high])
+        return false;
+    const double *a = training->state + (trial->first + low) * 3 * training->dim;
+    const double *b = training->state + (trial->first + high) * 3 * training->dim;
+    for (size_t d = 0; d < training->dim; d++)
+        position[d] = a[d] + (at - (double)low) * (b[d] - a[d]);
+    return true;
+}
+
+/* begin: bins after the trial's first state; pace: bins of the trial in one of the course. */
+static void add_course(struct traj_courses *courses, const struct traj_course *trial, double begin,
+                       double pace)
 {
     const struct traj_training *training = courses->training;
     size_t dim = training->dim, steps = courses->steps;
     size_t row = (size_t)trial->target * courses->folds + fold_slot(courses, trial->fold);
-    const double *last = NULL;
+    double last[TRAJ_DIM_MAX];
+    bool begun = false;
     for (size_t t = 0; t < steps; t++) {
-        size_t state = trial->first + begin + t;
-        bool there = begin + t < trial->count && training->state_known[state];
-        if (there)
-            last = training->state + state * 3 * dim;
-        if (!last)
+        bool there = position_at(training, trial, begin + pace * (double)t, last);
+        begun = begun || there;
+        if (!begun)
             return; /* a course whose beginning is not known says nothing about time */
         courses->alive[row * steps + t] += there;
         for (size_t d = 0; d < dim; d++) {
@@ -103,7 +120,8 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Quantiles of the reaction time over all trials; 0, or -1 without memory. */
-static int gather_onsets(struct traj_courses *courses, double plan_end)
+static int gather_onsets(struct traj_courses *courses, double plan_end,
+                         const struct traj_speeds *speeds)
 {
     const struct traj_training *training = courses->training;
     double *onset = malloc((training->trials + 1) * sizeof *onset);
@@ -121,7 +139,7 @@ static int gather_onsets(struct traj_courses *courses, double plan_end)
         double share = ((double)l + 0.5) / (double)courses->delays;
         courses->onset[l] = onset[(size_t)(share * (double)count)];
     }
-    courses->base = courses->onset[0];
+    courses->base = speeds ? 0 : courses->onset[0];
     free(onset);
     return 0;
 }
@@ -131,7 +149,7 @@ size_t traj_courses_delay(const struct traj_courses *courses, size_t l)
     return (size_t)(courses->onset[l] - courses->base + 0.5);
 }
 
-/* The state at which a trial's course is taken to begin. */
+/* The state at which a trial's course, at its own speed, is taken to begin. */
 static size_t course_begin(const struct traj_courses *courses, const struct traj_course *trial,
                            double plan_end)
 {
@@ -143,8 +161,26 @@ static size_t course_begin(const struct traj_courses *courses, const struct traj
     return late > 0 ? begin + (size_t)(late + 0.5) : begin;
 }
 
+static void add_courses(struct traj_courses *courses, double plan_end,
+                        const struct traj_speeds *speeds)
+{
+    const struct traj_training *training = courses->training;
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        if (trial->target < 0)
+            continue;
+        if (speeds)
+            add_course(courses, trial,
+                       (double)traj_movement_begin(training, trial, plan_end) + speeds->onset[r],
+                       exp(-speeds->speed[r]));
+        else
+            add_course(courses, trial, (double)course_begin(courses, trial, plan_end), 1);
+    }
+}
+
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,
-                                      double plan_end, size_t delays, struct traj_error *error)
+                                      double plan_end, size_t delays,
+                                      const struct traj_speeds *speeds, struct traj_error *error)
 {
     size_t dim = training->dim, folds = (training->folds > 0 ? training->folds : 1) + 2;
     size_t rows = training->targets * folds, steps = longest(training, plan_end);
@@ -167,15 +203,12 @@ struct traj_courses *traj_courses_new(const struct traj_training *training, size
         courses->scratch = courses->square + rows * dim * dim;
         courses->onset = courses->scratch + steps * (2 * dim + 6);
     }
-    if (!courses || !courses->block || gather_onsets(courses, plan_end)) {
+    if (!courses || !courses->block || gather_onsets(courses, plan_end, speeds)) {
         traj_courses_free(courses);
         traj_error_set(error, "no memory for the courses to %zu targets", training->targets);
         return NULL;
     }
-    for (size_t r = 0; r < training->trials; r++)
-        if (training->trial[r].target >= 0)
-            add_course(courses, &training->trial[r],
-                       course_begin(courses, &training->trial[r], plan_end));
+    add_courses(courses, plan_end, speeds);
     return courses;
 }
 
@@ -517,6 +550,23 @@ int traj_courses_shape(struct traj_courses *courses, unsigned without,
     shape->spread = unit_spread(courses, shape->row);
     shape->misfit = sqrt(squares / (double)courses->steps);
     return isfinite(squares) ? 0 : -1;
+}
+
+double traj_course_shape_limit(const struct traj_course_shape *shape, size_t order, double bin)
+{
+    /* |1 + c (z - 1)| < 1 for each pole z of the clock at 1: c < 2 (1 - Re z) / |1 - z|^2. */
+    double frequency = shape->pole[1], damping = shape->pole[2], inside = damping * damping - 1;
+    double decay = exp(-damping * frequency * bin), largest = INFINITY;
+    if (inside >= 0) {
+        double fast = exp(-(damping + sqrt(inside)) * frequency * bin);
+        largest = 2 / (1 - fast);
+    } else {
+        double angle = frequency * bin * sqrt(-inside), real = 1 - decay * cos(angle);
+        largest = 2 * real / (real * real + decay * decay * sin(angle) * sin(angle));
+    }
+    if (order == 3)
+        largest = fmin(largest, 2 / (1 - exp(-shape->pole[0] * bin)));
+    return log(largest);
 }
 
 /* ---- a target -------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #define TRAJ_LEARN_COURSES_H
 
 #include "daemon/learn/dynamics.h"
+#include "daemon/learn/speeds.h"
 
 struct traj_courses;
 
@@ -31,16 +32,25 @@ struct traj_course_shape {
  * delays > 1: reaction times differ so much that each target gets as many components, which wait
  * for the quantiles of the reaction time; trials are then laid over each other by their onset.
  */
+/*
+ * speeds (borrowed while it is called; or NULL):
+ * trials are resampled from their onset on to the speed s = 0, so that all take the same time; every
+ * component then waits for its reaction time, the first as well.
+ */
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,
-                                      double plan_end, size_t delays, struct traj_error *error);
+                                      double plan_end, size_t delays,
+                                      const struct traj_speeds *speeds, struct traj_error *error);
 
-/* Bins that component l of a target waits, rising from 0. */
+/* Bins that component l of a target waits, rising from 0, or, with speeds, from the first quantile. */
 size_t traj_courses_delay(const struct traj_courses *courses, size_t l);
 void traj_courses_free(struct traj_courses *courses);
 
 /* Fits the shape on all folds but `without`; -1 where no trial with a known target trains. */
 int traj_courses_shape(struct traj_courses *courses, unsigned without,
                        struct traj_course_shape *shape);
+
+/* The largest s at which the shape, its clock at e^s, still comes to rest. */
+double traj_course_shape_limit(const struct traj_course_shape *shape, size_t order, double bin);
 
 /* One target's component; shrinkage in trials. */
 void traj_courses_target(struct traj_courses *courses, const struct traj_course_shape *shape,

@@ -15,8 +15,8 @@
 #include "daemon/learn/select.h"
 #include "daemon/learn/summary.h"
 
-static const char *const family_name[TRAJ_FAMILIES] = {"auto",    "course", "places",
-                                                       "mixture", "stm",    "rwm"};
+static const char *const family_name[TRAJ_FAMILIES] = {"auto",   "course", "places", "mixture",
+                                                       "warped", "stm",    "rwm"};
 
 const char *traj_family_name(enum traj_family family)
 {
@@ -75,7 +75,7 @@ static int fit_tuning(struct fit *fit)
         return -1;
     choice->tuning.own = false;
     tell(fit, "tuning", 0);
-    if (choice->family == TRAJ_FAMILY_MIXTURE &&
+    if (traj_family_directed(choice->family) &&
         traj_tuning_choose_own(fit->training, &choice->tuning, fit->error))
         return -1;
     traj_fits_free(&fit->fits);

@@ -23,6 +23,7 @@ enum traj_family {
     TRAJ_FAMILY_COURSE,
     TRAJ_FAMILY_PLACES,  /* filter over free places, for unbroken recordings (learn/codebook.h) */
     TRAJ_FAMILY_MIXTURE, /* one component a target and a free one (Yu et al. 2007) */
+    TRAJ_FAMILY_WARPED,  /* the same with courses at speeds of their own (Corbett et al. 2010) */
     TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */
     TRAJ_FAMILY_RWM      /* one component with a random-walk prior */
 };

@@ -41,10 +41,10 @@ void traj_choice_default(const struct traj_training *training,
                          const struct traj_fit_options *options, struct traj_choice *choice)
 {
     double delay = longest_delay(training);
-    bool mixture = options->family == TRAJ_FAMILY_MIXTURE;
+    bool directed = traj_family_directed(options->family);
     memset(choice, 0, sizeof *choice);
     choice->family = options->family;
-    choice->state = training->dim * (options->order > 0 ? options->order : mixture ? 3 : 2);
+    choice->state = training->dim * (options->order > 0 ? options->order : directed ? 3 : 2);
     choice->tuning.columns = 2 * training->dim;
     choice->plan.end = delay > 0 ? delay : earliest_onset(training);
     choice->plan.temper = 1;
@@ -57,6 +57,8 @@ void traj_choice_default(const struct traj_training *training,
     choice->evidence_temper = EVIDENCE_TEMPER_DEFAULT;
     choice->free_prior = FREE_PRIOR_DEFAULT;
     choice->switch_rate = SWITCH_RATE_DEFAULT;
+    choice->speed_spread = 1;
+    choice->speed_walk = 0;
     choice->calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
 }
 
@@ -131,8 +133,8 @@ static int settle_plan(struct search *search, double end)
     const struct traj_training *training = search->fits->training;
     struct traj_choice *choice = search->choice;
     choice->plan.end = end;
-    choice->plan.rates = search->options->plan && choice->family == TRAJ_FAMILY_MIXTURE &&
-                         end > 0 && traj_plan_possible(training, end);
+    choice->plan.rates = search->options->plan && traj_family_directed(choice->family) && end > 0 &&
+                         traj_plan_possible(training, end);
     choice->plan.begin = 0;
     choice->plan.temper = 1;
     choice->plan.score = NAN;
@@ -264,13 +266,22 @@ static int choose_mixture(struct search *search)
     static const double temper[] = {0.25, 1, 0.5, 0.1, 0.05};
     static const double free_prior[] = {0.03, 0.003, 0.01, 0.1};
     static const double shrinkage[] = {1, 0.3, 3, 10};
+    /* A warped component follows a course; pairs of states have no onset to be warped about. */
+    static const struct making course[] = {
+        {3, true, true, 1}, {2, true, true, 1}, {3, true, false, 1}};
+    static const double spread[] = {1, 0.5, 1.5};
+    static const double walk[] = {0, 0.003, 0.03};
     struct traj_choice *choice = search->choice;
-    if (choose_making(search, making, 5) ||
+    bool warped = choice->family == TRAJ_FAMILY_WARPED;
+    if (choose_making(search, warped ? course : making, warped ? 3 : 5) ||
         vary(search, &choice->noise_scale, noise_grid, NOISES) ||
         vary(search, &choice->evidence_temper, temper, 5) || choose_delays(search) ||
         vary(search, &choice->free_prior, free_prior, 4))
         return -1;
     if (choice->dynamics.course && vary(search, &choice->dynamics.shrinkage, shrinkage, 4))
+        return -1;
+    if (warped && (vary(search, &choice->speed_walk, walk, 3) ||
+                   vary(search, &choice->speed_spread, spread, 3)))
         return -1;
     return vary(search, &choice->noise_scale, noise_grid, NOISES) ||
                    vary(search, &choice->evidence_temper, temper, 5)
@@ -303,7 +314,7 @@ static int choose_free(struct search *search)
 static int choose_marked(struct search *search)
 {
     bool directed =
-        search->choice->family == TRAJ_FAMILY_MIXTURE && search->fits->training->labelled > 0;
+        traj_family_directed(search->choice->family) && search->fits->training->labelled > 0;
     if (!directed)
         return choose_single(search);
     /* Targets' components are judged where they run; then the free one, which runs always. */
@@ -319,7 +330,7 @@ static int choose_unmarked(struct search *search)
     static const double rate[] = {0.5, 0.1, 0.2, 1, 2, 4};
     const struct traj_training *training = search->fits->training;
     if (!training->unbroken || training->trials == 0 ||
-        search->choice->family != TRAJ_FAMILY_MIXTURE)
+        !traj_family_directed(search->choice->family))
         return 0;
     search->marks = false;
     return vary(search, &search->choice->switch_rate, rate, 6);
@@ -338,7 +349,7 @@ static bool enough(const struct traj_training *training, const struct traj_choic
 {
     if (training->folds < 2)
         return false;
-    return training->labelled == 0 || choice->family != TRAJ_FAMILY_MIXTURE ||
+    return training->labelled == 0 || !traj_family_directed(choice->family) ||
            training->per_target >= TRIALS_NEEDED;
 }
 

@@ -94,6 +94,9 @@ void traj_summary_components(FILE *out, const void *of)
     fprintf(out, "%.17g", choice->evidence_temper);
     traj_summary_number(out, "free_prior", choice->free_prior);
     traj_summary_number(out, "switch_rate_per_s", choice->switch_rate);
+    bool warped = choice->family == TRAJ_FAMILY_WARPED;
+    traj_summary_number(out, "speed_spread", warped ? choice->speed_spread : NAN);
+    traj_summary_number(out, "speed_walk", warped ? choice->speed_walk : NAN);
     traj_summary_number(out, "features_to_diagonal", choice->to_diagonal);
     fputc('}', out);
 }

@@ -244,7 +244,7 @@ static void a_mean_course_is_followed(void **state)
     const struct traj_session *session = made_session(&options);
     struct traj_training *training = gather(&session, 4);
     struct traj_error error = {""};
-    struct traj_courses *courses = traj_courses_new(training, 6, 0, 1, &error);
+    struct traj_courses *courses = traj_courses_new(training, 6, 0, 1, NULL, &error);
     assert_non_null(courses);
     struct traj_course_shape shape;
     assert_int_equal(traj_courses_shape(courses, TRAJ_FOLD_NONE, &shape), 0);
