@@ -111,6 +111,10 @@ static void show_policy(const struct traj_model *model, FILE *out)
         fprintf(out, "plan rates   of %zu targets, temper %g\n", model->dims.targets, plan->temper);
     else
         fprintf(out, "plan rates   none: delay activity says nothing about the target\n");
+    for (size_t w = 0; w < model->dims.warps; w++)
+        fprintf(out, "speeds       within %.3g to %.3g times the usual in 95 %% of movements\n",
+                exp(model->warp.mean[w] - 2 * sqrt(model->warp.variance[w])),
+                exp(model->warp.mean[w] + 2 * sqrt(model->warp.variance[w])));
     fprintf(out, "switch rate  %g /s where no trial marks come\n", model->switch_rate);
     fprintf(out, "temper       %g of each bin's evidence\n", model->evidence_temper);
 }

@@ -20,7 +20,9 @@
 #include "tests/common/made_session.h"
 #include "traj/decoder.h"
 
-static const enum traj_family families[] = {TRAJ_FAMILY_MIXTURE, TRAJ_FAMILY_STM, TRAJ_FAMILY_RWM};
+static const enum traj_family families[] = {TRAJ_FAMILY_MIXTURE, TRAJ_FAMILY_STM, TRAJ_FAMILY_RWM,
+                                            TRAJ_FAMILY_WARPED};
+#define FAMILIES (sizeof families / sizeof families[0])
 
 static struct traj_model *fit_one(const struct traj_session *session, enum traj_family family,
                                   struct traj_error *error)
@@ -88,12 +90,12 @@ static void every_family_decodes_what_it_has_not_seen(void **state)
     struct traj_session *train = made_session(&options);
     options.seed = 2;
     struct traj_session *test = made_session(&options);
-    double error[3];
-    for (size_t i = 0; i < 3; i++) {
+    double error[FAMILIES];
+    for (size_t i = 0; i < FAMILIES; i++) {
         struct traj_model *model = fit_valid(train, families[i]);
         error[i] = rmse(model, test, true);
         print_message("%s: %.2f mm\n", traj_family_name(families[i]), error[i]);
-        if (i == 0)
+        if (i == 0 || families[i] == TRAJ_FAMILY_WARPED)
             assert_true(model->dims.components >= 5 && model->dims.targets == 4);
         else
             assert_int_equal(model->dims.components, 1);
@@ -103,6 +105,7 @@ static void every_family_decodes_what_it_has_not_seen(void **state)
     assert_true(error[0] < 20);
     assert_true(error[0] < 0.62 * error[1] && error[0] < 0.62 * error[2]);
     assert_true(error[1] < 40 && error[2] < 40);
+    assert_true(error[3] < 1.1 * error[0]);
     traj_session_free(train);
     traj_session_free(test);
 }
@@ -118,7 +121,7 @@ static void one_trial_a_target_trains(void **state)
     options.seed = 3;
     options.trials_per_target = 3;
     struct traj_session *test = made_session(&options);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < FAMILIES; i++) {
         struct traj_model *model = fit_valid(train, families[i]);
         double error = rmse(model, test, true);
         print_message("%s: %.2f mm from 8 trials\n", traj_family_name(families[i]), error);
@@ -136,7 +139,7 @@ static void one_trial_in_all_trains(void **state)
     made_options_default(&options);
     options.targets = options.trials_per_target = 1;
     struct traj_session *train = made_session(&options);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < FAMILIES; i++)
         traj_model_free(fit_valid(train, families[i]));
     traj_session_free(train);
 }
@@ -209,7 +212,7 @@ static void features_alone_train(void **state)
     struct traj_session *session = made_session(&options);
     for (size_t i = 0; i < 40; i++)
         session->feature[i * 7] = NAN;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < FAMILIES; i++) {
         struct traj_model *model = fit_valid(session, families[i]);
         double error = rmse(model, session, true);
         print_message("%s: %.2f mm from features\n", traj_family_name(families[i]), error);
@@ -255,7 +258,7 @@ static void one_and_three_dimensions_train(void **state)
         made_options_default(&options);
         options.dim = dim;
         struct traj_session *session = made_session(&options);
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < FAMILIES; i++) {
             struct traj_model *model = fit_valid(session, families[i]);
             double error = rmse(model, session, true);
             print_message("%zu-D %s: %.2f mm\n", dim, traj_family_name(families[i]), error);
@@ -355,7 +358,7 @@ static void the_same_twice(void **state)
     assert_non_null(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/a.tjm", folder);
     size_t calls = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < FAMILIES; i++) {
         struct traj_fit_options fit;
         traj_fit_options_default(&fit);
         fit.seed = i < 2 ? 1 : 2;
