@@ -34,14 +34,14 @@ struct traj_course_shape {
  */
 /*
  * speeds (borrowed while it is called; or NULL):
- * trials are resampled from their onset on to the speed s = 0, so that all take the same time; every
- * component then waits for its reaction time, the first as well.
+ * trials are resampled from their onset on to the speed s = 0, so that all take the same time;
+ * every component then waits for its reaction time, the first as well.
  */
 struct traj_courses *traj_courses_new(const struct traj_training *training, size_t state,
                                       double plan_end, size_t delays,
                                       const struct traj_speeds *speeds, struct traj_error *error);
 
-/* Bins that component l of a target waits, rising from 0, or, with speeds, from the first quantile. */
+/* Bins that component l of a target waits, rising from 0 or, with speeds, the first quantile. */
 size_t traj_courses_delay(const struct traj_courses *courses, size_t l);
 void traj_courses_free(struct traj_courses *courses);
 

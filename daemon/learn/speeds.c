@@ -34,7 +34,7 @@ static const double *position_at(const struct traj_training *training,
     return training->state + (trial->first + t) * 3 * training->dim;
 }
 
-/* The known states of a movement: its first and the last after it; false where there are not two. */
+/* First and last known state of a movement; false where there are not two. */
 static bool extent(const struct laying *laying, const struct traj_course *trial, size_t *first,
                    size_t *last)
 {

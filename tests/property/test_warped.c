@@ -53,7 +53,7 @@ static void the_spread_of_speeds_is_found(void **state)
         traj_speeds_prior(&speeds, training, TRAJ_FOLD_NONE, &mean, &variance);
         print_message("160 trials, log duration spread by %.3f: %.3f found\n", spread[i],
                       sqrt(variance));
-        /* 160 draws have a standard deviation within 17 % of the true one, three standard errors. */
+        /* Three standard errors of the standard deviation of 160 draws. */
         assert_true(fabs(sqrt(variance) / spread[i] - 1) < 0.17);
         assert_true(fabs(mean) < 1e-9);
         traj_speeds_free(&speeds);
