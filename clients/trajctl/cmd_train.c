@@ -7,6 +7,7 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
+#include "daemon/learn/adapt.h"
 #include "daemon/learn/fit.h"
 #include "daemon/learn/model_file.h"
 
@@ -18,7 +19,8 @@ static const struct command_help help = {
         "window and calibration are chosen by cross-validation inside these sessions. The same "
         "sessions, options and seed give the same model.",
     .example = "trajctl train --session a.h5 --out m.tjm\n"
-               "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n",
+               "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n"
+               "trajctl train --from m.tjm --session today.h5 --out n.tjm\n",
 };
 
 /* Reads every file of a list; NULL with a sentence.  free_sessions frees what was read. */
@@ -73,12 +75,46 @@ static int fit_and_save(const struct option_list *files, const struct option_lis
     return result;
 }
 
+/* Adapts a model to what the list names and saves; 0, or -1 with a sentence. */
+static int adapt_and_save(const char *from, const struct option_list *files,
+                          const struct traj_fit_options *fit, const char *out,
+                          struct traj_error *error)
+{
+    int result = -1;
+    struct traj_model *old = traj_model_load(from, error), *model = NULL;
+    struct traj_session **sessions = old ? read_sessions(files, error) : NULL;
+    if (sessions) {
+        model =
+            traj_adapt(old, (const struct traj_session *const *)sessions, files->count, fit, error);
+    }
+    if (model) {
+        result = traj_model_save(model, out, error);
+    }
+    traj_model_free(model);
+    free_sessions(sessions);
+    traj_model_free(old);
+    return result;
+}
+
+/* What a model that is adapted keeps cannot be chosen. */
+static int check_from(const struct traj_fit_options *fit, const struct option_list *priors)
+{
+    const char *option = fit->family != TRAJ_FAMILY_AUTO ? "family"
+                         : priors->count > 0             ? "prior-session"
+                         : !fit->plan                    ? "no-plan"
+                         : fit->order != 0               ? "order"
+                                                         : NULL;
+    return option ? usage_error("train", "--%s does not go with --from: the model keeps its own",
+                                option)
+                  : OPTIONS_RUN;
+}
+
 int cmd_train(int argc, char **argv)
 {
     struct traj_fit_options fit;
     traj_fit_options_default(&fit);
     struct option_list sessions = {0}, priors = {0};
-    const char *out = NULL, *family = traj_family_name(fit.family);
+    const char *out = NULL, *from = NULL, *family = traj_family_name(fit.family);
     bool quiet = false;
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
@@ -86,6 +122,9 @@ int cmd_train(int argc, char **argv)
         {"prior-session", "K.h5", OPTION_REPEATED, &priors,
          "session that teaches movement alone; its frames are not used"},
         {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true},
+        {"from", "M.tjm", OPTION_TEXT, &from,
+         "adapt this model to the sessions of a new day instead: a few trials, or rest alone, tell "
+         "what became of its units; its courses and dynamics are kept"},
         {"family", "NAME", OPTION_TEXT, &family,
          "course (a filter over learned courses, for trials cut out of a recording), places (a "
          "filter over free places, for unbroken recordings; knows no targets), mixture (a "
@@ -108,13 +147,17 @@ int cmd_train(int argc, char **argv)
     } else if (status == OPTIONS_RUN && fit.order == 1) {
         status = usage_error("train", "--order: 1 is not 0, 2 or 3");
     }
+    if (status == OPTIONS_RUN && from) {
+        status = check_from(&fit, &priors);
+    }
     if (status == OPTIONS_RUN) {
         struct traj_error error = {0};
         struct progress progress;
         progress_init(&progress, "train", quiet);
         fit.progress = progress_callback;
         fit.progress_context = &progress;
-        int result = fit_and_save(&sessions, &priors, &fit, out, &error);
+        int result = from ? adapt_and_save(from, &sessions, &fit, out, &error)
+                          : fit_and_save(&sessions, &priors, &fit, out, &error);
         progress_end(&progress);
         if (result) {
             status = failure("train", "%s", error.text);
