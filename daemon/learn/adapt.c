@@ -14,10 +14,9 @@
 #include "daemon/learn/summary.h"
 #include "traj/decoder.h"
 
-#define TRIALS_NEEDED 3  /* a target, below which leaving trials out says more about luck */
-#define TRIALS_IN_ALL 20 /* and so many in all */
+#define TRIALS_NEEDED 5  /* a target, below which leaving trials out says more about luck */
+#define TRIALS_IN_ALL 40 /* and so many in all */
 #define WIDER 1.2        /* factor on the covariances of yesterday's calibration, where kept */
-#define KEPT_TRIALS 40.0 /* that yesterday's calibration counts for */
 #define NEW_BELOW 0.5    /* a unit that is the same with less probability is said to have changed */
 
 /* What the maker of fold models needs. */
@@ -81,7 +80,7 @@ static struct traj_model *make_model(const struct run *run, unsigned without, co
     if (dims.targets > 0)
         memcpy((void *)(uintptr_t)held.target_id, from->about.target_id,
                dims.targets * TRAJ_ID_SIZE);
-    if (held.training)
+    if (held.training && text)
         memcpy((void *)(uintptr_t)held.training, text, strlen(text) + 1);
     name_units(adapt, model);
     model->calibration = run->calibration;
@@ -108,37 +107,22 @@ static struct traj_model *make(void *context, unsigned without, struct traj_erro
 
 /* ---- calibration ----------------------------------------------------------------------------- */
 
-static double blend(double then, double now, double share)
-{
-    return exp((1 - share) * log(then) + share * log(now));
-}
-
-/*
- * Yesterday's, a little wider, for units that are known less well say less; drawn towards what
- * held-out trials ask for where there are some.
- */
+/* By held-out trials of today; else yesterday's, a little wider: units known less well say less. */
 static int calibrate(struct run *run)
 {
     struct traj_adapt *adapt = run->adapt;
     struct traj_maker maker = {adapt->training, make, run};
-    struct traj_calibration then = adapt->from->calibration, now = {1, 1, 1};
+    const struct traj_calibration raw = TRAJ_CALIBRATION_NONE;
     run->calibrated = (struct traj_calibrated){NAN, NAN, NAN, 0};
-    then.position_scale *= WIDER;
-    then.velocity_scale *= WIDER;
-    run->calibration = then;
+    run->calibration = adapt->from->calibration;
+    run->calibration.position_scale *= WIDER;
+    run->calibration.velocity_scale *= WIDER;
     if (!adapt->training || !adapt->options->calibrate)
         return 0;
     traj_adapt_tell(adapt, "calibration", 0);
-    run->calibration = now; /* the raw posterior is what is to be calibrated */
-    if (traj_calibrate(&maker, &now, &run->calibrated, adapt->error))
-        return -1;
-    double share = (double)adapt->today->labelled / ((double)adapt->today->labelled + KEPT_TRIALS);
-    run->calibration = now;
-    run->calibration.position_scale = blend(then.position_scale, now.position_scale, share);
-    run->calibration.velocity_scale = blend(then.velocity_scale, now.velocity_scale, share);
-    run->calibration.target_power = blend(then.target_power, now.target_power, share);
+    run->calibration = raw;
     run->calibrated_today = true;
-    return 0;
+    return traj_calibrate(&maker, &run->calibration, &run->calibrated, adapt->error);
 }
 
 /* Sessions from which trials can be held out, or NULL. */

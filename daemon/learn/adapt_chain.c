@@ -465,7 +465,7 @@ static void set_levels(struct chain *chain)
     double squares, weight;
     for (size_t c = 0; c < chain->channels; c++) {
         size_t was = chain->adapt->today->was[c];
-        double spikes = 0, exposure = 0, wanted = 0, now = chain->unit_now[c];
+        double spikes = 0, exposure = 0, wanted = 0;
         add_slots(chain, c, TRAJ_FOLD_NONE, &squares, &weight);
         for (size_t e = 0; e < chain->nodes; e++) {
             double then = was == TRAJ_UNIT_NEW ? 0 : chain->table[was * chain->nodes + e];
@@ -487,7 +487,6 @@ static void set_levels(struct chain *chain)
                 chain->gaussian ? level : clamp_log(chain, level);
         }
         chain->same[c] = was == TRAJ_UNIT_NEW ? 0 : 1;
-        (void)now;
     }
 }
 
