@@ -3,7 +3,8 @@
  * The decode thread: frames and events from the frames socket through the pipeline to the intents
  * socket. It owns both sockets, the signals and the deadline of `stale`; commands come through the
  * exchange and take effect between two frames.  After traj_decode_loop_open nothing here allocates,
- * locks or logs (inside libzmq, a message that is sent or received does allocate).
+ * locks or logs (inside libzmq, each intent that is sent allocates once: a constant message, which
+ * would not, must outlive a subscriber that nobody knows to be done with it).
  */
 #ifndef TRAJ_IO_DECODE_LOOP_H
 #define TRAJ_IO_DECODE_LOOP_H

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between READY and STOPPING the decode thread allocates nothing, maps nothing, locks nothing, opens
+nothing, and has no major page fault: GSL, jansson and libc included, libzmq counted apart.
+
+Environment: TRAJ_WATCH (the library of watch.c), TRAJ_ALLOCATION_FRAMES (default 20000; the full test
+is 300000)."""
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import daemon
+from daemon import BIN, counts_of, event, frame, zmq
+
+FRAMES = int(os.environ.get("TRAJ_ALLOCATION_FRAMES", 20000))
+UNDER_WAY = 64  # frames that wait at most, so that no queue inside libzmq grows
+
+
+class Watched:
+    """A daemon with watch.c before every other library."""
+
+    def __init__(self, test, model=None, add="", config=None):
+        # The folder is the daemon's, so the names are made by the test.
+        self.out = os.path.join(test.folder, f"seen{len(test.daemons)}")
+        notify = os.path.join(test.folder, f"notify{len(test.daemons)}")
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notified.bind(notify)
+        self.notified.settimeout(daemon.PATIENCE)
+        self.daemon = test.start(model=model, config=config, environment={
+            "LD_PRELOAD": os.environ["TRAJ_WATCH"], "NOTIFY_SOCKET": notify,
+            "TRAJ_WATCH_OUT": self.out, "TRAJ_WATCH_ADD": add})
+        test.assertEqual(self.notified.recv(64), b"READY=1")
+        self.test = test
+
+    def stop(self):
+        """What was seen."""
+        published = self.daemon.status()["published"]
+        code, said = self.test.forget(self.daemon)
+        self.test.assertEqual(code, 0, said)
+        self.test.assertEqual(self.notified.recv(64), b"STOPPING=1")
+        self.notified.close()
+        with open(self.out) as file:
+            seen = json.load(file)
+        seen["published"] = published
+        print(json.dumps(seen), file=sys.stderr)
+        return seen
+
+
+def trial(k, start):
+    """Events of trial number k, which begins at frame `start`."""
+    t = start * BIN
+    return [event("trial_start", t=t),
+            event("target_prior", t=t, prob=[1, 2, 3, 4] if k % 2 else [4, 3, 2, 1]),
+            event("gaze", t=t + BIN, position=[10, k % 7], cov=[100, 0, 0, 100]),
+            event("go", t=t + 10 * BIN), event("trial_stop", t=t + 40 * BIN)]
+
+
+class Allocation(daemon.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = subprocess.check_output(["mktemp", "-d"], text=True).strip()
+
+    def tearDown(self):
+        super().tearDown()
+        subprocess.run(["rm", "-r", self.folder], check=True)
+
+    def run_frames(self, d, count):
+        """Frames with trials, gaps, refusals, commands; waits for the intents of all that decode."""
+        sink, source = d.sink("intent"), d.source(SNDHWM=0)
+        counts = [counts_of(seq) for seq in range(97)]
+        source.send_multipart([b"event", event("session", run="a", marks=True)])
+        sent = got = 0
+        for seq in range(count):
+            if seq % 50 == 0:
+                for body in trial(seq // 50, seq):
+                    source.send_multipart([b"event", body])
+            if seq % 1000 == 500:
+                source.send_multipart([b"frame", b"{"])
+                source.send_multipart([b"frame", frame(seq, counts=[1, 2, 3])])
+                source.send_multipart([b"neither", b"x"])
+            if seq % 1000 == 700:
+                continue  # a gap
+            if seq % (count // 5) == 1:
+                d.must(cmd="pause", on=seq % 2 == 0)
+                d.must(cmd="trial", action="start")
+                d.must(cmd="status")
+                d.must(cmd="reset")
+            source.send_multipart([b"frame", frame(seq, counts=counts[seq % 97])])
+            sent += 1
+            while sent - got > UNDER_WAY:
+                d.receive(sink)
+                got += 1
+        while got < sent:
+            d.receive(sink)
+            got += 1
+        return sent
+
+    def assert_nothing(self, seen):
+        for what in ("allocate", "map", "lock", "open"):
+            self.assertEqual(seen[what + "_own"], 0, seen)
+        self.assertEqual(seen["major_faults"], 0)
+
+    def check(self, model=None, config=None):
+        watched = Watched(self, model, config=config)
+        sent = self.run_frames(watched.daemon, FRAMES)
+        self.assert_identity(watched.daemon.status())
+        seen = watched.stop()
+        self.assertEqual(seen["published"], sent)
+        self.assertGreater(seen["ranges"], 0)  # libzmq was recognised
+        self.assert_nothing(seen)
+        # libzmq: the content of each intent, and now and then a block of a queue.
+        self.assertAlmostEqual(seen["allocate_zmq"], sent, delta=0.02 * sent + 64)
+
+    def test_mixture(self):
+        self.check()
+
+    def test_filter_over_courses(self):
+        model = os.path.join(self.folder, "course.tjm")
+        subprocess.run([os.environ["TRAJCTL"], "bench", "--write-model", model, "--channels",
+                        str(daemon.UNITS), "--targets", str(daemon.TARGETS), "--bin-ms",
+                        str(1e3 * BIN)], check=True)
+        self.check(model)
+
+    def test_spinning(self):
+        self.check(config={"receive": "spin"})
+
+    def test_one_malloc_a_frame_is_seen(self):
+        watched = Watched(self, add="malloc")
+        sent = self.run_frames(watched.daemon, 300)
+        seen = watched.stop()
+        # Two calls of zmq_send an intent.
+        self.assertEqual(seen["allocate_own"], 2 * sent)
+        self.assertRegex(seen["first_own"], re.escape(os.path.basename(os.environ["TRAJ_WATCH"])))
+        with self.assertRaises(AssertionError):
+            self.assert_nothing(seen)
+
+
+if __name__ == "__main__":
+    assert zmq and time and unittest
+    if not os.environ.get("TRAJ_WATCH"):
+        print("TRAJ_WATCH is not set")
+        sys.exit(77)
+    daemon.main()
