@@ -54,6 +54,12 @@ void traj_channels_mean(const struct traj_channels *c, double *mean)
     }
 }
 
+size_t traj_validation_bin(const struct traj_channels *c)
+{
+    size_t bin = c->first[c->bins * 4 / 5];
+    return bin > c->bins / 2 ? bin : c->bins * 4 / 5;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

@@ -22,6 +22,12 @@ void traj_channels_free(struct traj_channels *channels);
 /* Mean of each channel over the bins in which it was observed (0 if in none). */
 void traj_channels_mean(const struct traj_channels *channels, double *mean);
 
+/*
+ * The first bin of the part that choices are validated on: the last fifth, beginning with a stretch
+ * of its own where there are several.
+ */
+size_t traj_validation_bin(const struct traj_channels *channels);
+
 /* The usual bin width: the median of dt, s. */
 double traj_bin_width(const struct traj_session *session);
 

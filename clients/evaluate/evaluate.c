@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "clients/evaluate/answer.h"
-
-#define BLOCK_S 5.0 /* unit of the bootstrap in unbroken sessions */
+#include "clients/evaluate/contest.h"
 
 static const size_t all_trials = 0;
 static const uint64_t usual_seed[] = {1, 2, 3, 4, 5};
@@ -34,41 +33,6 @@ void traj_evaluate_options_default(struct traj_evaluate_options *o)
     o->resamples = 2000;
     o->program = "";
 }
-
-/* One method, amount, draw and condition: all parts together. */
-struct run {
-    size_t size, draw, method; /* indices into the options' lists (method: of method.h) */
-    enum traj_condition condition;
-    size_t first, parts, left;    /* units; those that have not answered */
-    struct traj_decoded *decoded; /* of the scored session; NULL before the first and after the last
-                                     answer */
-    struct traj_score score;
-    struct traj_group_sums tally;
-    char failed[512];
-};
-
-/* The scored session of a draw, with what is known of its bins. */
-struct scored {
-    size_t size, draw; /* whose it is */
-    struct traj_session *session;
-    struct traj_truth *truth;
-    bool *keep;    /* [bins] */
-    size_t *group; /* [bins], (size_t)-1 = none */
-};
-
-struct traj_contest {
-    const struct traj_session *session;
-    struct traj_evaluate_options options;
-    struct traj_protocol protocol;
-    uint64_t *seed; /* [draws] */
-    size_t *method; /* [methods] */
-    size_t draws, methods, runs, units, taken, groups;
-    struct run *run;
-    size_t *run_of;       /* [units] */
-    struct scored scored; /* the last that was needed */
-    char digest[TRAJ_SHA256_HEX];
-    bool by_trial;
-};
 
 /* ---- the list of units ----------------------------------------------------------------------- */
 
@@ -95,15 +59,15 @@ static int choose_lists(struct traj_contest *b)
     return 0;
 }
 
-/* Whether a method is run under a condition: a prior means nothing to a baseline. */
-static bool applies(const struct traj_contest *b, enum traj_condition condition, size_t method)
+bool traj_contest_applies(const struct traj_contest *b, enum traj_condition condition,
+                          size_t method)
 {
     return b->options.condition[condition] &&
            (condition != TRAJ_CONDITION_WRONG_PRIOR || !traj_method_at(method).baseline);
 }
 
 /* Adds the runs of one amount of data; counts the units alone where run is NULL. */
-static void list_size(struct traj_contest *b, size_t size, struct run *run, size_t *runs,
+static void list_size(struct traj_contest *b, size_t size, struct traj_run *run, size_t *runs,
                       size_t *units)
 {
     size_t parts = traj_protocol_parts(&b->protocol, b->options.per_target[size]);
@@ -111,17 +75,17 @@ static void list_size(struct traj_contest *b, size_t size, struct run *run, size
         for (int c = 0; c < TRAJ_CONDITIONS; c++) {
             for (size_t i = 0; i < b->methods; i++) {
                 enum traj_condition condition = (enum traj_condition)c;
-                if (!applies(b, condition, b->method[i])) {
+                if (!traj_contest_applies(b, condition, b->method[i])) {
                     continue;
                 }
                 if (run) {
-                    run[*runs] = (struct run){.size = size,
-                                              .draw = draw,
-                                              .method = b->method[i],
-                                              .condition = condition,
-                                              .first = *units,
-                                              .parts = parts,
-                                              .left = parts};
+                    run[*runs] = (struct traj_run){.size = size,
+                                                   .draw = draw,
+                                                   .method = b->method[i],
+                                                   .condition = condition,
+                                                   .first = *units,
+                                                   .parts = parts,
+                                                   .left = parts};
                 }
                 (*runs)++;
                 *units += parts;
@@ -164,7 +128,7 @@ size_t traj_contest_method(const struct traj_contest *b, size_t unit)
 
 const char *traj_contest_name(const struct traj_contest *b, size_t unit, char *out, size_t cap)
 {
-    const struct run *run = &b->run[b->run_of[unit]];
+    const struct traj_run *run = &b->run[b->run_of[unit]];
     size_t n = b->options.per_target[run->size];
     char amount[48] = "", part[48] = "";
     if (n > 0) {
@@ -238,7 +202,7 @@ static bool loses_units(enum traj_condition condition)
 
 void traj_contest_key(const struct traj_contest *b, size_t unit, char hex[TRAJ_SHA256_HEX])
 {
-    const struct run *run = &b->run[b->run_of[unit]];
+    const struct traj_run *run = &b->run[b->run_of[unit]];
     const struct traj_protocol *p = &b->protocol;
     uint64_t number[] = {p->folds,           p->missing_lead,   p->one_target_out,
                          p->test != NULL,    b->options.marks,  b->options.per_target[run->size],
@@ -257,8 +221,8 @@ void traj_contest_key(const struct traj_contest *b, size_t unit, char hex[TRAJ_S
 
 /* ---- work ------------------------------------------------------------------------------------ */
 
-static int lose(const struct traj_contest *b, const struct run *run, struct traj_session *train,
-                struct traj_session *test)
+static int lose(const struct traj_contest *b, const struct traj_run *run,
+                struct traj_session *train, struct traj_session *test)
 {
     static const enum traj_loss how[TRAJ_CONDITIONS] = {
         [TRAJ_CONDITION_SILENT] = TRAJ_UNITS_SILENT,
@@ -283,7 +247,7 @@ static int lose(const struct traj_contest *b, const struct run *run, struct traj
 int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_answer *answer,
                       struct traj_error *error)
 {
-    const struct run *run = &b->run[b->run_of[unit]];
+    const struct traj_run *run = &b->run[b->run_of[unit]];
     uint64_t seed = b->seed[run->draw];
     struct traj_session *train, *test;
     struct traj_decoded *decoded = NULL;
@@ -307,66 +271,18 @@ int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_ans
 
 /* ---- what is scored -------------------------------------------------------------------------- */
 
-static void scored_free(struct scored *s)
+static void scored_free(struct traj_scored *s)
 {
     traj_session_free(s->session);
-    traj_truth_free(s->truth);
-    free(s->keep);
-    free(s->group);
+    traj_bins_free(&s->bins);
     memset(s, 0, sizeof *s);
 }
 
-/* A trial's movement begins at its onset, or the go cue, or its start: the first that is known. */
-static double movement_onset(const struct traj_session *s, size_t r)
-{
-    if (s->move && !isnan(s->move[r])) {
-        return s->move[r];
-    }
-    return s->go && !isnan(s->go[r]) ? s->go[r] : s->start[r];
-}
-
-static bool counts(const struct traj_evaluate_options *o, const struct traj_session *s, size_t r,
-                   double t)
-{
-    if (s->trials == 0 || (!o->movement && isnan(o->from))) {
-        return true;
-    }
-    if (r == (size_t)-1) {
-        return false;
-    }
-    if (o->movement && t <= movement_onset(s, r)) {
-        return false;
-    }
-    return isnan(o->from) || t - s->start[r] >= o->from - 1e-9;
-}
-
-/* Which bins count, and the group of each: its trial in the whole session, which is known by its
- * stop, or a stretch of time. */
-static void describe_bins(const struct traj_contest *b, struct scored *x)
-{
-    const struct traj_session *s = x->session;
-    const struct traj_session *whole = b->options.test ? b->options.test : b->session;
-    size_t known = 0;
-    for (size_t i = 0; i < s->bins; i++) {
-        size_t r = x->truth->trial[i];
-        x->keep[i] = x->truth->known[i] && counts(&b->options, s, r, s->t_end[i]);
-        x->group[i] = (size_t)-1;
-        if (!b->by_trial) {
-            x->group[i] = (size_t)((s->t_end[i] - whole->t_end[0]) / BLOCK_S);
-        } else if (r != (size_t)-1) {
-            while (known < whole->trials && whole->stop[known] < s->stop[r]) {
-                known++;
-            }
-            x->group[i] = known;
-        }
-    }
-}
-
 /* The scored session of a run's draw; NULL with a sentence. */
-static const struct scored *scored_of(struct traj_contest *b, const struct run *run,
-                                      struct traj_error *error)
+static const struct traj_scored *scored_of(struct traj_contest *b, const struct traj_run *run,
+                                           struct traj_error *error)
 {
-    struct scored *x = &b->scored;
+    struct traj_scored *x = &b->scored;
     if (x->session && x->size == run->size && x->draw == run->draw) {
         return x;
     }
@@ -375,36 +291,30 @@ static const struct scored *scored_of(struct traj_contest *b, const struct run *
     x->draw = run->draw;
     x->session = traj_protocol_scored(&b->protocol, b->options.per_target[run->size],
                                       b->seed[run->draw], error);
-    x->truth = x->session ? traj_truth_new(x->session, error) : NULL;
-    if (!x->truth) {
+    struct traj_window window = {b->options.from, b->options.movement};
+    const struct traj_session *whole = b->options.test ? b->options.test : b->session;
+    if (!x->session || traj_bins_init(&x->bins, x->session, whole, &window, error)) {
         scored_free(x);
         return NULL;
     }
-    x->keep = calloc(x->session->bins + 1, sizeof *x->keep);
-    x->group = calloc(x->session->bins + 1, sizeof *x->group);
-    if (!x->keep || !x->group) {
-        traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
-        scored_free(x);
-        return NULL;
-    }
-    describe_bins(b, x);
     return x;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
 /* Scores a run all of whose parts have answered. */
-static int score_run(struct traj_contest *b, struct run *run, struct traj_error *error)
+static int score_run(struct traj_contest *b, struct traj_run *run, struct traj_error *error)
 {
-    const struct scored *x = scored_of(b, run, error);
+    const struct traj_scored *x = scored_of(b, run, error);
     if (!x) {
         return -1;
     }
-    if (traj_score_bins(x->session, x->truth, run->decoded, x->keep, &run->score, error)) {
+    if (traj_score_bins(x->session, x->bins.truth, run->decoded, x->bins.keep, &run->score,
+                        error)) {
         return -1;
     }
-    if (traj_group_sums_init(&run->tally, x->session, x->truth, run->decoded, x->keep, x->group,
-                             b->groups)) {
+    if (traj_group_sums_init(&run->tally, x->session, x->bins.truth, run->decoded, x->bins.keep,
+                             x->bins.group, b->groups)) {
         return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
     }
     traj_decoded_free(run->decoded);
@@ -415,7 +325,7 @@ static int score_run(struct traj_contest *b, struct run *run, struct traj_error 
 int traj_contest_take(struct traj_contest *b, size_t unit, const struct traj_answer *answer,
                       struct traj_error *error)
 {
-    struct run *run = &b->run[b->run_of[unit]];
+    struct traj_run *run = &b->run[b->run_of[unit]];
     run->left--;
     b->taken++;
     if (run->failed[0]) {
@@ -427,7 +337,7 @@ int traj_contest_take(struct traj_contest *b, size_t unit, const struct traj_ans
         run->decoded = NULL;
         return 0;
     }
-    const struct scored *x = scored_of(b, run, error);
+    const struct traj_scored *x = scored_of(b, run, error);
     if (!x) {
         return -1;
     }
@@ -464,10 +374,7 @@ struct traj_contest *traj_contest_new(const struct traj_session *session,
         traj_contest_free(b);
         return NULL;
     }
-    b->by_trial = !traj_session_is_unbroken(test);
-    b->groups = b->by_trial
-                    ? test->trials
-                    : (size_t)((test->t_end[test->bins - 1] - test->t_end[0]) / BLOCK_S) + 1;
+    b->groups = traj_groups_of(test, &b->by_trial);
     digest(b);
     if (choose_lists(b) || list_units(b)) {
         traj_error_set(error, "%s: not enough memory to evaluate", session->path);
@@ -492,209 +399,6 @@ void traj_contest_free(struct traj_contest *b)
     free(b->seed);
     free(b->method);
     free(b);
-}
-
-/* ---- the result ------------------------------------------------------------------------------ */
-
-static const size_t mean_fields[] = {
-    offsetof(struct traj_score, rmse),          offsetof(struct traj_score, mvaf),
-    offsetof(struct traj_score, velocity_mvaf), offsetof(struct traj_score, velocity_angle),
-    offsetof(struct traj_score, idle_speed),    offsetof(struct traj_score, velocity_lag),
-    offsetof(struct traj_score, rmse_trial),    offsetof(struct traj_score, coverage50),
-    offsetof(struct traj_score, coverage90),    offsetof(struct traj_score, wrong_end),
-    offsetof(struct traj_score, log_score),     offsetof(struct traj_score, calibration)};
-
-static double mean_field(struct run *const *run, size_t draws, size_t offset)
-{
-    double sum = 0.0, count = 0.0;
-    for (size_t i = 0; i < draws; i++) {
-        double x = *(const double *)(const void *)((const char *)&run[i]->score + offset);
-        sum += isfinite(x) ? x : 0.0;
-        count += isfinite(x);
-    }
-    return count > 0.0 ? sum / count : NAN;
-}
-
-/* Means over draws; the reliability table is summed, because a single draw's is thin. */
-static void mean_score(struct run *const *run, size_t draws, struct traj_score *out)
-{
-    *out = run[0]->score;
-    for (size_t k = 0; k < sizeof mean_fields / sizeof mean_fields[0]; k++) {
-        *(double *)(void *)((char *)out + mean_fields[k]) = mean_field(run, draws, mean_fields[k]);
-    }
-    for (size_t d = 0; d < TRAJ_DIM_MAX; d++) {
-        out->r2[d] = mean_field(run, draws, offsetof(struct traj_score, r2) + d * sizeof(double));
-    }
-    for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
-        out->target[k] =
-            mean_field(run, draws, offsetof(struct traj_score, target) + k * sizeof(double));
-    }
-    for (size_t i = 1; i < draws; i++) {
-        out->missing += run[i]->score.missing;
-        for (size_t k = 0; k < TRAJ_RELIABILITY_BINS; k++) {
-            const struct traj_reliability *more = &run[i]->score.reliability[k];
-            out->reliability[k].count += more->count;
-            out->reliability[k].confidence += more->confidence;
-            out->reliability[k].right += more->right;
-        }
-    }
-}
-
-/* The runs of a row, one a draw. */
-static void runs_of(struct traj_contest *b, size_t size, enum traj_condition condition,
-                    size_t method, struct run **out)
-{
-    for (size_t r = 0; r < b->runs; r++) {
-        struct run *run = &b->run[r];
-        if (run->size == size && run->condition == condition && run->method == method) {
-            out[run->draw] = run;
-        }
-    }
-}
-
-static int fill_row(struct traj_contest *b, size_t size, struct traj_row *row, struct run **run,
-                    const struct traj_group_sums **tally)
-{
-    row->per_target = b->options.per_target[size];
-    row->draw_rmse = calloc(b->draws, sizeof *row->draw_rmse);
-    runs_of(b, size, row->condition, row->method, run);
-    for (size_t i = 0; i < b->draws; i++) {
-        if (!run[i]) {
-            return -1; /* cannot be: every row has a run for each draw */
-        }
-        tally[i] = &run[i]->tally;
-        if (run[i]->failed[0] && !row->failed[0]) {
-            memcpy(row->failed, run[i]->failed, sizeof row->failed);
-        }
-    }
-    if (!row->draw_rmse || row->failed[0]) {
-        return row->draw_rmse ? 0 : -1;
-    }
-    mean_score(run, b->draws, &row->score);
-    row->calibration = traj_calibration_error(row->score.reliability);
-    for (size_t i = 0; i < b->draws; i++) {
-        row->draw_rmse[i] = run[i]->score.rmse;
-    }
-    return traj_bootstrap(tally, b->draws, b->options.resamples, row->stat);
-}
-
-/* The row that another is compared with: the first method's, or the condition that is the norm. */
-static size_t norm_of(const struct traj_evaluation *e, size_t first, size_t i)
-{
-    const struct traj_row *row = &e->row[i];
-    enum traj_condition norm = row->condition == TRAJ_CONDITION_WRONG_PRIOR
-                                   ? TRAJ_CONDITION_PLAIN
-                                   : TRAJ_CONDITION_REMOVED;
-    bool other = row->condition == TRAJ_CONDITION_WRONG_PRIOR ||
-                 row->condition == TRAJ_CONDITION_SILENT ||
-                 row->condition == TRAJ_CONDITION_UNOBSERVED;
-    for (size_t k = first; k < e->rows; k++) {
-        const struct traj_row *candidate = &e->row[k];
-        if (other ? candidate->condition == norm && candidate->method == row->method
-                  : candidate->condition == row->condition) {
-            return k;
-        }
-    }
-    return i;
-}
-
-/* Pairs among the rows from `first` on, which are those of one amount of data. */
-static int add_pairs(struct traj_contest *b, struct traj_evaluation *e, size_t size, size_t first,
-                     const struct traj_group_sums **tally, struct run **run)
-{
-    const struct traj_group_sums **other = tally + b->draws;
-    for (size_t i = first; i < e->rows; i++) {
-        const struct traj_row *row = &e->row[i];
-        size_t norm = norm_of(e, first, i);
-        if (norm == i || row->failed[0] || e->row[norm].failed[0]) {
-            continue;
-        }
-        /* The first method against each other one; a condition against its norm. */
-        bool same = e->row[norm].condition == row->condition;
-        struct traj_pair *pair = &e->pair[e->pairs++];
-        pair->a = same ? norm : i;
-        pair->b = same ? i : norm;
-        runs_of(b, size, e->row[pair->a].condition, e->row[pair->a].method, run);
-        for (size_t d = 0; d < b->draws; d++) {
-            tally[d] = &run[d]->tally;
-        }
-        runs_of(b, size, e->row[pair->b].condition, e->row[pair->b].method, run);
-        for (size_t d = 0; d < b->draws; d++) {
-            other[d] = &run[d]->tally;
-        }
-        if (traj_compare(tally, other, b->draws, b->options.resamples, pair->of)) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int fill(struct traj_contest *b, struct traj_evaluation *e)
-{
-    struct run **run = calloc(b->draws, sizeof(struct run *));
-    const struct traj_group_sums **tally = calloc(2 * b->draws, sizeof(struct traj_group_sums *));
-    int result = run && tally ? 0 : -1;
-    for (size_t size = 0; result == 0 && size < b->options.per_target_count; size++) {
-        size_t first = e->rows;
-        for (int c = 0; result == 0 && c < TRAJ_CONDITIONS; c++) {
-            for (size_t i = 0; result == 0 && i < b->methods; i++) {
-                if (!applies(b, (enum traj_condition)c, b->method[i])) {
-                    continue;
-                }
-                struct traj_row *row = &e->row[e->rows++];
-                row->method = b->method[i];
-                row->condition = (enum traj_condition)c;
-                result = fill_row(b, size, row, run, tally);
-            }
-        }
-        result = result ? result : add_pairs(b, e, size, first, tally, run);
-    }
-    free(run);
-    free(tally);
-    return result;
-}
-
-struct traj_evaluation *traj_contest_finish(struct traj_contest *b, struct traj_error *error)
-{
-    struct traj_evaluation *e = calloc(1, sizeof *e);
-    size_t rows = b->options.per_target_count * TRAJ_CONDITIONS * b->methods;
-    if (b->taken < b->units) {
-        traj_error_set(error, "%s: %zu of %zu units of work are done", b->session->path, b->taken,
-                       b->units);
-        free(e);
-        return NULL;
-    }
-    if (e) {
-        e->session = b->session;
-        e->test = b->options.test;
-        e->options = b->options;
-        e->draws = b->draws;
-        e->by_trial = b->by_trial;
-        e->seed = calloc(b->draws + 1, sizeof *e->seed);
-        e->row = calloc(rows + 1, sizeof *e->row);
-        e->pair = calloc(rows + 1, sizeof *e->pair);
-    }
-    if (!e || !e->seed || !e->row || !e->pair || fill(b, e)) {
-        traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
-        traj_evaluation_free(e);
-        return NULL;
-    }
-    memcpy(e->seed, b->seed, b->draws * sizeof *e->seed);
-    return e;
-}
-
-void traj_evaluation_free(struct traj_evaluation *e)
-{
-    if (!e) {
-        return;
-    }
-    for (size_t i = 0; e->row && i < e->rows; i++) {
-        free(e->row[i].draw_rmse);
-    }
-    free(e->seed);
-    free(e->row);
-    free(e->pair);
-    free(e);
 }
 
 struct traj_evaluation *traj_evaluate(const struct traj_session *session,

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Kalman filter of position, velocity and acceleration; see baseline.h. */
+/*
+ * Kalman filter of position, velocity and acceleration (Wu, Gao, Bienenstock, Donoghue and Black
+ * 2006, Neural Computation 18:80):
+ *     x_t = A x_{t-1} + w, w ~ N(0, W)        y_{t-lag} = C x_t + q, q ~ N(0, Q)
+ * all by least squares; y are counts or their roots less their means.  In information form,
+ *     P = (P-^-1 + C'Q^-1 C)^-1,  x = x- + P C'Q^-1 (y - C x-),
+ * where C and Q hold only the rows of the units that were observed.
+ */
 #include <gsl/gsl_blas.h>
 #include <gsl/gsl_linalg.h>
 #include <math.h>
@@ -23,8 +30,7 @@ struct kalman {
     double *centre;        /* [state] */
     gsl_matrix *a, *w;     /* [state][state] transition and its noise */
     gsl_matrix *start_cov; /* [state][state] spread of the state over the training data */
-    gsl_matrix *gain_in;   /* [state][channels]  C' Q^-1 */
-    gsl_matrix *info;      /* [state][state]  C' Q^-1 C */
+    gsl_matrix *noise;     /* [channels][channels]  Q */
     gsl_matrix *c;         /* [channels][state] */
 };
 
@@ -35,8 +41,7 @@ static void kalman_free(struct kalman *k)
     gsl_matrix_free(k->a);
     gsl_matrix_free(k->w);
     gsl_matrix_free(k->start_cov);
-    gsl_matrix_free(k->gain_in);
-    gsl_matrix_free(k->info);
+    gsl_matrix_free(k->noise);
     gsl_matrix_free(k->c);
     memset(k, 0, sizeof *k);
 }
@@ -52,10 +57,9 @@ static int kalman_alloc(struct kalman *k, size_t channels, size_t dim)
     k->a = gsl_matrix_calloc(k->state, k->state);
     k->w = gsl_matrix_calloc(k->state, k->state);
     k->start_cov = gsl_matrix_calloc(k->state, k->state);
-    k->gain_in = gsl_matrix_calloc(k->state, channels);
-    k->info = gsl_matrix_calloc(k->state, k->state);
+    k->noise = gsl_matrix_calloc(channels, channels);
     k->c = gsl_matrix_calloc(channels, k->state);
-    bool ok = k->mean && k->centre && k->a && k->w && k->start_cov && k->gain_in && k->info && k->c;
+    bool ok = k->mean && k->centre && k->a && k->w && k->start_cov && k->noise && k->c;
     return ok ? 0 : -1;
 }
 
@@ -146,16 +150,16 @@ static int fit_transition(struct kalman *k, const struct traj_channels *c, const
     return result;
 }
 
-/* C' Q^-1 and C' Q^-1 C from the regression of counts on movement. */
+/* C and Q from the regression of counts on movement. */
 static int fit_observation(struct kalman *k, const struct traj_channels *c,
                            const struct movement *v, size_t to)
 {
     size_t s = k->state, n = k->channels, count = 0;
     double *x = malloc(to * s * sizeof *x), *y = malloc(to * n * sizeof *y);
     double *b = malloc(s * n * sizeof *b);
-    gsl_matrix *q = gsl_matrix_alloc(n, n);
+    gsl_matrix *q = k->noise;
     int result = -1;
-    if (x && y && b && q) {
+    if (x && y && b) {
         for (size_t i = k->lag; i < to; i++) {
             if (v->known[i] && i - k->lag >= c->first[i]) {
                 for (size_t j = 0; j < s; j++) {
@@ -182,17 +186,10 @@ static int fit_observation(struct kalman *k, const struct traj_channels *c,
                 gsl_matrix_set(k->c, j, p, b[p * n + j]);
             }
         }
-        result =
-            gsl_linalg_cholesky_decomp1(q) || gsl_linalg_cholesky_invert(q) ||
-                    gsl_blas_dgemm(CblasTrans, CblasNoTrans, 1.0, k->c, q, 0.0, k->gain_in) ||
-                    gsl_blas_dgemm(CblasNoTrans, CblasNoTrans, 1.0, k->gain_in, k->c, 0.0, k->info)
-                ? -1
-                : 0;
     }
     free(x);
     free(y);
     free(b);
-    gsl_matrix_free(q);
     return result;
 }
 
@@ -215,29 +212,38 @@ static int fit(struct kalman *k, const struct traj_channels *c, const struct mov
 
 /* Scratch of one filter run. */
 struct run {
-    gsl_matrix *p, *t, *u;
+    gsl_matrix *p, *t;
     gsl_vector *x, *prior, *rhs;
+    bool *seen;       /* [channels] which the next two are for */
+    gsl_matrix *gain; /* [state][channels]  C' Q^-1, 0 where not seen */
+    gsl_matrix *info; /* [state][state]  C' Q^-1 C */
+    bool ready;       /* gain and info have been worked out */
 };
 
-static int run_alloc(struct run *r, size_t state)
+static int run_alloc(struct run *r, size_t state, size_t channels)
 {
     r->p = gsl_matrix_calloc(state, state);
     r->t = gsl_matrix_calloc(state, state);
-    r->u = gsl_matrix_calloc(state, state);
     r->x = gsl_vector_calloc(state);
     r->prior = gsl_vector_calloc(state);
     r->rhs = gsl_vector_calloc(state);
-    return r->p && r->t && r->u && r->x && r->prior && r->rhs ? 0 : -1;
+    r->seen = calloc(channels, sizeof *r->seen);
+    r->gain = gsl_matrix_calloc(state, channels);
+    r->info = gsl_matrix_calloc(state, state);
+    bool ok = r->p && r->t && r->x && r->prior && r->rhs && r->seen && r->gain && r->info;
+    return ok ? 0 : -1;
 }
 
 static void run_free(struct run *r)
 {
     gsl_matrix_free(r->p);
     gsl_matrix_free(r->t);
-    gsl_matrix_free(r->u);
     gsl_vector_free(r->x);
     gsl_vector_free(r->prior);
     gsl_vector_free(r->rhs);
+    free(r->seen);
+    gsl_matrix_free(r->gain);
+    gsl_matrix_free(r->info);
 }
 
 /* Predicts over one bin; after a gap the state is the mean of the training data. */
@@ -253,24 +259,78 @@ static int predict(const struct kalman *k, struct run *r, bool anew)
            gsl_blas_dgemm(CblasNoTrans, CblasTrans, 1.0, r->t, k->a, 1.0, r->p);
 }
 
+/* C'Q^-1 and C'Q^-1 C of the units that y has; worked out anew when they are others than before. */
+static int weigh(const struct kalman *k, struct run *r, const double *y)
+{
+    bool same = r->ready;
+    size_t seen = 0;
+    for (size_t n = 0; n < k->channels; n++) {
+        same = same && r->seen[n] == !isnan(y[n]);
+        r->seen[n] = !isnan(y[n]);
+        seen += r->seen[n];
+    }
+    if (same) {
+        return 0;
+    }
+    r->ready = true;
+    gsl_matrix_set_zero(r->gain);
+    gsl_matrix_set_zero(r->info);
+    if (seen == 0) {
+        return 0;
+    }
+    gsl_matrix *q = gsl_matrix_alloc(seen, seen), *g = gsl_matrix_alloc(seen, k->state);
+    int result = q && g ? 0 : -1;
+    for (size_t n = 0, i = 0; result == 0 && n < k->channels; n++) {
+        for (size_t m = 0, j = 0; r->seen[n] && m < k->channels; m++) {
+            if (r->seen[m]) {
+                gsl_matrix_set(q, i, j++, gsl_matrix_get(k->noise, n, m));
+            }
+        }
+        for (size_t p = 0; r->seen[n] && p < k->state; p++) {
+            gsl_matrix_set(g, i, p, gsl_matrix_get(k->c, n, p));
+        }
+        i += r->seen[n];
+    }
+    if (result || gsl_linalg_cholesky_decomp1(q) || gsl_linalg_cholesky_invert(q)) {
+        result = -1;
+    }
+    for (size_t n = 0, i = 0; result == 0 && n < k->channels; n++) {
+        for (size_t p = 0; r->seen[n] && p < k->state; p++) {
+            double sum = 0.0;
+            for (size_t j = 0; j < seen; j++) {
+                sum += gsl_matrix_get(q, i, j) * gsl_matrix_get(g, j, p);
+            }
+            gsl_matrix_set(r->gain, p, n, sum);
+        }
+        i += r->seen[n];
+    }
+    gsl_matrix_free(q);
+    gsl_matrix_free(g);
+    return result ? -1
+                  : gsl_blas_dgemm(CblasNoTrans, CblasNoTrans, 1.0, r->gain, k->c, 0.0, r->info);
+}
+
 /* x = prior + (P^-1 + C'Q^-1C)^-1 C'Q^-1 (y - C prior), in information form. */
 static int condition(const struct kalman *k, struct run *r, const double *y)
 {
+    if (weigh(k, r, y)) {
+        return -1;
+    }
     gsl_vector_set_zero(r->rhs);
     for (size_t n = 0; n < k->channels; n++) {
-        if (isnan(y[n])) {
-            continue; /* not observed: as if it had been just what was predicted */
+        if (!r->seen[n]) {
+            continue;
         }
         double e = y[n] - k->mean[n];
         for (size_t p = 0; p < k->state; p++) {
             e -= gsl_matrix_get(k->c, n, p) * gsl_vector_get(r->prior, p);
         }
         for (size_t p = 0; p < k->state; p++) {
-            *gsl_vector_ptr(r->rhs, p) += gsl_matrix_get(k->gain_in, p, n) * e;
+            *gsl_vector_ptr(r->rhs, p) += gsl_matrix_get(r->gain, p, n) * e;
         }
     }
     if (gsl_linalg_cholesky_decomp1(r->p) || gsl_linalg_cholesky_invert(r->p) ||
-        gsl_matrix_add(r->p, k->info) || gsl_linalg_cholesky_decomp1(r->p) ||
+        gsl_matrix_add(r->p, r->info) || gsl_linalg_cholesky_decomp1(r->p) ||
         gsl_linalg_cholesky_invert(r->p)) {
         return -1;
     }
@@ -283,7 +343,7 @@ static int filter(const struct kalman *k, const struct traj_channels *c, size_t 
                   struct traj_decoded *decoded)
 {
     struct run r = {0};
-    int result = run_alloc(&r, k->state);
+    int result = run_alloc(&r, k->state, k->channels);
     for (size_t i = from; result == 0 && i < to; i++) {
         result = predict(k, &r, i == from || c->first[i] == i);
         if (result == 0 && i - c->first[i] >= k->lag) {
@@ -327,8 +387,7 @@ static int choose(struct kalman *k, const struct traj_session *train, const stru
         if (traj_channels_init(&c, train, root != 0)) {
             break;
         }
-        size_t split = c.first[c.bins * 4 / 5];
-        split = split > c.bins / 2 ? split : c.bins * 4 / 5;
+        size_t split = traj_validation_bin(&c);
         for (k->lag = 0; (double)k->lag * width <= LAG_S + 1e-9; k->lag += step) {
             if (fit(k, &c, v, split) || filter(k, &c, split, c.bins, decoded)) {
                 continue;

@@ -16,6 +16,9 @@
 static const struct traj_method baseline[] = {
     {"kalman", TRAJ_FAMILIES, false, traj_kalman},
     {"wiener", TRAJ_FAMILIES, false, traj_wiener},
+    {"cascade", TRAJ_FAMILIES, false, traj_cascade},
+    {"bayes", TRAJ_FAMILIES, false, traj_naive_bayes},
+    {"lda", TRAJ_FAMILIES, false, traj_lda},
 };
 
 size_t traj_methods(void)

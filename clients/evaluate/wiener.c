@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Ridge Wiener filter; see baseline.h. */
+/*
+ * Ridge Wiener filter:  (x, v)_t = c + sum_k B_k (y_{t-k} - m), with the counts of windows of 50 ms
+ * over 650 ms; B by least squares with a ridge (Carmena et al. 2003, PLoS Biology 1:193; the ridge
+ * as in Hoerl and Kennard 1970, Technometrics 12:55).
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +11,7 @@
 #include "clients/evaluate/baseline.h"
 #include "clients/evaluate/channels.h"
 #include "clients/evaluate/regression.h"
+#include "clients/evaluate/wiener.h"
 
 #define HISTORY_S 0.65
 #define WINDOW_S 0.05
@@ -14,15 +19,9 @@
 #define RIDGES 7
 static const double ridges[RIDGES] = {1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0};
 
-struct wiener {
-    size_t channels, window, windows, inputs, dim;
-    double *mean;                    /* [channels] of the training data */
-    double *weight;                  /* [inputs][2 dim] */
-    double centre[2 * TRAJ_DIM_MAX]; /* mean position and velocity of the training data */
-};
-
 /* Regressors of one bin: mean deviation of each channel in each window back from it. */
-static void regressors(const struct wiener *w, const struct traj_channels *c, size_t bin, double *x)
+static void regressors(const struct traj_wiener_filter *w, const struct traj_channels *c,
+                       size_t bin, double *x)
 {
     for (size_t k = 0; k < w->windows; k++) {
         double *row = x + k * w->channels;
@@ -41,8 +40,9 @@ static void regressors(const struct wiener *w, const struct traj_channels *c, si
 }
 
 /* Adds the known bins of [from, to) to the moments, in batches. */
-static int accumulate(const struct wiener *w, const struct traj_channels *c, const double *movement,
-                      const bool *known, size_t from, size_t to, struct traj_regression *m)
+static int accumulate(const struct traj_wiener_filter *w, const struct traj_channels *c,
+                      const double *movement, const bool *known, size_t from, size_t to,
+                      struct traj_regression *m)
 {
     double *x = malloc(BATCH * w->inputs * sizeof *x), *y = malloc(BATCH * 2 * w->dim * sizeof *y);
     size_t count = 0;
@@ -65,7 +65,7 @@ static int accumulate(const struct wiener *w, const struct traj_channels *c, con
     return result;
 }
 
-static void predict(const struct wiener *w, const double *x, double *out)
+static void predict(const struct traj_wiener_filter *w, const double *x, double *out)
 {
     memcpy(out, w->centre, 2 * w->dim * sizeof *out);
     for (size_t j = 0; j < w->inputs; j++) {
@@ -76,8 +76,8 @@ static void predict(const struct wiener *w, const double *x, double *out)
 }
 
 /* Squared error of position over the known bins of [from, to). */
-static double misfit(const struct wiener *w, const struct traj_channels *c, const double *movement,
-                     const bool *known, size_t from, size_t to, double *x)
+static double misfit(const struct traj_wiener_filter *w, const struct traj_channels *c,
+                     const double *movement, const bool *known, size_t from, size_t to, double *x)
 {
     double sum = 0.0, out[2 * TRAJ_DIM_MAX];
     for (size_t i = from; i < to; i++) {
@@ -94,13 +94,11 @@ static double misfit(const struct wiener *w, const struct traj_channels *c, cons
 }
 
 /* Chooses the ridge on the last fifth, then fits on all. */
-static int fit(struct wiener *w, const struct traj_channels *c, const double *movement,
+static int fit(struct traj_wiener_filter *w, const struct traj_channels *c, const double *movement,
                const bool *known)
 {
     struct traj_regression early = {0}, late = {0};
-    size_t split =
-        c->first[c->bins * 4 / 5]; /* a stretch is never cut, if there is more than one */
-    split = split > c->bins / 2 ? split : c->bins * 4 / 5;
+    size_t split = traj_validation_bin(c);
     double *x = malloc(w->inputs * sizeof *x), best = INFINITY, chosen = ridges[RIDGES - 1];
     int result = x && !traj_regression_init(&early, w->inputs, 2 * w->dim) &&
                          !traj_regression_init(&late, w->inputs, 2 * w->dim) &&
@@ -128,8 +126,8 @@ static int fit(struct wiener *w, const struct traj_channels *c, const double *mo
     return result;
 }
 
-static int train_wiener(struct wiener *w, const struct traj_session *train,
-                        struct traj_error *error)
+int traj_wiener_train(struct traj_wiener_filter *w, const struct traj_session *train,
+                      struct traj_error *error)
 {
     struct traj_channels c = {0};
     double *movement = calloc(train->bins * 2 * train->dim, sizeof *movement);
@@ -169,7 +167,8 @@ static int train_wiener(struct wiener *w, const struct traj_session *train,
     return result;
 }
 
-static struct traj_decoded *run(const struct wiener *w, const struct traj_session *test)
+struct traj_decoded *traj_wiener_run(const struct traj_wiener_filter *w,
+                                     const struct traj_session *test)
 {
     struct traj_channels c = {0};
     struct traj_decoded *decoded = traj_decoded_new(test->bins, w->dim, 0);
@@ -191,18 +190,24 @@ static struct traj_decoded *run(const struct wiener *w, const struct traj_sessio
     return decoded;
 }
 
+void traj_wiener_free(struct traj_wiener_filter *w)
+{
+    free(w->mean);
+    free(w->weight);
+    memset(w, 0, sizeof *w);
+}
+
 struct traj_decoded *traj_wiener(const struct traj_session *train, const struct traj_session *test,
                                  struct traj_error *error)
 {
-    struct wiener w = {0};
+    struct traj_wiener_filter w = {0};
     struct traj_decoded *decoded = NULL;
-    if (!train_wiener(&w, train, error)) {
-        decoded = run(&w, test);
+    if (!traj_wiener_train(&w, train, error)) {
+        decoded = traj_wiener_run(&w, test);
         if (!decoded) {
             traj_error_set(error, "%s: not enough memory for the Wiener filter", test->path);
         }
     }
-    free(w.mean);
-    free(w.weight);
+    traj_wiener_free(&w);
     return decoded;
 }

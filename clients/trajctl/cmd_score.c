@@ -104,9 +104,9 @@ static void print_table(const char *title, const struct results *results,
                         const struct traj_score *score)
 {
     printf("\n%s: %zu bins\n", title, score[TRAJD].frames);
-    printf("%-8s %9s %9s %7s %9s %6s  target right after\n", "", "rmse", "rmse by", "mvaf",
-           "velocity", "angle");
-    printf("%-8s %9s %9s %7s %9s %6s ", "", "", "trial", "", "mvaf", "deg");
+    printf("%-8s %9s %9s %7s %9s %6s %12s  target right after\n", "", "rmse", "rmse by", "mvaf",
+           "velocity", "angle", "region holds");
+    printf("%-8s %9s %9s %7s %9s %6s %6s %6s", "", "", "trial", "", "mvaf", "deg", "50 %", "90 %");
     for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
         char time[16];
         snprintf(time, sizeof time, "%gs", traj_score_times[k]);
@@ -124,6 +124,8 @@ static void print_table(const char *title, const struct results *results,
         column(7, 4, s->mvaf);
         column(9, 4, s->velocity_mvaf);
         column(6, 1, s->velocity_angle);
+        column(6, 1, 100.0 * s->coverage50);
+        column(6, 1, 100.0 * s->coverage90);
         printf(" ");
         for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
             column(5, 2, s->target[k]);
@@ -144,7 +146,13 @@ static void print_tables(const struct traj_session *session, const struct result
     if (results->unknown > 0) {
         printf("%zu intents belong to no bin of this session\n", results->unknown);
     }
-    if (results->in_trials) {
+    if (own->excluded > 0) {
+        printf("%zu bins have no kinematics within 0.5 s and are not scored\n", own->excluded);
+    }
+    bool all = results->in_trials && results->trial[TRAJD].frames == own->frames;
+    if (all) {
+        snprintf(title, sizeof title, "every bin, all in trials");
+    } else if (results->in_trials) {
         print_table("in trials", results, results->trial);
     }
     if (!isnan(from) && session->trials > 0) {
@@ -172,13 +180,15 @@ static json_t *score_json(const struct traj_score *s, size_t dim)
         snprintf(key, sizeof key, "%.2f", traj_score_times[k]);
         json_object_set_new(target, key, number(s->target[k]));
     }
-    return json_pack("{s:I,s:I,s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o},s:o,s:I,s:o,s:{s:o,s:o}}", "frames",
-                     (json_int_t)s->frames, "missing", (json_int_t)s->missing, "rmse",
-                     number(s->rmse), "mvaf", number(s->mvaf), "r2", r2, "velocity", "mvaf",
-                     number(s->velocity_mvaf), "angle", number(s->velocity_angle), "idle",
-                     number(s->idle_speed), "lag", number(s->velocity_lag), "rmse_trial",
-                     number(s->rmse_trial), "trials", (json_int_t)s->trials, "target", target,
-                     "coverage", "50", number(s->coverage50), "90", number(s->coverage90));
+    return json_pack(
+        "{s:I,s:I,s:o,s:o,s:o,s:{s:o,s:o,s:o,s:o},s:o,s:I,s:o,s:{s:o,s:o},s:I,s:o,s:o,s:o}",
+        "frames", (json_int_t)s->frames, "missing", (json_int_t)s->missing, "rmse", number(s->rmse),
+        "mvaf", number(s->mvaf), "r2", r2, "velocity", "mvaf", number(s->velocity_mvaf), "angle",
+        number(s->velocity_angle), "idle", number(s->idle_speed), "lag", number(s->velocity_lag),
+        "rmse_trial", number(s->rmse_trial), "trials", (json_int_t)s->trials, "target", target,
+        "coverage", "50", number(s->coverage50), "90", number(s->coverage90), "excluded",
+        (json_int_t)s->excluded, "wrong_end", number(s->wrong_end), "log_score",
+        number(s->log_score), "calibration_error", number(s->calibration));
 }
 
 static int print_json(const struct traj_session *session, const struct results *results)

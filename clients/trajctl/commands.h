@@ -7,6 +7,7 @@
 #define TRAJCTL_COMMANDS_H
 
 int cmd_bench(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {NULL, "decoding a file", NULL},
     {"decode", "decode a session without a daemon", cmd_decode},
     {"score", "measure decoded intents against the movement", cmd_score},
+    {"compare", "say which of two models decodes a session better", cmd_compare},
     {NULL, "with a running trajd", NULL},
     {"replay", "send a session to the daemon as a live source would", cmd_replay},
     {"intents", "write what the daemon publishes to a file", cmd_intents},

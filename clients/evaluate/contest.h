@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the bench keeps while its units are worked on.  Internal. */
+#ifndef TRAJ_EVALUATE_CONTEST_H
+#define TRAJ_EVALUATE_CONTEST_H
+
+#include "clients/evaluate/bins.h"
+#include "clients/evaluate/evaluate.h"
+
+/* One method, amount, draw and condition: all parts together. */
+struct traj_run {
+    size_t size, draw, method; /* indices into the options' lists (method: of method.h) */
+    enum traj_condition condition;
+    size_t first, parts, left;    /* units; those that have not answered */
+    struct traj_decoded *decoded; /* of the scored session; NULL before the first and after the last
+                                     answer */
+    struct traj_score score;
+    struct traj_group_sums tally;
+    char failed[512];
+};
+
+/* The scored session of a draw, with what is known of its bins. */
+struct traj_scored {
+    size_t size, draw; /* whose it is */
+    struct traj_session *session;
+    struct traj_bins bins;
+};
+
+struct traj_contest {
+    const struct traj_session *session;
+    struct traj_evaluate_options options;
+    struct traj_protocol protocol;
+    uint64_t *seed; /* [draws] */
+    size_t *method; /* [methods] */
+    size_t draws, methods, runs, units, taken, groups;
+    struct traj_run *run;
+    size_t *run_of;            /* [units] */
+    struct traj_scored scored; /* the last that was needed */
+    char digest[TRAJ_SHA256_HEX];
+    bool by_trial;
+};
+
+/* Whether a method is run under a condition: a prior means nothing to a baseline. */
+bool traj_contest_applies(const struct traj_contest *contest, enum traj_condition condition,
+                          size_t method);
+
+#endif
