@@ -10,7 +10,7 @@
  * D_k = 1/4, the variance of the root of a Poisson count (a feature's own variance elsewhere); the
  * shrinkage s (Friedman 1989, Journal of the American Statistical Association 84:165) by the
  * held-out log-likelihood of the class.  Position and velocity are the mean of the targets' mean
- * courses under p(m | z_k).  The window stops growing where a fifth of the training trials are over.
+ * courses under p(m | z_k).  The window stops growing where a fifth of the training trials end.
  */
 #include <gsl/gsl_linalg.h>
 #include <math.h>
