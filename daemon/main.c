@@ -11,6 +11,7 @@
 #include "daemon/io/models.h"
 #include "daemon/io/notify.h"
 #include "daemon/io/options.h"
+#include "daemon/io/recorder.h"
 #include "daemon/io/service.h"
 #include "daemon/io/signals.h"
 #include "daemon/io/usage.h"
@@ -38,6 +39,27 @@ static int load_model(struct parts *parts, struct traj_error *error)
         return -1;
     }
     return traj_config_fits(config, parts->service.models.current->model->dims.position, error);
+}
+
+/* Where a directory is configured: the recorder, and a recording that begins with the daemon. */
+static int open_recorder(struct parts *parts, struct traj_error *error)
+{
+    struct traj_service *service = &parts->service;
+    const struct traj_record_config *config = &service->config.record;
+
+    if (config->directory[0] == '\0') {
+        return 0;
+    }
+    service->recorder = traj_recorder_open(config, &service->log, error);
+    if (service->recorder == NULL ||
+        (config->start &&
+         traj_recorder_begin(service->recorder, service->models.current->model->about.digest,
+                             error) != 0)) {
+        return -1;
+    }
+    traj_decode_loop_record(parts->loop, traj_recorder_tape(service->recorder),
+                            service->models.current->full, config->start);
+    return 0;
 }
 
 /* Makes all parts; -1 with a sentence, and what was made is left for take_down. */
@@ -71,6 +93,9 @@ static int build(struct parts *parts, struct traj_error *error)
         traj_decode_loop_open(&parts->link, service->exchange, service->models.current->decoder,
                               &service->config, parts->signal_fd, error);
     if (parts->loop == NULL) {
+        return -1;
+    }
+    if (open_recorder(parts, error) != 0) {
         return -1;
     }
     parts->housekeeping = traj_housekeeping_open(parts->context, service, error);
@@ -109,6 +134,7 @@ static int run(struct parts *parts, struct traj_error *error)
 static void take_down(struct parts *parts)
 {
     traj_housekeeping_close(&parts->housekeeping);
+    traj_recorder_close(&parts->service.recorder);
     traj_decode_loop_close(&parts->loop);
     traj_exchange_close(&parts->service.exchange);
     traj_link_close(&parts->link);

@@ -11,14 +11,19 @@
 #include "clients/trajctl/progress.h"
 #include "daemon/learn/decode.h"
 #include "daemon/learn/model_file.h"
+#include "daemon/learn/rerun.h"
 
 static const struct command_help help = {
     .name = "decode",
     .usage = "--model M.tjm --session S.h5 --out I.jsonl [options]",
-    .about = "Decodes a session's frames as fast as it goes and writes one intent a line, byte for "
-             "byte what trajd publishes for the same session, but with null stamps. Kinematics are "
-             "never read, and no intent depends on anything later than its frame.",
-    .example = "trajctl decode --model m.tjm --session b.h5 --out i.jsonl\n",
+    .about =
+        "Decodes a session's frames as fast as it goes and writes one intent a line, byte for "
+        "byte what trajd publishes for the same session, but with null stamps. Kinematics are "
+        "never read, and no intent depends on anything later than its frame. A recording gives "
+        "the intents that were recorded; it knows which models ran, and with another one it "
+        "gives what that would have decoded.",
+    .example = "trajctl decode --model m.tjm --session b.h5 --out i.jsonl\n"
+               "trajctl decode --model m.tjm --recording r.0001.rec --out -\n",
 };
 
 /* Where the intents go. */
@@ -81,28 +86,173 @@ static int decode(const char *model_path, const char *session_path, const char *
     return result;
 }
 
-int cmd_decode(int argc, char **argv)
+/* --- recordings ------------------------------------------------------------------------------- */
+
+struct recorded {
+    const char *path;
+    const struct option_list *models;
+    uint64_t from; /* frames before it are decoded and not written */
+    size_t unknown, losses;
+};
+
+/* Writes what one decoded frame gave; 0, or -1 with a sentence. */
+static int write_recorded(struct writing *w, const struct traj_intent *intent, const char *out,
+                          struct traj_error *error)
 {
-    const char *model = NULL, *session = NULL, *out = NULL;
-    struct traj_decode_options decoding = {.trials = true};
-    bool quiet = false;
-    const struct command_option options[] = {
-        {"model", "M.tjm", OPTION_TEXT, &model, "model file", .required = true},
-        {"session", "S.h5", OPTION_TEXT, &session, "session file with frames", .required = true},
-        {"out", "I.jsonl", OPTION_TEXT, &out,
-         "file to write, one intent a line; - = standard output", .required = true},
-        {"no-trials", NULL, OPTION_NO, &decoding.trials,
-         "do not tell the decoder when trials start and stop"},
-        {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
-    };
-    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
-    if (status != OPTIONS_RUN) {
-        return status;
+    size_t cap = traj_intent_size(intent->dim, intent->targets);
+    if (cap > w->cap) {
+        char *larger = realloc(w->line, cap);
+        if (!larger) {
+            return traj_error_set(error, "memory is short");
+        }
+        w->line = larger;
+        w->cap = cap;
     }
+    return write_intent(w, intent) == 0 ? 0 : traj_error_set(error, "%s cannot be written", out);
+}
+
+/*
+ * The position of the last item, at or before frame `from`, at which the decoder's state is known;
+ * 0 if there is none.
+ */
+static int find_anchor(const struct recorded *recorded, uint64_t *anchor, struct traj_error *error)
+{
+    struct traj_recording_item item;
+    uint64_t position = 0;
+    int more = 0;
+    struct traj_recording *recording = traj_recording_open(recorded->path, error);
+    *anchor = 0;
+    while (recording && (more = traj_recording_next(recording, &item, error)) > 0) {
+        if (item.found == TRAJ_FOUND_RECORD && item.record.frame > recorded->from) {
+            more = 0;
+            break;
+        }
+        if (item.found == TRAJ_FOUND_RECORD && traj_rerun_anchor(&item.record)) {
+            *anchor = position;
+        }
+        position++;
+    }
+    traj_recording_close(recording);
+    return recording ? more : -1;
+}
+
+/* Whether a record from before the place to begin at still says something there. */
+static bool stays_in_force(const struct traj_recording_item *item)
+{
+    return item->found == TRAJ_FOUND_RECORD &&
+           (item->record.kind == TRAJ_RECORD_MODEL || item->record.kind == TRAJ_RECORD_SETTINGS ||
+            item->record.kind == TRAJ_RECORD_PAUSE);
+}
+
+static int decode_items(struct recorded *recorded, struct traj_recording *recording,
+                        struct traj_rerun *rerun, const char *out, struct writing *w,
+                        struct traj_error *error)
+{
+    struct traj_recording_item item;
+    struct traj_rerun_result result;
+    uint64_t position = 0, anchor = 0;
+    int more;
+    if (recorded->from > 0 && find_anchor(recorded, &anchor, error) != 0) {
+        return -1;
+    }
+    while ((more = traj_recording_next(recording, &item, error)) > 0) {
+        if (position++ < anchor && !stays_in_force(&item)) {
+            continue;
+        }
+        if (traj_rerun_take(rerun, &item, &result, error) != 0) {
+            return -1;
+        }
+        recorded->losses += item.found == TRAJ_FOUND_BROKEN || item.found == TRAJ_FOUND_GAP;
+        bool wanted = item.found == TRAJ_FOUND_RECORD && item.record.frame >= recorded->from;
+        if (result.decoded && wanted && write_recorded(w, &result.intent, out, error) != 0) {
+            return -1;
+        }
+        recorded->unknown += wanted && !result.known && item.record.kind == TRAJ_RECORD_FRAME;
+        if (position % 1024 == 0) {
+            uint64_t done, all;
+            traj_recording_progress(recording, &done, &all);
+            progress_update(&w->progress, "recording", (double)done / (double)all);
+        }
+    }
+    return more;
+}
+
+/* Says what a reader of the intents must know; the rest is record verify's business. */
+static void tell_doubts(const struct recorded *recorded, const struct traj_rerun_missing *missing)
+{
+    if (missing->digest[0] != '\0') {
+        fprintf(stderr, "decode: the recording was made with model %.12s (%s), which %s\n",
+                missing->digest, missing->path,
+                missing->replaced ? "is not the one given: the intents differ from the recorded"
+                                  : "is not at hand");
+    }
+    if (recorded->unknown > 0) {
+        fprintf(stderr,
+                "decode: %zu frames are left out, because what the decoder knew by then is not in "
+                "the recording\n",
+                recorded->unknown);
+    }
+    if (recorded->losses > 0) {
+        fprintf(stderr, "decode: the recording is damaged at %zu places\n", recorded->losses);
+    }
+}
+
+static int decode_recording(struct recorded *recorded, const char *out, struct writing *w,
+                            struct traj_error *error)
+{
+    struct traj_rerun_options options = {.models = recorded->models->item,
+                                         .count = recorded->models->count,
+                                         .follow = true,
+                                         .any = true};
+    int result = -1;
+    struct traj_recording *recording = traj_recording_open(recorded->path, error);
+    struct traj_rerun *rerun = recording ? traj_rerun_open(&options, error) : NULL;
+    if (rerun && output_open(&w->output, out, error) == 0) {
+        result = decode_items(recorded, recording, rerun, out, w, error);
+        if (result == 0) {
+            result = output_commit(&w->output, error);
+        } else {
+            output_abandon(&w->output);
+        }
+    }
+    if (rerun && result == 0) {
+        progress_end(&w->progress);
+        tell_doubts(recorded, traj_rerun_missing(rerun));
+    }
+    free(w->line);
+    traj_rerun_close(rerun);
+    traj_recording_close(recording);
+    return result;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int check_source(const char *session, const struct recorded *recorded, bool trials)
+{
+    if ((session == NULL) == (recorded->path == NULL)) {
+        return usage_error("decode", "name either --session S.h5 or --recording R.rec");
+    }
+    if (session != NULL && recorded->models->count != 1) {
+        return usage_error("decode", "a session is decoded with one --model");
+    }
+    if (session != NULL && recorded->from > 0) {
+        return usage_error("decode", "--from-frame is for recordings");
+    }
+    if (recorded->path != NULL && !trials) {
+        return usage_error("decode", "a recording is decoded as it was: --no-trials is for "
+                                     "sessions");
+    }
+    return OPTIONS_RUN;
+}
+
+static int run(const char *session, struct recorded *recorded, const char *out,
+               const struct traj_decode_options *decoding, bool quiet)
+{
     struct traj_error error = {0};
     struct writing w = {0};
     progress_init(&w.progress, "decode", quiet);
-    int result = decode(model, session, out, &decoding, &w, &error);
+    int result = session ? decode(recorded->models->item[0], session, out, decoding, &w, &error)
+                         : decode_recording(recorded, out, &w, &error);
     progress_end(&w.progress);
     if (result) {
         return failure("decode", "%s", error.text);
@@ -112,4 +262,36 @@ int cmd_decode(int argc, char **argv)
                 progress_seconds(&w.progress));
     }
     return 0;
+}
+
+int cmd_decode(int argc, char **argv)
+{
+    struct option_list models = {0};
+    struct recorded recorded = {.models = &models};
+    const char *session = NULL, *out = NULL;
+    struct traj_decode_options decoding = {.trials = true};
+    bool quiet = false;
+    const struct command_option options[] = {
+        {"model", "M.tjm", OPTION_REPEATED, &models,
+         "model file; several for a recording of several", .required = true},
+        {"session", "S.h5", OPTION_TEXT, &session, "session file with frames"},
+        {"recording", "R.rec", OPTION_TEXT, &recorded.path,
+         "a recording's first part, instead of a session"},
+        {"out", "I.jsonl", OPTION_TEXT, &out,
+         "file to write, one intent a line; - = standard output", .required = true},
+        {"no-trials", NULL, OPTION_NO, &decoding.trials,
+         "do not tell the decoder when trials start and stop"},
+        {"from-frame", "N", OPTION_U64, &recorded.from,
+         "write the intents of a recording from its N-th decoded frame on; it is decoded from the "
+         "last session event before it",
+         .plain = true},
+        {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
+    };
+    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    status = status == OPTIONS_RUN ? check_source(session, &recorded, decoding.trials) : status;
+    if (status == OPTIONS_RUN) {
+        status = run(session, &recorded, out, &decoding, quiet);
+    }
+    option_list_free(&models);
+    return status;
 }

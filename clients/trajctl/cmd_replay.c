@@ -1,44 +1,43 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajctl replay: a recorded session as the live source that it once was. */
-#include <errno.h>
-#include <math.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
+#include "clients/trajctl/feed.h"
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
+#include "clients/trajctl/replay_recording.h"
 #include "daemon/learn/decode.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/stream.h"
 #include "traj/client.h"
 
-#define WAIT_S 10       /* for the daemon's subscription */
-#define STUCK_S 10.0    /* a daemon that takes nothing for so long is given up */
-#define LINGER_MS 30000 /* for what is queued at the end */
 #define EVENT_MAX 65536 /* bytes of an event's JSON */
 
 static const struct command_help help = {
     .name = "replay",
-    .usage = "--session S.h5 [options]",
+    .usage = "R.rec | --session S.h5 [options]",
     .about =
         "Sends a session's frames and events to trajd as a live source would, at absolute "
         "deadlines: each message at the recorded time, divided by --speed, or with --asap as fast "
         "as the daemon takes them. Kinematics and trial labels go along as events for recording; "
         "the decoder never sees them. Waits up to 10 s for the daemon. Nothing is lost: where the "
         "daemon is slower, replay waits. Frames are binary unless --json is given; both decode to "
-        "the same intents.",
+        "the same intents. A recording is sent as it was received, byte for byte and in the same "
+        "order, with what came by the control socket at the same frames; a fresh daemon with the "
+        "recorded model and settings gives the recorded intents.",
     .example = "trajctl replay --session b.h5 --asap\n"
-               "trajctl replay --session b.h5 --speed 5 --frames tcp://127.0.0.1:5601\n",
+               "trajctl replay --session b.h5 --speed 5 --frames tcp://127.0.0.1:5601\n"
+               "trajctl replay r.0001.rec --asap --from-frame 100000\n",
+    .operands = 1,
 };
 
 struct replay {
-    const char *session, *frames, *model;
-    double speed;  /* recorded seconds a second; 0 = as fast as possible */
+    const char *session, *model;
     double repeat; /* share of messages that are sent twice */
     uint64_t seed; /* of which ones, and the generator's state */
     size_t limit;  /* frames; 0 = all */
@@ -46,14 +45,11 @@ struct replay {
     struct traj_stream_options stream;
     size_t *unit_map; /* where stream.unit_map leads, or NULL */
 
-    struct traj_source *source;
+    struct feed feed;
     struct progress progress;
     void *body;
     size_t cap;
-    double first_t; /* s, session clock, of the first item that has a time; NaN before */
-    double origin;  /* s, monotonic clock, at which first_t is due */
-    size_t sent, events, repeated;
-    double late; /* s, the most by which a frame was sent after its deadline */
+    size_t repeated;
 };
 
 /* splitmix64 (Steele et al. 2014) to [0, 1): the same messages are sent twice everywhere. */
@@ -65,58 +61,15 @@ static double uniform(uint64_t *state)
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-/* Sleeps until what is recorded at t is due.  false when interrupted. */
-static bool wait_until(struct replay *r, double t, bool frame)
-{
-    if (r->speed == 0.0 || isnan(t)) {
-        return !interrupted();
-    }
-    if (isnan(r->first_t)) {
-        r->first_t = t;
-        r->origin = monotonic_seconds();
-    }
-    double due = r->origin + (t - r->first_t) / r->speed;
-    struct timespec at = {.tv_sec = (time_t)due};
-    at.tv_nsec = (long)((due - (double)at.tv_sec) * 1e9);
-    while (!interrupted() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
-    }
-    double late = monotonic_seconds() - due;
-    r->late = frame && late > r->late ? late : r->late;
-    return !interrupted();
-}
-
-/* Publishes one body; 0, 1 when interrupted, or -1 with a sentence. */
-static int publish(struct replay *r, bool frame, size_t size, struct traj_error *error)
-{
-    double began = monotonic_seconds();
-    for (;;) {
-        int rc = frame ? traj_source_frame(r->source, r->body, size)
-                       : traj_source_event(r->source, r->body, size);
-        if (rc == 0) {
-            return 0;
-        }
-        if (rc != -EINTR && rc != -EAGAIN) {
-            return traj_error_set(error, "%s: %s", r->frames, strerror(-rc));
-        }
-        if (interrupted()) {
-            return 1;
-        }
-        if (monotonic_seconds() - began > STUCK_S) {
-            return traj_error_set(error,
-                                  "%s: the daemon has taken nothing for %g s after frame %zu",
-                                  r->frames, STUCK_S, r->sent);
-        }
-    }
-}
-
 /* Sends one item of the stream, perhaps twice; 0, 1 when interrupted, or -1 with a sentence. */
 static int send_item(struct replay *r, const struct traj_frame *frame,
                      const struct traj_event *event, struct traj_error *error)
 {
     size_t size;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of the two is given */
-    if (!wait_until(r, frame ? frame->t : event->t, frame != NULL)) {
-        return 1;
+    int waited = feed_wait(&r->feed, frame ? frame->t : event->t, frame != NULL);
+    if (waited != 0) {
+        return waited;
     }
     if (frame) {
         size = r->json ? traj_frame_write_json(frame, r->body, r->cap)
@@ -129,12 +82,12 @@ static int send_item(struct replay *r, const struct traj_frame *frame,
     }
     bool twice = r->repeat > 0.0 && uniform(&r->seed) < r->repeat;
     for (int i = 0; i <= (int)twice; i++) {
-        int result = publish(r, frame != NULL, size, error);
+        int result = feed_publish(&r->feed, frame != NULL, r->body, size, error);
         if (result != 0) {
             return result;
         }
     }
-    *(frame ? &r->sent : &r->events) += 1;
+    *(frame ? &r->feed.sent : &r->feed.events) += 1;
     r->repeated += twice;
     return 0;
 }
@@ -145,7 +98,8 @@ static int send_all(struct replay *r, const struct traj_session *session, struct
     size_t frames = r->limit > 0 && r->limit < session->bins ? r->limit : session->bins;
     struct traj_stream *stream = traj_stream_open(session, &r->stream, error);
     int result = stream ? 0 : -1;
-    while (result == 0 && r->sent < frames) {
+    /* Without a limit what comes after the last frame goes along: labels, the last trial's stop. */
+    while (result == 0 && (r->limit == 0 || r->feed.sent < frames)) {
         const struct traj_frame *frame = NULL;
         const struct traj_event *event = NULL;
         enum traj_stream_item item = traj_stream_next(stream, &frame, &event);
@@ -154,37 +108,12 @@ static int send_all(struct replay *r, const struct traj_session *session, struct
         }
         result = item == TRAJ_STREAM_FRAME ? send_item(r, frame, NULL, error)
                                            : send_item(r, NULL, event, error);
-        if (item == TRAJ_STREAM_FRAME && (r->speed > 0.0 || r->sent % 64 == 0)) {
-            progress_update(&r->progress, "sent", (double)r->sent / (double)frames);
+        if (item == TRAJ_STREAM_FRAME && (r->feed.speed > 0.0 || r->feed.sent % 64 == 0)) {
+            progress_update(&r->progress, "sent", (double)r->feed.sent / (double)frames);
         }
     }
     traj_stream_close(stream);
     return result;
-}
-
-/* Waits until the daemon listens.  0, 1 when interrupted, or -1 with a sentence. */
-static int wait_for_daemon(struct replay *r, struct traj_error *error)
-{
-    double began = monotonic_seconds();
-    progress_update(&r->progress, "waiting for trajd to subscribe", NAN);
-    for (;;) {
-        int rc = traj_source_wait(r->source, 200);
-        if (rc == 0) {
-            return 0;
-        }
-        if (rc != -ETIMEDOUT && rc != -EINTR) {
-            return traj_error_set(error, "%s: %s", r->frames, strerror(-rc));
-        }
-        if (interrupted()) {
-            return 1;
-        }
-        if (monotonic_seconds() - began > WAIT_S) {
-            return traj_error_set(error,
-                                  "no trajd has subscribed at %s within %d s; is it running, "
-                                  "with --frames at this endpoint?",
-                                  r->frames, WAIT_S);
-        }
-    }
 }
 
 /* Has the stream give the units in the model's order, by name, as decode takes them. */
@@ -221,7 +150,6 @@ static int replay(struct replay *r, struct traj_error *error)
         return -1;
     }
     size_t units = r->model ? r->stream.units_out : session->units;
-    r->first_t = NAN;
     r->cap = EVENT_MAX + TRAJ_FRAME_HEADER + 8 * units + 32 * session->features;
     r->body = malloc(r->cap);
     if (!r->body) {
@@ -229,18 +157,12 @@ static int replay(struct replay *r, struct traj_error *error)
     } else if (session->bins == 0) {
         traj_error_set(error, "%s has no frames to send", r->session);
     } else {
-        int rc = traj_source_open(r->frames, &r->source);
-        result = rc ? traj_error_set(error, "%s: %s", r->frames, strerror(-rc)) : 0;
-    }
-    if (result == 0) {
-        result = wait_for_daemon(r, error);
+        result = feed_open(&r->feed, error);
     }
     if (result == 0) {
         result = send_all(r, session, error);
     }
-    if (r->source) {
-        traj_source_close(&r->source, result == 0 ? LINGER_MS : 0);
-    }
+    feed_close(&r->feed, result);
     free(r->body);
     free(r->unit_map);
     traj_session_free(session);
@@ -250,30 +172,51 @@ static int replay(struct replay *r, struct traj_error *error)
 static void report(const struct replay *r)
 {
     double seconds = progress_seconds(&r->progress);
-    fprintf(stderr, "replay: %zu frames and %zu events in %.2f s", r->sent, r->events, seconds);
+    fprintf(stderr, "replay: %zu frames and %zu events in %.2f s", r->feed.sent, r->feed.events,
+            seconds);
     if (r->repeated > 0) {
         fprintf(stderr, ", %zu of them twice", r->repeated);
     }
-    if (r->speed > 0.0) {
-        fprintf(stderr, ", at most %.1f ms late", 1e3 * r->late);
+    if (r->feed.speed > 0.0) {
+        fprintf(stderr, ", at most %.1f ms late", 1e3 * r->feed.late);
     }
     fputc('\n', stderr);
 }
 
+/* What only one of the two sources knows. */
+static int check_source(const struct replay *r, const struct recorded_replay *recorded)
+{
+    if ((recorded->path == NULL) == (r->session == NULL)) {
+        return usage_error("replay", "name either --session S.h5 or a recording");
+    }
+    if (recorded->path != NULL && (r->model || r->json || r->limit > 0 || r->repeat > 0.0 ||
+                                   !r->stream.trials || !r->stream.recordings)) {
+        return usage_error("replay", "a recording is sent as it is: --model, --json, --limit, "
+                                     "--duplicate, --no-trials and --no-labels are for sessions");
+    }
+    if (recorded->path == NULL && recorded->from > 0) {
+        return usage_error("replay", "--from-frame is for recordings");
+    }
+    return OPTIONS_RUN;
+}
+
 int cmd_replay(int argc, char **argv)
 {
-    struct replay r = {.frames = TRAJ_DEFAULT_FRAMES,
-                       .speed = 1.0,
+    struct replay r = {.feed = {.frames = TRAJ_DEFAULT_FRAMES, .speed = 1.0},
                        .seed = 1,
                        .stream = {.trials = true, .recordings = true}};
+    struct recorded_replay recorded = {.control = TRAJ_DEFAULT_CONTROL};
     bool asap = false;
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames", .required = true},
-        {"frames", "ENDPOINT", OPTION_TEXT, &r.frames,
+        {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames"},
+        {"frames", "ENDPOINT", OPTION_TEXT, &r.feed.frames,
          "where trajd takes frames; @ before it binds instead of connecting"},
+        {"control", "ENDPOINT", OPTION_TEXT, &recorded.control,
+         "where trajd answers requests: needed where a recording holds some"},
         {"model", "M.tjm", OPTION_TEXT, &r.model,
          "send the units that this model names, in its order; without it, the units as recorded"},
-        {"speed", "X", OPTION_REAL, &r.speed, "recorded seconds sent in one second", 1e-3, 1e6},
+        {"speed", "X", OPTION_REAL, &r.feed.speed, "recorded seconds sent in one second", 1e-3,
+         1e6},
         {"asap", NULL, OPTION_FLAG, &asap, "as fast as the daemon takes them, instead of --speed"},
         {"no-trials", NULL, OPTION_NO, &r.stream.trials,
          "send no trial starts, go cues and stops, and say that none will come"},
@@ -281,21 +224,30 @@ int cmd_replay(int argc, char **argv)
         {"json", NULL, OPTION_FLAG, &r.json, "send frames as JSON"},
         {"limit", "N", OPTION_SIZE, &r.limit, "send the first N frames alone", 1, 1e15,
          .plain = true},
+        {"from-frame", "N", OPTION_U64, &recorded.from,
+         "of a recording, what came from the N-th decoded frame on; what leads up to it, from the "
+         "last session event on, is sent before as fast as it goes",
+         .plain = true},
         {"duplicate", "P", OPTION_REAL, &r.repeat,
          "send this share of the messages twice, for tests", 0.0, 1.0},
         {"seed", "N", OPTION_U64, &r.seed, "seed of which messages are sent twice"},
         {"quiet", NULL, OPTION_FLAG, &r.quiet, "show no progress"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    recorded.path = status == OPTIONS_RUN && optind < argc ? argv[optind] : NULL;
+    status = status == OPTIONS_RUN ? check_source(&r, &recorded) : status;
     if (status != OPTIONS_RUN) {
         return status;
     }
-    r.speed = asap ? 0.0 : r.speed;
+    r.feed.speed = asap ? 0.0 : r.feed.speed;
+    r.feed.progress = &r.progress;
+    recorded.feed = &r.feed;
+    recorded.quiet = r.quiet;
     struct traj_error error = {0};
     interrupt_catch();
     interrupt_tick();
     progress_init(&r.progress, "replay", r.quiet);
-    int result = replay(&r, &error);
+    int result = recorded.path ? replay_recording(&recorded, &error) : replay(&r, &error);
     progress_end(&r.progress);
     if (result < 0) {
         return failure("replay", "%s", error.text);
@@ -303,5 +255,5 @@ int cmd_replay(int argc, char **argv)
     if (!r.quiet) {
         report(&r);
     }
-    return result > 0 ? failure("replay", "interrupted after %zu frames", r.sent) : 0;
+    return result > 0 ? failure("replay", "interrupted after %zu frames", r.feed.sent) : 0;
 }

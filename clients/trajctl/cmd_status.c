@@ -59,6 +59,25 @@ static void print_causes(json_t *refused)
     printf("%s\n", before[0] == ',' ? ")" : "");
 }
 
+static void print_recording(const json_t *recording)
+{
+    const json_t *lost = json_object_get(recording, "lost");
+    if (!json_is_object(recording)) {
+        return;
+    }
+    printf("recording   %s, %s: %lld records in %lld parts, %.1f MB; lost %lld, of these %lld that "
+           "came in\n",
+           !json_is_true(json_object_get(recording, "on"))       ? "off"
+           : json_is_true(json_object_get(recording, "failing")) ? "THE DISK REFUSES"
+                                                                 : "on",
+           text(recording, "file"), whole(recording, "records"), whole(recording, "part"),
+           1e-6 * real(recording, "bytes"), whole(lost, "buffer") + whole(lost, "disk"),
+           whole(lost, "inputs"));
+    if (json_is_string(json_object_get(recording, "error"))) {
+        printf("            last failure: %s\n", text(recording, "error"));
+    }
+}
+
 static void print_status(json_t *s)
 {
     json_t *model = json_object_get(s, "model"), *frames = json_object_get(s, "frames");
@@ -85,6 +104,7 @@ static void print_status(json_t *s)
            whole(s, "behind_max"));
     printf("published   %lld intents to %lld subscribers; %lld stale\n", whole(s, "published"),
            whole(s, "subscribers"), whole(s, "stale"));
+    print_recording(json_object_get(s, "recording"));
     printf("endpoints   frames %s, intents %s, control %s\n", text(endpoints, "frames"),
            text(endpoints, "intents"), text(endpoints, "control"));
 }

@@ -38,6 +38,9 @@ struct traj_pipeline {
     unsigned flags; /* for the next intent */
     uint64_t seq;   /* of the next intent */
     double time;    /* t of the last decoded frame */
+    bool at_once;   /* the last event took effect when it came */
+    size_t effects; /* events that took effect before the last frame, by number */
+    uint64_t effect[TRAJ_QUEUE_CAPACITY];
     struct traj_published published;
 };
 
@@ -225,8 +228,9 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
             struct traj_pending pending;
             traj_pending_from(&pending, event);
             apply(pipeline, &pending);
+            pipeline->at_once = true;
         }
-    } else if (acts && !traj_queue_put(&pipeline->queue, event)) {
+    } else if (acts && !traj_queue_put(&pipeline->queue, event, pipeline->counters.events + 1)) {
         return TRAJ_REFUSED_SIZE;
     }
     traj_event_remember(&pipeline->recent, &print);
@@ -237,11 +241,14 @@ enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event)
 {
     enum traj_refusal refusal = traj_event_check(event, &pipeline->model->dims);
+    pipeline->at_once = false;
     if (refusal == TRAJ_ACCEPTED) {
-        if (event->kind == TRAJ_EVENT_SESSION)
+        if (event->kind == TRAJ_EVENT_SESSION) {
             begin_session(pipeline, event->marks);
-        else
+            pipeline->at_once = true;
+        } else {
             refusal = take_event(pipeline, event);
+        }
     }
     pipeline->counters.events++;
     if (refusal == TRAJ_ACCEPTED)
@@ -364,6 +371,7 @@ static unsigned apply_due(struct traj_pipeline *pipeline, double at, double t, s
         if (event->kind == TRAJ_EVENT_TRIAL_START || event->kind == TRAJ_EVENT_GO)
             first = true;
         apply(pipeline, event);
+        pipeline->effect[pipeline->effects++] = event->number;
         traj_queue_drop(&pipeline->queue);
     }
     if (first && *steps > 1) {
@@ -453,6 +461,7 @@ enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
         break;
     }
     memset(intent, 0, sizeof *intent);
+    pipeline->effects = 0;
     decode(pipeline, frame, intent);
     counters->missing += traj_order_take(&pipeline->order, frame->seq, frame->t);
     counters->decoded++;
@@ -523,6 +532,17 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline)
 {
     return &pipeline->counters;
+}
+
+bool traj_pipeline_at_once(const struct traj_pipeline *pipeline)
+{
+    return pipeline->at_once;
+}
+
+const uint64_t *traj_pipeline_effects(const struct traj_pipeline *pipeline, size_t *count)
+{
+    *count = pipeline->effects;
+    return pipeline->effect;
 }
 
 double traj_pipeline_time(const struct traj_pipeline *pipeline)

@@ -113,6 +113,16 @@ enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event);
 
 /*
+ * When events took effect, for a recording.  An event's number is how many had come when it was
+ * taken, itself included (counters.events).  at_once: the last event took effect when it was taken;
+ * any other that has an effect waited.  effects: the numbers of those that waited and took effect
+ * before the frame that was decoded last, in the order in which they did; they hold until the next
+ * frame.
+ */
+bool traj_pipeline_at_once(const struct traj_pipeline *pipeline);
+const uint64_t *traj_pipeline_effects(const struct traj_pipeline *pipeline, size_t *count);
+
+/*
  * Commands; they take effect before the next frame.  A reset ends the trial; order goes on.  A
  * pause leaves the estimator running: intents go on with velocity 0 and valid false.
  */

@@ -19,17 +19,19 @@ void traj_pending_from(struct traj_pending *pending, const struct traj_event *ev
 {
     pending->kind = event->kind;
     pending->t = event->t;
+    pending->number = 0;
     pending->dim = event->dim;
     pending->count = event->count;
     memcpy(pending->value, event->value, event->count * sizeof event->value[0]);
 }
 
-bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event)
+bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event, uint64_t number)
 {
     if (queue->used == TRAJ_QUEUE_CAPACITY || event->count > TRAJ_QUEUE_VALUES)
         return false;
     unsigned char place = queue->order[queue->used];
     traj_pending_from(&queue->slot[place], event);
+    queue->slot[place].number = number;
     size_t i = queue->used++;
     for (; i > 0 && queue->slot[queue->order[i - 1]].t > event->t; i--)
         queue->order[i] = queue->order[i - 1];

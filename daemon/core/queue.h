@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proto/event.h"
 #include "traj/model.h"
@@ -20,8 +21,9 @@
 struct traj_pending {
     enum traj_event_kind kind;
     double t;
-    size_t dim;   /* of positions in value, else 0 */
-    size_t count; /* numbers in value */
+    uint64_t number; /* by which the sender of events knows it; told when it takes effect */
+    size_t dim;      /* of positions in value, else 0 */
+    size_t count;    /* numbers in value */
     double value[TRAJ_QUEUE_VALUES];
 };
 
@@ -33,8 +35,11 @@ struct traj_queue {
 
 void traj_queue_clear(struct traj_queue *queue);
 
-/* Copies an event in; false if the queue is full or the event carries more than an entry holds. */
-bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event);
+/*
+ * Copies an event in, under a number; false if the queue is full or the event carries more than an
+ * entry holds.
+ */
+bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event, uint64_t number);
 
 /* The i-th to take effect, or NULL beyond the last. */
 const struct traj_pending *traj_queue_at(const struct traj_queue *queue, size_t i);

@@ -19,6 +19,14 @@ double traj_clock_now(void)
     return seconds(&now);
 }
 
+double traj_clock_wall(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return seconds(&now);
+}
+
 double traj_clock_thread(pthread_t thread)
 {
     struct timespec used;

@@ -11,6 +11,9 @@
 /* Seconds on the monotonic clock. */
 double traj_clock_now(void);
 
+/* Seconds since 1970-01-01 00:00 UTC: for people to read, never to reckon with. */
+double traj_clock_wall(void);
+
 /* Seconds of processor time that a thread has used; NaN where the system cannot say. */
 double traj_clock_thread(pthread_t thread);
 

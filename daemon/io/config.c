@@ -32,6 +32,10 @@ void traj_config_default(struct traj_config *config)
     config->receive_hwm = 1000000;
     config->send_hwm = 20000;
     config->message_max = 1 << 20;
+    config->record.start = true;
+    config->record.rotate_mb = 256;
+    config->record.buffer_mb = 16;
+    config->record.sync_s = 1.0;
     config->log_level = TRAJ_LOG_INFO;
     config->cpu = -1;
     config->io_cpu = -1;
@@ -241,6 +245,59 @@ static int read_message_max(const struct reading *reading, const json_t *value)
                         &reading->config->message_max);
 }
 
+/* The directory is kept apart from traj_config_read's paths: it is a folder, and must be named. */
+static int read_record_field(const struct reading *reading, const char *key, const json_t *value)
+{
+    struct traj_record_config *record = &reading->config->record;
+
+    if (strcmp(key, "directory") == 0) {
+        if (json_string_length(value) == 0 && json_is_string(value)) {
+            return refuse(reading, "record.directory", "must not be empty");
+        }
+        return read_text(reading, "record.directory", value, record->directory,
+                         sizeof record->directory);
+    }
+    if (strcmp(key, "start") == 0) {
+        if (!json_is_boolean(value)) {
+            return refuse(reading, "record.start", "must be true or false");
+        }
+        record->start = json_is_true(value);
+        return 0;
+    }
+    if (strcmp(key, "rotate_mb") == 0) {
+        return read_integer(reading, "record.rotate_mb", value, 0, 1 << 20, &record->rotate_mb);
+    }
+    if (strcmp(key, "buffer_mb") == 0) {
+        return read_integer(reading, "record.buffer_mb", value, 1, 4096, &record->buffer_mb);
+    }
+    if (strcmp(key, "sync_s") == 0) {
+        return read_real(reading, "record.sync_s", value, 0.0, 3600.0, &record->sync_s);
+    }
+    return traj_error_set(reading->error, "%s: field \"record.%s\" is not a setting", reading->name,
+                          key);
+}
+
+static int read_record(const struct reading *reading, const json_t *value)
+{
+    json_t *whole = (json_t *)value; /* json_object_foreach is not const-correct */
+    const char *key;
+    json_t *member;
+
+    reading->config->record.directory[0] = '\0';
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_object(value) || json_object_get(value, "directory") == NULL) {
+        return refuse(reading, "record", "must be null or an object with \"directory\"");
+    }
+    json_object_foreach (whole, key, member) {
+        if (read_record_field(reading, key, member) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int read_log_level(const struct reading *reading, const json_t *value)
 {
     const char *text = json_string_value(value);
@@ -317,6 +374,7 @@ static const struct {
     {"log_level", read_log_level}, {"receive", read_receive},
     {"priority", read_priority},   {"cpu", read_cpu},
     {"io_cpu", read_io_cpu},       {"lock_memory", read_lock_memory},
+    {"record", read_record},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -437,6 +495,17 @@ static json_t *corner_json(const double *corner, size_t count)
     return array;
 }
 
+/* What config.h shows under "record". */
+static json_t *record_json(const struct traj_record_config *record)
+{
+    if (record->directory[0] == '\0') {
+        return json_null();
+    }
+    return json_pack("{s:s, s:b, s:i, s:i, s:f}", "directory", record->directory, "start",
+                     (int)record->start, "rotate_mb", record->rotate_mb, "buffer_mb",
+                     record->buffer_mb, "sync_s", record->sync_s);
+}
+
 char *traj_config_text(const struct traj_config *config)
 {
     const struct traj_pipeline_settings *settings = &config->pipeline;
@@ -450,7 +519,7 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:s, s:s, s:i, "
+        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:o, s:s, s:s, s:i, "
         "s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "frames", config->frames,
         "intents", config->intents, "control", config->control, "publish",
@@ -458,10 +527,10 @@ char *traj_config_text(const struct traj_config *config)
         config->status_ms, "gap_reset_s", settings->gap_reset_s, "count_max",
         (int)settings->count_max, "speed_limit", settings->speed_limit, "workspace", workspace,
         "receive_hwm", config->receive_hwm, "send_hwm", config->send_hwm, "message_max",
-        config->message_max, "log_level", traj_log_level_name(config->log_level), "receive",
-        config->spin ? "spin" : "block", "priority", config->priority, "cpu",
-        processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",
-        (int)config->lock_memory);
+        config->message_max, "record", record_json(&config->record), "log_level",
+        traj_log_level_name(config->log_level), "receive", config->spin ? "spin" : "block",
+        "priority", config->priority, "cpu", processor_json(config->cpu), "io_cpu",
+        processor_json(config->io_cpu), "lock_memory", (int)config->lock_memory);
     if (document == NULL) {
         return NULL;
     }

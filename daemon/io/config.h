@@ -19,6 +19,13 @@
  *       "receive_hwm": 1000000,                messages that may wait for decoding; 0 = no bound
  *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
  *       "message_max": 1048576,                bytes; a longer message is refused
+ *       "record": {                            or null: nothing can be recorded
+ *         "directory": "recordings",           where recordings go; made if it is not there
+ *         "start": true,                       begin with the daemon, else by a request
+ *         "rotate_mb": 256,                    a new part begins beyond; 0 = never
+ *         "buffer_mb": 16,                     memory between decoding and the disk
+ *         "sync_s": 1.0                        the disk is flushed so often; 0 = at the end alone
+ *       },
  *       "log_level": "info",                   "error", "warning", "info", "debug"
  *       "receive": "block",                    or "spin": looks for frames without ever sleeping
  *       "priority": 0,                         SCHED_FIFO, 1..99; 0 = the ordinary scheduler
@@ -40,6 +47,15 @@
 
 #define TRAJ_PATH_SIZE 4096
 
+/* Recording: directory "" = none, and then the rest means nothing. */
+struct traj_record_config {
+    char directory[TRAJ_PATH_SIZE];
+    bool start;
+    int rotate_mb;
+    int buffer_mb;
+    double sync_s;
+};
+
 struct traj_config {
     char model[TRAJ_PATH_SIZE]; /* "" = none named */
     char frames[TRAJ_ENDPOINT_SIZE];
@@ -53,6 +69,7 @@ struct traj_config {
     int receive_hwm;
     int send_hwm;
     int message_max;
+    struct traj_record_config record;
     enum traj_log_level log_level;
     bool spin; /* receive */
     int priority;

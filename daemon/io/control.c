@@ -286,6 +286,61 @@ static int do_model(struct request *request)
     return tell_model(request, "rolled back");
 }
 
+/* --- recording -------------------------------------------------------------------------------- */
+
+static int start_recording(struct request *request)
+{
+    struct traj_service *service = request->service;
+    struct traj_command command = {.kind = TRAJ_COMMAND_RECORD, .on = true};
+    struct traj_answer answer;
+
+    if (traj_recorder_begin(service->recorder, service->models.current->model->about.digest,
+                            &request->error) != 0) {
+        return -1;
+    }
+    return call(request, &command, &answer);
+}
+
+static int stop_recording(struct request *request)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_RECORD};
+    struct traj_recorder_state state;
+    struct traj_answer answer;
+
+    traj_recorder_state(request->service->recorder, &state);
+    if (!state.open) {
+        return traj_error_set(&request->error, "record: nothing is being recorded");
+    }
+    return call(request, &command, &answer) != 0
+               ? -1
+               : traj_recorder_finish(request->service->recorder, &request->error);
+}
+
+static int do_record(struct request *request)
+{
+    struct traj_service *service = request->service;
+    const char *action = json_string_value(json_object_get(request->body, "action"));
+    bool start = action != NULL && strcmp(action, "start") == 0;
+    int rc;
+
+    if (!start && (action == NULL || strcmp(action, "stop") != 0)) {
+        return traj_error_set(&request->error, "record: \"action\" must be \"start\" or \"stop\"");
+    }
+    if (service->recorder == NULL) {
+        return traj_error_set(&request->error,
+                              "record: no directory is configured (\"record\" in --config)");
+    }
+    rc = start ? start_recording(request) : stop_recording(request);
+    if (rc == 0) {
+        json_t *recording = traj_service_recording(service);
+
+        traj_log_write(&service->log, TRAJ_LOG_INFO, "recording %s: %s", start ? "to" : "ended",
+                       json_string_value(json_object_get(recording, "file")));
+        (void)json_object_set_new(request->reply, "recording", recording);
+    }
+    return rc;
+}
+
 /* --- dispatch -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -301,6 +356,7 @@ static const struct {
     {"reset", {NULL}, do_reset},
     {"model", {"action", "path", NULL}, do_model},
     {"pause", {"on", NULL}, do_pause},
+    {"record", {"action", NULL}, do_record},
     {"shutdown", {NULL}, do_shutdown},
 };
 
@@ -342,7 +398,7 @@ static int dispatch(struct request *request)
     return traj_error_set(
         &request->error,
         "cmd \"%.64s\" is not known; there are ping, status, trial, prior, event, "
-        "reset, model, pause and shutdown",
+        "reset, model, pause, record and shutdown",
         name);
 }
 

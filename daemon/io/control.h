@@ -10,6 +10,7 @@
  *     {"cmd":"reset"}                                     posterior anew
  *     {"cmd":"model","action":"show"|"rollback"}, {"cmd":"model","action":"load","path":..}
  *     {"cmd":"pause","on":true|false}
+ *     {"cmd":"record","action":"start"|"stop"}            to the directory that is configured
  *     {"cmd":"shutdown"}
  *
  * Replies: {"ok":true,...} or {"ok":false,"error":"one sentence"}.  Whatever changes the daemon's

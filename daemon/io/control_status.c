@@ -172,6 +172,41 @@ static json_t *realtime_json(const struct traj_service *service)
                      "io_cpu", traj_grant_name(realtime->io_cpu));
 }
 
+static json_t *recording_json(const struct traj_service *service, const struct traj_state *state)
+{
+    struct traj_recorder_state recorder;
+    json_t *lost;
+
+    if (service->recorder == NULL) {
+        return json_null();
+    }
+    traj_recorder_state(service->recorder, &recorder);
+    lost = json_pack("{s:o, s:o, s:o}", "buffer", count(state->records_lost), "disk",
+                     count(recorder.lost), "inputs",
+                     count(state->record_inputs_lost + recorder.lost_inputs));
+    return json_pack("{s:b, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}", "on",
+                     (int)(state->recording || recorder.open), "failing", (int)recorder.failing,
+                     "file", recorder.file[0] != '\0' ? recorder.file : NULL, "part",
+                     count(recorder.part), "records", count(recorder.records), "bytes",
+                     count(recorder.bytes), "lost", lost, "waiting", count(recorder.waiting),
+                     "capacity", count(recorder.capacity), "error",
+                     recorder.error[0] != '\0' ? recorder.error : NULL);
+}
+
+json_t *traj_service_recording(struct traj_service *service)
+{
+    struct traj_state *state = malloc(sizeof *state);
+    json_t *recording;
+
+    if (state == NULL) {
+        return NULL;
+    }
+    traj_exchange_state(service->exchange, state);
+    recording = recording_json(service, state);
+    free(state);
+    return recording;
+}
+
 json_t *traj_service_status(struct traj_service *service, double now)
 {
     struct traj_state *state = malloc(sizeof *state);
@@ -199,6 +234,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "stale", count(state->stale));
         (void)json_object_set_new(status, "subscribers", count(state->subscribers));
         (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
+        (void)json_object_set_new(status, "recording", recording_json(service, state));
         (void)json_object_set_new(status, "threads", threads_json(service));
         (void)json_object_set_new(status, "memory", memory_json());
         (void)json_object_set_new(status, "realtime", realtime_json(service));

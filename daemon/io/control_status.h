@@ -10,6 +10,9 @@
 /* Everything that `status` tells, at time now (s); a new reference, NULL when memory is short. */
 json_t *traj_service_status(struct traj_service *service, double now);
 
+/* What is being recorded; null where no directory is configured. */
+json_t *traj_service_recording(struct traj_service *service);
+
 /* What is in a loaded model; null for NULL. */
 json_t *traj_service_model(const struct traj_loaded *loaded);
 

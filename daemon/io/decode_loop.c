@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/journal.h"
 #include "daemon/io/clock.h"
 #include "daemon/io/inbox.h"
 #include "daemon/io/signals.h"
@@ -49,11 +50,21 @@ struct traj_decode_loop {
     double command_base; /* s, source's clock: the frame after which commands were last given */
     double command_t;    /* s: the time given to the last of them */
 
+    struct traj_journal journal;
+    bool touched; /* something came that the decoder knows of */
+
     double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
     uint64_t silences; /* stale messages since then */
 };
 
 /* --- memory ---------------------------------------------------------------------------------- */
+
+/* Now, as a record tells it. */
+static struct traj_moment moment(const struct traj_decode_loop *loop, double stamp)
+{
+    return (struct traj_moment){.frame = traj_pipeline_counters(loop->pipeline)->decoded,
+                                .stamp = stamp};
+}
 
 static int open_buffers(struct traj_decode_loop *loop)
 {
@@ -113,8 +124,23 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
         return NULL;
     }
     loop->state.t = NAN;
+    traj_journal_init(&loop->journal, NULL);
+    traj_journal_settings(&loop->journal, &config->pipeline, config->workspace_dims,
+                          moment(loop, NAN));
     traj_exchange_publish(exchange, &loop->state);
     return loop;
+}
+
+void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *tape,
+                             const char *model_path, bool start)
+{
+    loop->journal.tape = tape;
+    traj_journal_model(&loop->journal, traj_decoder_model(loop->decoder)->about.digest, model_path,
+                       TRAJ_RECORD_MODEL_RUNS, moment(loop, NAN));
+    if (start) {
+        traj_journal_start(&loop->journal, true, traj_pipeline_counters(loop->pipeline),
+                           moment(loop, traj_clock_now()));
+    }
 }
 
 void traj_decode_loop_close(struct traj_decode_loop **loop)
@@ -145,6 +171,10 @@ static void publish_state(struct traj_decode_loop *loop)
     loop->state.t = traj_pipeline_time(loop->pipeline);
     loop->state.paused = traj_pipeline_paused(loop->pipeline);
     loop->state.subscribers = loop->link->subscribers;
+    loop->state.recording = loop->journal.on;
+    loop->state.records = loop->journal.records;
+    loop->state.records_lost = loop->journal.lost_all;
+    loop->state.record_inputs_lost = loop->journal.lost_inputs_all;
     traj_exchange_publish(loop->exchange, &loop->state);
     loop->state_changed = false;
 }
@@ -187,42 +217,75 @@ static enum traj_refusal take_command_event(struct traj_decode_loop *loop,
         }
         loop->event->t = loop->command_t;
     }
+    loop->touched = true;
     return traj_pipeline_event(loop->pipeline, loop->event);
 }
 
-static void apply(struct traj_decode_loop *loop, const struct traj_command *command)
+static void record_command_event(struct traj_decode_loop *loop, enum traj_refusal refusal,
+                                 struct traj_moment at)
+{
+    traj_journal_control(&loop->journal, loop->event,
+                         traj_pipeline_counters(loop->pipeline)->events,
+                         traj_pipeline_at_once(loop->pipeline), refusal, at);
+}
+
+static void apply(struct traj_decode_loop *loop, const struct traj_command *command,
+                  struct traj_moment at)
 {
     if (command->config != NULL) {
         use_config(loop, command->config);
         traj_pipeline_configure(loop->pipeline, &command->config->pipeline);
+        traj_journal_settings(&loop->journal, &command->config->pipeline,
+                              command->config->workspace_dims, at);
     }
     if (command->decoder != NULL) {
         (void)traj_pipeline_swap(loop->pipeline, command->decoder);
         loop->decoder = command->decoder;
+        loop->touched = true;
+        traj_journal_model(&loop->journal, traj_decoder_model(command->decoder)->about.digest,
+                           command->path, command->how, at);
+    }
+}
+
+static void record(struct traj_decode_loop *loop, bool on, struct traj_moment at)
+{
+    if (on) {
+        traj_journal_start(&loop->journal, !loop->touched, traj_pipeline_counters(loop->pipeline),
+                           at);
+    } else {
+        traj_journal_stop(&loop->journal, at);
     }
 }
 
 static void serve_command(struct traj_decode_loop *loop, const struct traj_command *command)
 {
     struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
+    struct traj_moment at = moment(loop, traj_clock_now());
 
     switch (command->kind) {
     case TRAJ_COMMAND_NOTHING:
         break;
     case TRAJ_COMMAND_EVENT:
         answer.refusal = take_command_event(loop, command);
+        record_command_event(loop, answer.refusal, at);
         break;
     case TRAJ_COMMAND_RESET:
         traj_pipeline_reset(loop->pipeline);
+        loop->touched = true;
+        traj_journal_reset(&loop->journal, at);
         break;
     case TRAJ_COMMAND_PAUSE:
         traj_pipeline_pause(loop->pipeline, command->on);
+        traj_journal_pause(&loop->journal, command->on, at);
         break;
     case TRAJ_COMMAND_APPLY:
-        apply(loop, command);
+        apply(loop, command, at);
         break;
     case TRAJ_COMMAND_PUBLISH:
         traj_link_publish(loop->link, command->topic, command->body, command->size);
+        break;
+    case TRAJ_COMMAND_RECORD:
+        record(loop, command->on, at);
         break;
     case TRAJ_COMMAND_SHUTDOWN:
         loop->stop = true;
@@ -244,10 +307,14 @@ static void serve_commands(struct traj_decode_loop *loop)
 
 /* --- frames and events ----------------------------------------------------------------------- */
 
-static void take_event(struct traj_decode_loop *loop, const void *body, size_t size)
+static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
 {
     struct traj_refusal_detail detail = {NULL, NULL, 0};
-    enum traj_refusal refusal = traj_event_parse(body, size, loop->event, &detail);
+    /* zmq_msg_data is not const-correct; the message is only read. */
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+    struct traj_moment at = moment(loop, item->recv);
+    enum traj_refusal refusal =
+        traj_event_parse(zmq_msg_data(body), zmq_msg_size(body), loop->event, &detail);
 
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_event(loop->pipeline, refusal);
@@ -257,6 +324,9 @@ static void take_event(struct traj_decode_loop *loop, const void *body, size_t s
     if (refusal != TRAJ_ACCEPTED) {
         note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);
     }
+    traj_journal_event(&loop->journal, zmq_msg_data(body), zmq_msg_size(body),
+                       traj_pipeline_counters(loop->pipeline)->events,
+                       traj_pipeline_at_once(loop->pipeline), refusal, at);
 }
 
 /*
@@ -267,23 +337,41 @@ static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_it
                        struct traj_intent *intent)
 {
     struct traj_refusal_detail detail = {NULL, NULL, 0};
-    enum traj_disposition disposition;
+    enum traj_disposition disposition = TRAJ_INVALID;
     /* zmq_msg_data is not const-correct; the message is only read. */
     zmq_msg_t *body = (zmq_msg_t *)&item->body;
+    struct traj_moment at = moment(loop, item->recv);
     enum traj_refusal refusal =
         traj_frame_parse(zmq_msg_data(body), zmq_msg_size(body), &loop->frame, &detail);
 
     loop->parsed = traj_clock_now();
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_frame(loop->pipeline, refusal);
-        note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
-        return false;
+    } else {
+        disposition =
+            traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
     }
-    disposition = traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
     if (disposition == TRAJ_INVALID) {
         note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
     }
+    traj_journal_frame(&loop->journal, zmq_msg_data(body), zmq_msg_size(body), disposition, refusal,
+                       at);
     return disposition == TRAJ_DECODED;
+}
+
+/* Tells of a message that was refused before it was looked at. */
+static void record_bad(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
+{
+    enum traj_record_bad what = TRAJ_RECORD_BAD_TOPIC;
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+
+    if (item->arrival == TRAJ_ARRIVAL_BAD_EVENT) {
+        what = TRAJ_RECORD_BAD_EVENT;
+    } else if (item->arrival == TRAJ_ARRIVAL_BAD_FRAME) {
+        what = TRAJ_RECORD_BAD_FRAME;
+    }
+    traj_journal_bad(&loop->journal, what, zmq_msg_data(body), zmq_msg_size(body),
+                     moment(loop, item->recv));
 }
 
 static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arrival)
@@ -319,6 +407,17 @@ static double flush_intent(struct traj_decode_loop *loop, double now)
     return sent;
 }
 
+/* Told before it is published: what anybody has received is in the recording. */
+static void record_intent(struct traj_decode_loop *loop, double done)
+{
+    struct traj_moment at = moment(loop, done);
+    size_t effects;
+    const uint64_t *effect = traj_pipeline_effects(loop->pipeline, &effects);
+
+    at.frame--; /* its own frame has been decoded meanwhile */
+    traj_journal_intent(&loop->journal, effect, effects, loop->out, loop->out_size, at);
+}
+
 /* When the message at hand was received, s, daemon's clock; as in struct traj_inbox_item. */
 struct times {
     double recv, began, taken;
@@ -340,6 +439,7 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
         loop->state.behind_max = intent->stamps.behind;
     }
     loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
+    record_intent(loop, done);
     now = traj_clock_now();
     traj_stages_record(loop->stages, TRAJ_STAGE_FORMAT, now - from);
     if (!loop->newest) {
@@ -374,18 +474,20 @@ static bool take_message(struct traj_decode_loop *loop)
         decoded = take_frame(loop, item, &intent);
         break;
     case TRAJ_ARRIVAL_EVENT:
-        take_event(loop, zmq_msg_data(&item->body), zmq_msg_size(&item->body));
+        take_event(loop, item);
         break;
     case TRAJ_ARRIVAL_BAD_FRAME:
     case TRAJ_ARRIVAL_BAD_EVENT:
     case TRAJ_ARRIVAL_UNKNOWN:
     case TRAJ_ARRIVAL_NONE:
     case TRAJ_ARRIVAL_ERROR:
+        record_bad(loop, item);
         refuse_message(loop, item->arrival);
         break;
     }
     traj_inbox_drop(loop->inbox);
     loop->state_changed = true;
+    loop->touched = true;
     done = traj_clock_now();
     if (!traj_inbox_fill(loop->inbox, loop->link, done)) {
         return false;
@@ -444,6 +546,7 @@ static void say_stale(struct traj_decode_loop *loop, double now)
     }
     size = traj_stale_write(traj_pipeline_time(loop->pipeline), now - loop->last,
                             model->dims.position, model->about.digest, loop->out, loop->out_cap);
+    traj_journal_stale(&loop->journal, loop->out, size, moment(loop, now));
     traj_link_publish(loop->link, "stale", loop->out, size);
     /*
      * Whole periods that have gone by, so that a machine that slept does not say it many times
@@ -547,6 +650,7 @@ int traj_decode_loop_run(struct traj_decode_loop *loop, struct traj_error *error
             rc = traj_error_set(error, "the sockets have failed: %s", zmq_strerror(zmq_errno()));
         }
     }
+    traj_journal_stop(&loop->journal, moment(loop, now));
     publish_state(loop);
     traj_exchange_end(loop->exchange);
     return rc;

@@ -9,6 +9,7 @@
 #ifndef TRAJ_IO_DECODE_LOOP_H
 #define TRAJ_IO_DECODE_LOOP_H
 
+#include "daemon/core/tape.h"
 #include "daemon/io/config.h"
 #include "daemon/io/exchange.h"
 #include "daemon/io/link.h"
@@ -26,6 +27,13 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
                                                struct traj_decoder *decoder,
                                                const struct traj_config *config, int signal_fd,
                                                struct traj_error *error);
+/*
+ * Has what happens told on a tape (borrowed) once recording begins: at once if `start`, else by
+ * command.  model_path is where the running model was read from.  Before the loop runs.
+ */
+void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *tape,
+                             const char *model_path, bool start);
+
 void traj_decode_loop_close(struct traj_decode_loop **loop);
 
 /*

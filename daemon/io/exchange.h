@@ -16,6 +16,7 @@
 #include "daemon/io/config.h"
 #include "daemon/io/stages.h"
 #include "daemon/learn/error.h"
+#include "proto/recording.h"
 
 /* --- housekeeping -> decode ------------------------------------------------------------------- */
 
@@ -26,6 +27,7 @@ enum traj_command_kind {
     TRAJ_COMMAND_PAUSE,   /* on */
     TRAJ_COMMAND_APPLY,   /* config and decoder, each if not NULL, between the same two frames */
     TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
+    TRAJ_COMMAND_RECORD,  /* on: what happens is told on the tape, or no more */
     TRAJ_COMMAND_SHUTDOWN
 };
 
@@ -37,6 +39,8 @@ struct traj_command {
     const struct traj_event *event;
     const struct traj_config *config;
     struct traj_decoder *decoder;
+    const char *path;           /* of the decoder's model */
+    enum traj_record_model how; /* it came to run */
     const char *topic;
     const char *body;
     size_t size;
@@ -71,6 +75,10 @@ struct traj_state {
     uint64_t subscribers; /* subscriptions to intents */
     uint64_t behind_max;  /* most frames that ever waited when one was done */
     uint64_t notes_lost;  /* notes dropped because housekeeping was busy */
+    bool recording;
+    uint64_t records;            /* of the recording, put on the tape */
+    uint64_t records_lost;       /* not put there, because it was full */
+    uint64_t record_inputs_lost; /* of these, such as a replay needs */
 };
 
 struct traj_exchange;

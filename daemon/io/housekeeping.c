@@ -147,10 +147,11 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
 
     if (strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
         strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
-        now->send_hwm != next->send_hwm || now->message_max != next->message_max) {
+        now->send_hwm != next->send_hwm || now->message_max != next->message_max ||
+        strcmp(now->record.directory, next->record.directory) != 0) {
         traj_log_write(
             &service->log, TRAJ_LOG_WARNING,
-            "endpoints, receive_hwm, send_hwm and message_max change at a restart alone");
+            "endpoints, receive_hwm, send_hwm, message_max and record change at a restart alone");
     }
     if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
         now->lock_memory != next->lock_memory) {

@@ -7,6 +7,17 @@
 
 #include "daemon/learn/model_file.h"
 
+/* The path from the root, or "". */
+static void resolve(const char *path, char *full, size_t size)
+{
+    char *whole = realpath(path, NULL);
+
+    if (whole != NULL && strlen(whole) < size) {
+        memcpy(full, whole, strlen(whole) + 1);
+    }
+    free(whole);
+}
+
 /* Loads the file and lays the decoder out; -1 with a sentence. */
 static int fill(struct traj_loaded *loaded, const char *path, struct traj_error *error)
 {
@@ -21,6 +32,7 @@ static int fill(struct traj_loaded *loaded, const char *path, struct traj_error 
     if (loaded->model == NULL) {
         return -1;
     }
+    resolve(path, loaded->full, sizeof loaded->full);
     size = traj_decoder_size(&loaded->model->dims);
     loaded->memory = size > 0 ? calloc(1, size) : NULL;
     if (loaded->memory == NULL) {
@@ -56,12 +68,15 @@ void traj_loaded_close(struct traj_loaded **loaded)
 }
 
 /* Has the decode thread use a decoder; -1 with a sentence if it has ended. */
-static int put_in_place(struct traj_loaded *next, const struct traj_config *config,
-                        struct traj_exchange *exchange, struct traj_answer *answer,
-                        struct traj_error *error)
+static int put_in_place(struct traj_loaded *next, enum traj_record_model how,
+                        const struct traj_config *config, struct traj_exchange *exchange,
+                        struct traj_answer *answer, struct traj_error *error)
 {
-    struct traj_command command = {
-        .kind = TRAJ_COMMAND_APPLY, .config = config, .decoder = next->decoder};
+    struct traj_command command = {.kind = TRAJ_COMMAND_APPLY,
+                                   .config = config,
+                                   .decoder = next->decoder,
+                                   .path = next->full,
+                                   .how = how};
 
     if (traj_exchange_call(exchange, &command, answer) != 0) {
         return traj_error_set(error, "the daemon is ending");
@@ -73,7 +88,10 @@ int traj_models_swap(struct traj_models *models, struct traj_loaded *next,
                      const struct traj_config *config, struct traj_exchange *exchange,
                      struct traj_answer *answer, struct traj_error *error)
 {
-    if (put_in_place(next, config, exchange, answer, error) != 0) {
+    enum traj_record_model how =
+        config != NULL ? TRAJ_RECORD_MODEL_RELOAD : TRAJ_RECORD_MODEL_LOADED;
+
+    if (put_in_place(next, how, config, exchange, answer, error) != 0) {
         traj_loaded_close(&next);
         return -1;
     }
@@ -92,7 +110,7 @@ int traj_models_rollback(struct traj_models *models, struct traj_exchange *excha
         return traj_error_set(error, "there is no former model to go back to");
     }
     traj_decoder_reset(next->decoder);
-    if (put_in_place(next, NULL, exchange, answer, error) != 0) {
+    if (put_in_place(next, TRAJ_RECORD_MODEL_ROLLBACK, NULL, exchange, answer, error) != 0) {
         return -1;
     }
     models->former = models->current;

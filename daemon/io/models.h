@@ -16,7 +16,8 @@ struct traj_loaded {
     struct traj_model *model;
     void *memory; /* the decoder's */
     struct traj_decoder *decoder;
-    char path[TRAJ_PATH_SIZE];
+    char path[TRAJ_PATH_SIZE]; /* as it was named */
+    char full[TRAJ_PATH_SIZE]; /* the same from the root; "" where it cannot be told */
 };
 
 /* Loads and checks a model file and lays out its decoder, at its prior.  NULL with a sentence. */

@@ -14,12 +14,14 @@
 #include "daemon/io/models.h"
 #include "daemon/io/options.h"
 #include "daemon/io/realtime.h"
+#include "daemon/io/recorder.h"
 
 struct traj_service {
     const struct traj_options *options; /* to read the configuration again */
     struct traj_config config;          /* in force */
     struct traj_models models;
     struct traj_exchange *exchange;
+    struct traj_recorder *recorder; /* NULL where no directory is configured */
     struct traj_log log;
     char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */
     char intents[TRAJ_ENDPOINT_SIZE];

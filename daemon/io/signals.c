@@ -18,6 +18,7 @@ int traj_signals_open(struct traj_error *error)
     (void)sigaddset(&mask, SIGINT);
     (void)sigaddset(&mask, SIGHUP);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0) {
         return traj_error_set(error, "cannot block signals: %s", strerror(errno));
     }

@@ -7,8 +7,9 @@
 
 /*
  * Blocks SIGTERM, SIGINT and SIGHUP for this thread and those it will start, and returns a signalfd
- * from which they can be read; SIGPIPE is ignored, since a closed pipe on stderr must not end the
- * daemon.  To be called before any thread is made.  -1 with a sentence.
+ * from which they can be read.  SIGPIPE and SIGXFSZ are ignored, since neither a closed pipe on
+ * stderr nor a limit on the size of files must end the daemon.  To be called before any thread is
+ * made.  -1 with a sentence.
  */
 int traj_signals_open(struct traj_error *error);
 

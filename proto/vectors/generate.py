@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the binary vectors into the folder that is named, from the layouts as frame.md and model.md
-tell them and from nothing in the C code.
+"""Writes the binary vectors into the folder that is named, from the layouts as frame.md, model.md and
+recording.md tell them and from nothing in the C code.
 
     python3 proto/vectors/generate.py proto/vectors
 """
@@ -150,8 +150,74 @@ def tensors():
     yield "name-long", image({"x" * 64: tensor("F64", [1], 0, 8)}, one)
 
 
+DIGEST = "0123456789abcdef" * 4
+
+
+def recording_header(part=1, first=0, stamp=12.5, time=1.75e9, model=DIGEST, name=b"20260301T101500Z-815",
+                     version=b"0.1.0", **odd):
+    header = bytearray(struct.pack(
+        "<8sHHIQQdd64s64s32s48x", odd.get("magic", b"TRAJDREC"), odd.get("format", 1), odd.get("length", 256), 0,
+        part, first, stamp, time, model.encode(), name, version))
+    header[12:16] = struct.pack("<I", odd.get("crc", crc32c(bytes(header))))
+    return bytes(header)
+
+
+def record(kind, payload=b"", number=0, frame=0, stamp=13.0, code=0, cause=0, carried=False, **odd):
+    whole = bytearray(struct.pack(
+        "<4sIHBBIQQd", odd.get("magic", b"TRec"), odd.get("length", len(payload)), kind | (0x8000 if carried else 0),
+        code, cause, 0, number, frame, stamp) + payload)
+    whole[12:16] = struct.pack("<I", odd.get("crc", crc32c(bytes(whole))))
+    return bytes(whole)
+
+
+def recordings():
+    header = recording_header()
+    start = record(11, struct.pack("<QQ", 0, 0), 0)
+    model = record(8, DIGEST.encode() + b"/data/m.tjm", 1)
+    settings = record(7, struct.pack("<ddHHdddd", 1.0, 0.0, 1000, 2, -1, 1, -2, 2), 2)
+    paused = record(6, b"", 3, code=1)
+    session = b'{"type":"session","run":"a","marks":true}'
+    event = record(2, struct.pack("<Q", 1) + session, 4, code=1)
+    body = frame(counts=(0, 2))
+    came = record(1, body, 5, stamp=13.02)
+    went = record(9, struct.pack("<QQ", 1, 1) + b'{"v":1}', 6, stamp=13.03)
+    refused = record(4, struct.pack("<Q", 2) + b"{}", 7, 1, code=2, cause=5)
+    lost = record(12, struct.pack("<QQ", 3, 1), 8, 1, carried=True)
+    bad = record(3, b"x", 11, 1, code=2)
+    reset = record(5, b"", 12, 1)
+    stale = record(10, b'{"v":1,"type":"stale"}', 13, 1)
+    end = record(13, b"", 14, 1)
+    begin = header + start + model + settings + paused
+    whole = begin + event + came + went + refused + lost + bad + reset + stale + end
+    yield "all-kinds", whole
+    yield "header-alone", header
+    yield "start", begin
+    yield "second-part", recording_header(part=2, first=9) + record(
+        8, DIGEST.encode(), 1, carried=True) + record(5, b"", 9, 4)
+    yield "no-path", header + record(8, DIGEST.encode())
+    yield "name-longest", recording_header(name=b"n" * 63)
+    yield "empty", b""
+    yield "magic", recording_header(magic=b"TRAJDREX")
+    yield "version", recording_header(format=2)
+    yield "header-length", recording_header(length=128)
+    yield "header-cut", header[:255]
+    yield "header-checksum", recording_header(crc=1)
+    yield "part-zero", recording_header(part=0)
+    yield "stamp-nan", recording_header(stamp=math.nan)
+    yield "model-no-digest", recording_header(model="g" * 64)
+    yield "name-empty", recording_header(name=b"")
+    yield "name-endless", recording_header(name=b"n" * 64)
+    yield "torn", whole[:-1]
+    yield "torn-header", begin + came[:39]
+    yield "torn-magic", begin + b"TR"
+    yield "flipped", begin + flip(came, 60) + went
+    yield "noise", begin + b"noise TRec noise" + went
+    yield "kind-unknown", begin + record(14)
+    yield "length-beyond", begin + record(1, body, length=2**26 + 1) + went
+
+
 def main(folder):
-    for kind, made in (("frame", frames()), ("tensors", tensors())):
+    for kind, made in (("frame", frames()), ("tensors", tensors()), ("recording", recordings())):
         os.makedirs(os.path.join(folder, kind), exist_ok=True)
         for name, data in made:
             with open(os.path.join(folder, kind, name + ".bin"), "wb") as file:

@@ -55,7 +55,10 @@ fi
 
 expect 2 'no command is called "nothing"' nothing
 expect 2 'usage'
-expect 2 '--session S.h5 is missing' decode --model m --out o
+expect 2 'either --session S.h5 or --recording' decode --model m --out o
+expect 2 'either --session S.h5 or --recording' decode --model m --out o --session s --recording r
+expect 2 'for recordings' decode --model m --out o --session s --from-frame 5
+expect 2 'with one --model' decode --model m --model n --out o --session s
 expect 2 'needs a value' decode --model
 expect 2 'one word too many' decode --model m --session s --out o more
 expect 2 '"blue" is not delay' simulate --out "$work/s.h5" --task blue
@@ -68,6 +71,13 @@ expect 2 'is not csv' convert --out "$work/s.h5"
 expect 2 '"kalman" is not auto' train --session s --out m --family kalman
 expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
 expect 2 'is not start, go or stop' trial begin
+expect 2 'is not start, stop, verify' record
+expect 2 'takes no file' record start x.rec
+expect 2 'needs a recording' record verify
+expect 2 'needs --out' record cut x.rec
+expect 2 'no kind of record' record show x.rec --kind thing
+expect 2 'either --session' replay
+expect 2 'for sessions' replay x.rec --json
 expect 2 'is not on or off' pause
 expect 2 'set needs one number' prior set
 expect 2 'not a number of at least 0' prior set 0.5 much
@@ -77,6 +87,10 @@ expect 2 'not show, load or rollback' model forget
 expect 2 'load needs a model file' model load
 
 expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"
+expect 1 'no.rec' record verify "$work/no.rec"
+expect 1 'no.rec' record recover "$work/no.rec"
+expect 1 'no.rec' replay "$work/no.rec"
+expect 1 'no.rec' decode --model "$work/no.tjm" --recording "$work/no.rec" --out "$work/o"
 expect 1 'no.tjm' model show "$work/no.tjm"
 expect 1 'no trajd answers' status --control "ipc://$work/nobody"
 [ ! -e "$work/o" ] || fail "a decode that failed left a file"

@@ -18,6 +18,7 @@
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
+#include "proto/recording.h"
 #include "proto/safetensors.h"
 
 #define ROOM 8       /* counts and features that a frame may have here */
@@ -143,15 +144,43 @@ static enum traj_refusal run_tensors(const char *path, const struct vector *vect
     return refusal;
 }
 
+/* Header and records one after the other; a mistake of a record ends it. */
+static enum traj_refusal run_recording(const char *path, const struct vector *vector,
+                                       struct traj_refusal_detail *detail, char *out, size_t *size)
+{
+    struct traj_recording_header header;
+    (void)path;
+    enum traj_refusal refusal =
+        traj_recording_parse_header(vector->bytes, vector->size, &header, detail);
+    if (refusal != TRAJ_ACCEPTED) {
+        return refusal;
+    }
+    traj_recording_write_header(&header, (unsigned char *)out);
+    *size = TRAJ_RECORDING_HEADER;
+    for (size_t at = TRAJ_RECORDING_HEADER; at < vector->size;) {
+        struct traj_record record;
+        size_t used, wanted;
+        enum traj_record_outcome outcome =
+            traj_record_next(vector->bytes + at, vector->size - at, &record, &used, &wanted);
+        if (outcome == TRAJ_RECORD_MORE) {
+            return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "torn", "cut off", at);
+        }
+        if (outcome == TRAJ_RECORD_BROKEN) {
+            return traj_refuse(detail, TRAJ_REFUSED_CHECKSUM, "record", "no record", at);
+        }
+        at += used;
+        *size += traj_record_write(&record, out + *size, OUT_MAX - *size);
+    }
+    return TRAJ_ACCEPTED;
+}
+
 static const struct {
     const char *folder;
     enum traj_refusal (*run)(const char *path, const struct vector *vector,
                              struct traj_refusal_detail *detail, char *out, size_t *size);
 } runners[] = {
-    {"frame/", run_frame},
-    {"event/", run_event},
-    {"intent/", run_intent},
-    {"tensors/", run_tensors},
+    {"frame/", run_frame},     {"event/", run_event},         {"intent/", run_intent},
+    {"tensors/", run_tensors}, {"recording/", run_recording},
 };
 
 static void check_refusal(const char *path, const struct vector *vector, const char *outcome,

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A recording to a running trajd; see replay_recording.h. */
+#include "clients/trajctl/replay_recording.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clients/trajctl/interrupt.h"
+#include "daemon/learn/recording_file.h"
+#include "daemon/learn/rerun.h"
+
+#define ASK_MS 5000   /* for the answer to a request */
+#define LOAD_MS 60000 /* for a model */
+#define SETTLE_S 60.0 /* for the daemon to decode what it has been sent */
+
+struct sending {
+    struct recorded_replay *replay;
+    struct traj_recording *recording;
+    struct traj_control *control;
+    uint64_t position; /* of the item under way, from 0 */
+    uint64_t anchor;   /* position of the item to begin with; UINT64_MAX = none */
+    bool begun;        /* the anchor has been passed */
+    uint64_t base;     /* messages that the daemon had received before */
+    uint64_t messages; /* sent */
+    uint64_t unsent;   /* messages that were no messages: not two parts, or of another topic */
+    uint64_t losses;   /* places where something that came in is missing */
+    bool paused;
+    struct traj_recorded_model model; /* in force before the anchor */
+    bool model_checked;
+};
+
+static void note(const struct sending *s, const char *text)
+{
+    if (!s->replay->quiet) {
+        progress_end(s->replay->feed->progress);
+        fprintf(stderr, "replay: %s\n", text);
+    }
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* One request; its reply (a new reference), or NULL with a sentence. */
+static json_t *ask(struct sending *s, json_t *request, int timeout_ms, struct traj_error *error)
+{
+    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    const char *answer = NULL;
+    json_t *reply = NULL;
+    if (!s->control && traj_control_open(s->replay->control, &s->control) != 0) {
+        traj_error_set(error, "%s: no control socket", s->replay->control);
+    } else if (text && traj_control_request(s->control, text, timeout_ms, &answer) == 0) {
+        reply = json_loads(answer, 0, NULL);
+    }
+    if (reply && !json_is_true(json_object_get(reply, "ok"))) {
+        const char *why = json_string_value(json_object_get(reply, "error"));
+        traj_error_set(error, "%s: %s", s->replay->control, why ? why : "refused");
+        json_decref(reply);
+        reply = NULL;
+    } else if (!reply) {
+        traj_error_set(error, "no trajd answers at %s", s->replay->control);
+    }
+    free(text);
+    json_decref(request);
+    return reply;
+}
+
+/* Messages that the daemon has received so far. */
+static int received(struct sending *s, uint64_t *count, struct traj_error *error)
+{
+    json_t *reply = ask(s, json_pack("{s:s}", "cmd", "status"), ASK_MS, error);
+    if (!reply) {
+        return -1;
+    }
+    json_t *frames = json_object_get(reply, "frames"), *events = json_object_get(reply, "events");
+    *count = (uint64_t)json_integer_value(json_object_get(frames, "received")) +
+             (uint64_t)json_integer_value(json_object_get(events, "received"));
+    json_decref(reply);
+    return 0;
+}
+
+/* Waits until the daemon has received all that was sent, so that a request comes at its place. */
+static int settle(struct sending *s, struct traj_error *error)
+{
+    double began = monotonic_seconds();
+    uint64_t count = 0;
+    for (;;) {
+        if (received(s, &count, error) != 0) {
+            return -1;
+        }
+        if (count - s->base >= s->messages) {
+            return 0;
+        }
+        if (interrupted()) {
+            return 1;
+        }
+        if (monotonic_seconds() - began > SETTLE_S) {
+            return traj_error_set(error, "the daemon has received %llu of %llu messages",
+                                  (unsigned long long)(count - s->base),
+                                  (unsigned long long)s->messages);
+        }
+        struct timespec pause = {.tv_nsec = 1000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* Before the first message: does the daemon run the recorded model, and has it been fed before? */
+static int check_daemon(struct sending *s, struct traj_error *error)
+{
+    struct traj_error none = {0};
+    s->model_checked = true;
+    json_t *reply = ask(s, json_pack("{s:s}", "cmd", "status"), ASK_MS, &none);
+    if (!reply) {
+        note(s, "the daemon does not answer on its control socket, so that its model was not "
+                "compared with the recorded one");
+        return 0;
+    }
+    json_decref(reply);
+    reply = ask(s, json_pack("{s:s,s:s}", "cmd", "model", "action", "show"), ASK_MS, error);
+    if (!reply || received(s, &s->base, error) != 0) {
+        json_decref(reply);
+        return -1;
+    }
+    const char *digest =
+        json_string_value(json_object_get(json_object_get(reply, "model"), "digest"));
+    if (digest && strcmp(digest, s->model.digest) != 0) {
+        char text[200];
+        (void)snprintf(text, sizeof text,
+                       "the recording was made with model %.12s, the daemon runs %.12s: the "
+                       "intents will differ",
+                       s->model.digest, digest);
+        note(s, text);
+    }
+    json_decref(reply);
+    if (s->base > 0) {
+        note(s, "the daemon is not fresh: what comes before the first session event may differ");
+    }
+    return 0;
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+/* Before the place to begin with: what is in force there. */
+static int look_at(struct sending *s, const struct traj_record *record)
+{
+    if (record->kind == TRAJ_RECORD_MODEL) {
+        (void)traj_recorded_model(record, &s->model);
+    } else if (record->kind == TRAJ_RECORD_PAUSE) {
+        s->paused = record->code != 0;
+    }
+    return 0;
+}
+
+/* Before the first message or command of all: the daemon is brought to what is in force. */
+static int begin(struct sending *s, struct traj_error *error)
+{
+    if (s->model_checked) {
+        return 0;
+    }
+    int result = check_daemon(s, error);
+    if (result == 0 && s->paused) {
+        json_t *reply = ask(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", 1), ASK_MS, error);
+        json_decref(reply);
+        result = reply ? 0 : -1;
+    }
+    return result;
+}
+
+static int command(struct sending *s, json_t *request, struct traj_error *error)
+{
+    int result = begin(s, error);
+    result = result == 0 ? settle(s, error) : result;
+    if (result != 0) {
+        json_decref(request);
+        return result;
+    }
+    json_t *reply = ask(s, request, LOAD_MS, error);
+    json_decref(reply);
+    return reply ? 0 : -1;
+}
+
+static int load_model(struct sending *s, const struct traj_recorded_model *model,
+                      struct traj_error *error)
+{
+    int result = begin(s, error);
+    result = result == 0 ? settle(s, error) : result;
+    if (result != 0) {
+        return result;
+    }
+    json_t *reply =
+        ask(s, json_pack("{s:s,s:s,s:s}", "cmd", "model", "action", "load", "path", model->path),
+            LOAD_MS, error);
+    if (!reply) {
+        return -1;
+    }
+    const char *digest =
+        json_string_value(json_object_get(json_object_get(reply, "model"), "digest"));
+    if (!digest || strcmp(digest, model->digest) != 0) {
+        result = traj_error_set(error, "%s is not the model %.12s of the recording any more",
+                                model->path, model->digest);
+    }
+    json_decref(reply);
+    return result;
+}
+
+static int send_message(struct sending *s, const struct traj_record *record,
+                        struct traj_error *error)
+{
+    struct feed *feed = s->replay->feed;
+    bool frame = record->kind == TRAJ_RECORD_FRAME;
+    const void *body = record->payload;
+    size_t size = record->size;
+    uint64_t number;
+    if (!frame && !traj_recorded_event(record, &number, &body, &size)) {
+        return traj_error_set(error, "record %llu: no event", (unsigned long long)record->number);
+    }
+    int result = begin(s, error);
+    /* What leads up to the frame that is wanted is sent at once. */
+    if (result == 0 && record->frame >= s->replay->from) {
+        result = feed_wait(feed, record->stamp, frame);
+    }
+    if (result == 0) {
+        result = feed_publish(feed, frame, body, size, error);
+    }
+    if (result == 0) {
+        s->messages++;
+        *(frame ? &feed->sent : &feed->events) += 1;
+    }
+    return result;
+}
+
+static int send_record(struct sending *s, const struct traj_record *record,
+                       struct traj_error *error)
+{
+    struct traj_recorded_loss loss;
+    bool swap = record->kind == TRAJ_RECORD_MODEL && !record->carried &&
+                record->code != TRAJ_RECORD_MODEL_RUNS;
+    switch (record->kind) {
+    case TRAJ_RECORD_FRAME:
+    case TRAJ_RECORD_EVENT:
+    case TRAJ_RECORD_CONTROL:
+        return send_message(s, record, error);
+    case TRAJ_RECORD_BAD:
+        s->unsent++;
+        return 0;
+    case TRAJ_RECORD_RESET:
+        return command(s, json_pack("{s:s}", "cmd", "reset"), error);
+    case TRAJ_RECORD_PAUSE:
+        if (!s->model_checked || record->carried) {
+            return look_at(s, record);
+        }
+        return command(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", record->code != 0), error);
+    case TRAJ_RECORD_MODEL:
+        (void)look_at(s, record);
+        return swap ? load_model(s, &s->model, error) : 0;
+    case TRAJ_RECORD_SETTINGS:
+        if (s->model_checked && !record->carried) {
+            note(s, "the recording's settings change here, which no request can do: configure the "
+                    "daemon and send SIGHUP");
+        }
+        return 0;
+    case TRAJ_RECORD_LOST:
+        s->losses += traj_recorded_loss(record, &loss) && loss.inputs > 0;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+/* Finds the last place at or before the frame that is wanted where the decoder's state is known. */
+static int find_anchor(struct sending *s, struct traj_error *error)
+{
+    struct traj_recording_item item;
+    uint64_t position = 0;
+    struct traj_recording *recording = traj_recording_open(s->replay->path, error);
+    if (!recording) {
+        return -1;
+    }
+    int result;
+    s->anchor = UINT64_MAX;
+    while ((result = traj_recording_next(recording, &item, error)) > 0 && !interrupted()) {
+        if (item.found == TRAJ_FOUND_RECORD) {
+            if (item.record.frame > s->replay->from && s->anchor != UINT64_MAX) {
+                break;
+            }
+            if (traj_rerun_anchor(&item.record)) {
+                s->anchor = position;
+            }
+        }
+        position++;
+    }
+    traj_recording_close(recording);
+    return result < 0 ? -1 : 0;
+}
+
+static int send_all(struct sending *s, struct traj_error *error)
+{
+    struct traj_recording_item item;
+    int result = 0, more;
+    while (result == 0 && (more = traj_recording_next(s->recording, &item, error)) != 0) {
+        if (more < 0) {
+            return -1;
+        }
+        s->begun = s->begun || s->anchor == UINT64_MAX || s->position == s->anchor;
+        s->position++;
+        if (item.found == TRAJ_FOUND_RECORD) {
+            result = s->begun ? send_record(s, &item.record, error) : look_at(s, &item.record);
+        } else if (item.found == TRAJ_FOUND_BROKEN || item.found == TRAJ_FOUND_GAP) {
+            s->losses++;
+        }
+        if (s->position % 256 == 0) {
+            uint64_t done, all;
+            traj_recording_progress(s->recording, &done, &all);
+            progress_update(s->replay->feed->progress, "sent", (double)done / (double)all);
+        }
+    }
+    return result;
+}
+
+static void tell_doubts(const struct sending *s)
+{
+    char text[200];
+    if (s->anchor == UINT64_MAX) {
+        note(s, "the recording began in the midst of a run and holds no session event: the "
+                "decoder's state at its beginning is not known, and the intents will differ");
+    }
+    if (s->losses > 0) {
+        (void)snprintf(text, sizeof text,
+                       "messages are missing at %llu places; from each to the next session event "
+                       "the intents may differ",
+                       (unsigned long long)s->losses);
+        note(s, text);
+    }
+    if (s->unsent > 0) {
+        (void)snprintf(text, sizeof text,
+                       "%llu messages that had not two parts, or another topic, were not sent",
+                       (unsigned long long)s->unsent);
+        note(s, text);
+    }
+}
+
+int replay_recording(struct recorded_replay *replay, struct traj_error *error)
+{
+    struct sending s = {.replay = replay};
+    int result = find_anchor(&s, error);
+    if (result == 0) {
+        s.recording = traj_recording_open(replay->path, error);
+        result = s.recording ? feed_open(replay->feed, error) : -1;
+    }
+    if (result == 0) {
+        result = send_all(&s, error);
+    }
+    feed_close(replay->feed, result);
+    if (result == 0) {
+        tell_doubts(&s);
+    }
+    traj_control_close(&s.control);
+    traj_recording_close(s.recording);
+    return result;
+}

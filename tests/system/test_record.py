@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recordings: what is in them, that they replay to the byte, and that nothing that happens to the disk
+or to the daemon does more harm than it must."""
+import glob
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+
+import daemon
+from daemon import TARGETS, bare, event, frame, run_alone, wait_for
+
+TRAJCTL = os.environ["TRAJCTL"]
+
+
+def trajctl(*arguments, status=0):
+    done = subprocess.run([TRAJCTL, *map(str, arguments)], capture_output=True, timeout=300)
+    if done.returncode != status:
+        raise AssertionError(f"{arguments}: {done.returncode}: {done.stdout.decode()} "
+                             f"{done.stderr.decode()}")
+    return done.stdout
+
+
+def without_stamps(line):
+    return line[:line.rindex(b',"stamps":')]
+
+
+def frames(first, count, **more):
+    return [(b"frame", frame(seq, **more)) for seq in range(first, first + count)]
+
+
+def verify(path, status=0, *more):
+    found = json.loads(trajctl("record", "verify", path, "--json", *more, status=status))
+    assert found["well"] == (status == 0), found
+    return found
+
+
+class Recording(daemon.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        self.folder = tempfile.TemporaryDirectory(prefix="trajd-rec-")
+        self.addCleanup(self.folder.cleanup)
+        # The models of daemons go with them; those of recordings must stay.
+        self.model = daemon.make_model(self.path("model.tjm"))
+        self.other = daemon.make_model(self.path("other.tjm"), seed=2)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def recorder(self, name="recordings", more=None, **record):
+        """A daemon that records into a folder."""
+        return self.start(config={"record": {"directory": self.path(name), **record}, **(more or {})},
+                          model=self.model)
+
+    def files(self, name="recordings"):
+        return sorted(glob.glob(os.path.join(self.path(name), "*.rec")))
+
+    def stop(self, d):
+        d.signal(signal.SIGTERM)
+        self.assertEqual(d.wait(), 0)
+
+    def receive(self, sink, count):
+        lines = []
+        for _ in range(count):
+            self.assertTrue(sink.poll(daemon.PATIENCE * 1000), f"{len(lines)} of {count} came")
+            lines.append(sink.recv_multipart()[1])
+        return lines
+
+    def feed(self, d, messages, decoded, sink=None, source=None):
+        sink = sink or d.sink("intent")
+        source = source or d.source()
+        for message in messages:
+            source.send_multipart(message)
+        return self.receive(sink, decoded)
+
+    def recorded(self, path):
+        return trajctl("record", "show", path, "--kind", "intent", "--bodies").splitlines()
+
+    def replay_live(self, path, count, *more):
+        """What a fresh daemon with the same model publishes when the recording is replayed."""
+        d = self.start(model=self.model)
+        sink = d.sink("intent", "stale")
+        trajctl("replay", path, "--asap", "--quiet", "--frames", d.endpoints["frames"], "--control",
+                d.endpoints["control"], *more)
+        lines = [without_stamps(line) for line in self.receive(sink, count)]
+        self.assertFalse(sink.poll(100))
+        self.stop(d)
+        return lines
+
+    def eventful(self, d):
+        """Whatever may happen in a run; the intents as they were published."""
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+
+        def send(messages, decoded):
+            lines.extend(self.feed(d, messages, decoded, sink, source))
+
+        sure = [0.97] + [0.01] * (TARGETS - 1)
+        send(frames(0, 5), 5)
+        send([(b"event", event("session", run="a", marks=True))], 0)
+        send(frames(0, 10), 10)
+        send([(b"event", event("trial_start", t=0.31)), (b"event", event("target_prior", t=0.41, prob=sure)),
+              (b"event", event("kinematics", t=0.3, position=[1, 2], velocity=[0, 0]))], 0)
+        send(frames(10, 20), 20)
+        send([(b"event", event("go", t=0.35))], 0)  # late
+        send(frames(30, 5) + [(b"frame", frame(33)), (b"frame", b"{nonsense"), (b"frame", frame(20))], 5)
+        send([(b"event", b"nonsense"), (b"event", event("target_prior", t=1, prob=[1.0])),
+              (b"other", b"topic"), (b"frame",), (b"event", b"a", b"b")], 0)
+        send(frames(40, 5), 5)  # a gap
+        d.must(cmd="trial", action="stop")
+        d.must(cmd="trial", action="start")
+        d.must(cmd="prior", prob=sure)
+        send(frames(45, 10), 10)
+        d.must(cmd="pause", on=True)
+        send(frames(55, 3), 3)
+        d.must(cmd="model", action="load", path=self.other)
+        send(frames(58, 10), 10)
+        d.must(cmd="pause", on=False)
+        d.must(cmd="model", action="rollback")
+        send(frames(68, 10), 10)
+        d.must(cmd="reset")
+        send(frames(78, 10), 10)
+        d.must(cmd="event", event={"type": "session", "run": "b", "marks": False})
+        send(frames(500, 20), 20)
+        return lines
+
+    def test_everything_that_happens_is_there_and_replays_to_the_byte(self):
+        d = self.recorder()
+        lines = self.eventful(d)
+        status = d.status()
+        self.stop(d)
+        [path] = self.files()
+        self.assertEqual(self.recorded(path), lines)
+        found = verify(path)
+        self.assertTrue(found["ended"])
+        self.assertEqual(found["replay"], {"equal": len(lines), "differ": 0, "unknown": 0, "absent": 0,
+                                           "otherwise": 0})
+        records = found["records"]
+        self.assertEqual(records["frame"] + records["bad"] - 1, status["frames"]["received"])
+        self.assertEqual(records["event"] + records["control"] + 1, status["events"]["received"])
+        self.assertEqual((records["control"], records["reset"], records["model"], records["pause"]),
+                         (4, 1, 3, 3))
+        # Two sources of the same truth: decode, and a fresh daemon.
+        decoded = trajctl("decode", "--quiet", "--recording", path, "--model", self.model, "--model",
+                          self.other, "--out", "-").splitlines()
+        self.assertEqual([without_stamps(line) for line in decoded],
+                         [without_stamps(line) for line in lines])
+        self.assertEqual(self.replay_live(path, len(lines)), [without_stamps(line) for line in lines])
+
+    def test_events_tell_when_they_took_effect(self):
+        d = self.recorder()
+        self.eventful(d)
+        self.stop(d)
+        [path] = self.files()
+        shown = [json.loads(line) for line in trajctl("record", "show", path).splitlines()]
+        events = {r["event"]: r for r in shown if r["kind"] in ("event", "control")}
+        effects = {n: r["frame"] for r in shown if r["kind"] == "intent" for n in r["effects"]}
+        by_type = {r["body"]["type"]: n for n, r in events.items() if "body" in r and n < 6}
+        # Frame k of the second run, from 0, ends at (k + 1) * 0.02 s and is the decoded frame 5 + k.
+        self.assertEqual(effects[by_type["trial_start"]], 5 + 15)
+        self.assertEqual(effects[by_type["target_prior"]], 5 + 20)
+        late = events[by_type["go"]]
+        self.assertEqual((late["effect"], late["frame"]), ("at_once", 35))
+        self.assertEqual(events[by_type["kinematics"]]["effect"], "waits")
+        self.assertNotIn(by_type["kinematics"], effects)
+        refused = [r for r in events.values() if r["effect"] == "refused"]
+        self.assertEqual([r["cause"] for r in refused], ["syntax", "units"])
+        # What a person does takes effect before the next frame.
+        control = [r for r in shown if r["kind"] == "control"]
+        self.assertEqual([effects.get(r["event"], r["frame"]) for r in control],
+                         [r["frame"] for r in control])
+
+    def test_from_a_middle_point(self):
+        d = self.recorder()
+        lines = self.eventful(d)
+        self.stop(d)
+        [path] = self.files()
+        for first in (1, 20, 61, 100):
+            decoded = trajctl("decode", "--quiet", "--recording", path, "--model", self.model, "--model",
+                              self.other, "--from-frame", first, "--out", "-").splitlines()
+            self.assertEqual([without_stamps(line) for line in decoded],
+                             [without_stamps(line) for line in lines[first:]])
+        # A live daemon publishes what leads up to the frame, too: from the last session event on.
+        for first, begins in ((20, 5), (100, 88)):
+            live = self.replay_live(path, len(lines) - begins, "--from-frame", first)
+            self.assertEqual(live[first - begins:], [without_stamps(line) for line in lines[first:]])
+
+    def test_pieces_replay_too(self):
+        d = self.recorder()
+        lines = self.eventful(d)
+        self.stop(d)
+        [path] = self.files()
+        for number, (first, last) in enumerate(((0, 3), (10, 40), (61, 70), (90, 107))):
+            piece = self.path(f"{number}.rec")
+            trajctl("record", "cut", path, "--out", piece, "--from-frame", first, "--to-frame", last)
+            found = verify(piece)
+            self.assertEqual(found["replay"]["equal"], last - first + 1, found)
+            self.assertEqual(self.recorded(piece), lines[first:last + 1])
+        trajctl("record", "cut", path, "--out", piece, status=1)
+        stamps = [json.loads(line)["stamp"] for line in
+                  trajctl("record", "show", path, "--kind", "frame").splitlines()]
+        began = json.loads(trajctl("record", "show", path, "--kind", "start"))["stamp"]
+        trajctl("record", "cut", path, "--out", self.path("time.rec"), "--from", stamps[30] - began,
+                "--to", stamps[60] - began)
+        found = verify(self.path("time.rec"))
+        # Frames that came together have one stamp.
+        self.assertLessEqual(24, found["replay"]["equal"])
+        self.assertLessEqual(found["replay"]["equal"], 70)
+        trajctl("record", "cut", path, "--out", self.path("none.rec"), "--from-frame", 5000, status=1)
+        self.assertFalse(os.path.exists(self.path("none.rec")))
+
+    def test_another_model_is_told_of(self):
+        d = self.recorder()
+        lines = self.feed(d, frames(0, 30), 30)
+        self.stop(d)
+        [path] = self.files()
+        done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--model", self.other, "--out", "-"],
+                              capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0)
+        os.rename(self.model, self.path("moved.tjm"))
+        done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--model", self.other, "--out", "-"],
+                              capture_output=True, timeout=60)
+        self.assertIn(b"is not the one given", done.stderr)
+        self.assertNotEqual(list(map(without_stamps, done.stdout.splitlines())),
+                            list(map(without_stamps, lines)))
+        found = verify(path)
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (0, 30))
+        self.assertIsNotNone(found["model_missing"])
+        self.assertEqual(verify(path, 0, "--model", self.path("moved.tjm"))["replay"]["equal"], 30)
+        # An intent that was tampered with, checksum and all, is found out.
+        os.rename(self.path("moved.tjm"), self.model)
+        with open(path, "rb") as file:
+            image = bytearray(file.read())
+        at = image.index(b'"seq":17,')
+        image[at + 6] = ord("9")
+        damaged = self.path("damaged.rec")
+        with open(damaged, "wb") as file:
+            file.write(image)
+        found = verify(damaged, 1)
+        self.assertEqual(found["damage"]["broken_places"], 1)
+        self.assertEqual(found["damage"]["missing"], 1)
+
+    def test_start_and_stop_by_request(self):
+        d = self.recorder(start=False)
+        sink, source = d.sink("intent"), d.source()
+        self.assertEqual(self.files(), [])
+        self.assertFalse(d.status()["recording"]["on"])
+        self.assertIn("nothing is being", d.ask(cmd="record", action="stop")["error"])
+        self.feed(d, frames(0, 10), 10, sink, source)
+        reply = d.must(cmd="record", action="start")
+        self.assertEqual(reply["frame"], 10)
+        self.assertIn("under way", d.ask(cmd="record", action="start")["error"])
+        # What the decoder knows by now is not in the recording, up to the next session event.
+        self.feed(d, frames(10, 10), 10, sink, source)
+        lines = self.feed(d, [(b"event", event("session", run="x", marks=False))] + frames(0, 10), 10, sink,
+                          source)
+        out = trajctl("record", "stop", "--control", d.endpoints["control"])
+        self.assertIn(b"0 lost", out)
+        self.feed(d, frames(10, 5), 5, sink, source)
+        self.assertFalse(d.status()["recording"]["on"])
+        [path] = self.files()
+        found = verify(path)
+        self.assertTrue(found["ended"])
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (10, 10))
+        self.assertEqual(self.recorded(path)[10:], lines)
+        # A second one has a name of its own, and the first stays as it is.
+        with open(path, "rb") as file:
+            before = file.read()
+        trajctl("record", "start", "--control", d.endpoints["control"])
+        self.feed(d, frames(15, 5), 5, sink, source)
+        trajctl("record", "stop", "--control", d.endpoints["control"])
+        self.assertEqual(len(self.files()), 2)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), before)
+        for name in self.files():
+            self.assertEqual(stat.S_IMODE(os.stat(name).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("recordings")).st_mode), 0o700)
+
+    def test_without_a_directory_there_is_none(self):
+        d = self.start()
+        self.assertIsNone(d.status()["recording"])
+        self.assertIn("no directory is configured", d.ask(cmd="record", action="start")["error"])
+        self.assertIn("start", d.ask(cmd="record", action="begin")["error"])
+
+    def test_directories_that_are_refused(self):
+        os.mkdir(self.path("open"))
+        os.chmod(self.path("open"), 0o777)
+        with open(self.path("file"), "w"):
+            pass
+        for name, words in (("open", "everybody"), ("file", "no directory"), ("not/there", "cannot be made")):
+            with open(self.path("c.json"), "w") as file:
+                json.dump({"record": {"directory": self.path(name)},
+                           **{n: "ipc://" + self.path(n) for n in ("frames", "intents", "control")}}, file)
+            code, _, said = run_alone("--config", self.path("c.json"), "--model", self.model)
+            self.assertEqual(code, 1)
+            self.assertIn(words, said)
+
+    def test_a_new_part_begins_where_one_is_full(self):
+        d = self.recorder(rotate_mb=1, more={"record": {"directory": self.path("recordings"),
+                                                        "rotate_mb": 1, "sync_s": 0.05}})
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+        for first in range(0, 4000, 500):
+            lines += self.feed(d, frames(first, 500), 500, sink, source)
+        self.stop(d)
+        files = self.files()
+        self.assertGreaterEqual(len(files), 3)
+        for path in files[:-1]:
+            self.assertLess(os.path.getsize(path), 1.3e6)
+        found = verify(files[0])
+        self.assertEqual((found["parts"], found["replay"]["equal"]), (len(files), 4000))
+        self.assertEqual(self.recorded(files[0]), lines)
+        # A later part alone: whole, but what the decoder knew is in the former one.
+        found = verify(files[1])
+        self.assertEqual(found["replay"]["equal"], 0)
+        self.assertGreater(found["replay"]["unknown"], 0)
+        # A part that is missing in the midst ends it.
+        os.unlink(files[1])
+        self.assertEqual(verify(files[0])["parts"], 1)
+
+    def test_a_tail_torn_at_every_byte(self):
+        d = self.recorder()
+        self.feed(d, frames(0, 20), 20)
+        d.process.kill()
+        self.forget(d)
+        [path] = self.files()
+        trajctl("record", "recover", path)
+        with open(path, "rb") as file:
+            image = file.read()
+        last = image.rindex(b"TRec")
+        self.assertIn(b'"seq":19', image[last:])
+        torn = self.path("torn.rec")
+        for size in [*range(last, len(image), 7), len(image) - 1, len(image)]:
+            with open(torn, "wb") as file:
+                file.write(image[:size])
+            found = verify(torn)
+            whole = size == len(image)
+            self.assertEqual(found["replay"]["equal"], 20 if whole else 19)
+            self.assertEqual(found["torn_bytes"] if "torn_bytes" in found else found["damage"].get(
+                "torn_bytes", 0), 0 if whole else size - last)
+
+    def test_killed_it_loses_nothing_that_anybody_has_received(self):
+        for moment in (0, 0.002, 0.013):
+            name = f"killed{moment}"
+            d = self.recorder(name, sync_s=0)
+            sink, source = d.sink("intent"), d.source()
+            for message in frames(0, 1500):
+                source.send_multipart(message)
+            received = self.receive(sink, 200)
+            time.sleep(moment)
+            d.process.kill()
+            d.process.wait()
+            while sink.poll(200):
+                received.append(sink.recv_multipart()[1])
+            self.forget(d)
+            [path] = self.files(name)
+            # Even before what is left in memory is added, all that is there replays.
+            before = verify(path)
+            self.assertFalse(before["ended"])
+            self.assertEqual(before["replay"]["differ"], 0)
+            said = trajctl("record", "recover", path).decode()
+            after = verify(path)
+            self.assertGreaterEqual(after["replay"]["equal"], before["replay"]["equal"])
+            self.assertEqual(after["replay"]["differ"] + after["replay"]["unknown"], 0)
+            recorded = self.recorded(path)
+            self.assertEqual(recorded[:len(received)], received, said)
+            self.assertIn(b"nothing was left", trajctl("record", "recover", path))
+            if moment == 0:
+                self.assertEqual(self.replay_live(path, len(recorded)),
+                                 [without_stamps(line) for line in recorded])
+
+    def test_the_next_daemon_mends_what_was_left(self):
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        for message in frames(0, 1000):
+            source.send_multipart(message)
+        received = self.receive(sink, 100)
+        d.process.kill()
+        self.forget(d)
+        [path] = self.files()
+        again = self.recorder()
+        self.assertEqual(self.recorded(path)[:100], received)
+        self.assertIn(b"nothing was left", trajctl("record", "recover", path))
+        self.assertEqual(len(self.files()), 2)
+        # A tape that is in use is left alone.
+        self.assertIn(b"nothing was left", trajctl("record", "recover", self.files()[1]))
+        self.feed(again, frames(0, 5), 5)
+
+    def test_a_disk_that_refuses_disturbs_nothing(self):
+        expected, _ = self.run_through(frames(0, 3000), 3000)
+        d = self.recorder(buffer_mb=1)
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+        for first in range(0, 500, 50):
+            lines += self.feed(d, frames(first, 50), 50, sink, source)
+            wait_for(lambda: d.status()["recording"]["waiting"] == 0)
+        # No file may grow any more, and no new one either.
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        for first in range(500, 2500, 500):
+            lines += self.feed(d, frames(first, 500), 500, sink, source)
+        wait_for(lambda: d.status()["recording"]["failing"])
+        recording = d.status()["recording"]
+        self.assertIn("too large", recording["error"])
+        wait_for(lambda: d.status()["recording"]["lost"]["disk"] > 0)
+        self.assertTrue(trajctl("status", "--control", d.endpoints["control"]).find(b"REFUSES") > 0)
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        wait_for(lambda: not d.status()["recording"]["failing"])
+        lines += self.feed(d, frames(2500, 500), 500, sink, source)
+        recording = d.status()["recording"]
+        self.stop(d)
+        self.assertEqual([bare(json.loads(line)) for line in lines], expected)
+        found = verify(self.files()[0])
+        self.assertEqual(found["lost"]["disk"] + found["lost"]["buffer"],
+                         recording["lost"]["disk"] + recording["lost"]["buffer"])
+        self.assertGreater(found["lost"]["inputs"], 0)
+        self.assertGreaterEqual(found["replay"]["equal"], 500)
+        self.assertEqual(found["replay"]["differ"], 0)
+        self.assertTrue(found["ended"])
+
+    def test_a_limit_on_the_size_of_files_begins_a_new_part(self):
+        d = self.recorder()
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (200000, resource.RLIM_INFINITY))
+        sink, source = d.sink("intent"), d.source()
+        for first in range(0, 1500, 250):
+            self.feed(d, frames(first, 250), 250, sink, source)
+        self.stop(d)
+        self.assertGreater(len(self.files()), 3)
+        found = verify(self.files()[0])
+        self.assertEqual((found["replay"]["equal"], found["lost"]["disk"]), (1500, 0))
+
+    def test_a_small_disk_that_is_full(self):
+        small = self.path("small")
+        os.mkdir(small)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", small],
+                                 capture_output=True).returncode == 0
+        if not mounted:
+            self.skipTest("no small disk can be mounted here")
+        try:
+            expected, _ = self.run_through(frames(0, 3000), 3000)
+            d = self.recorder("small", buffer_mb=1)
+            sink, source = d.sink("intent"), d.source()
+            lines = []
+            for first in range(0, 3000, 500):
+                lines += self.feed(d, frames(first, 500), 500, sink, source)
+            self.assertEqual([bare(json.loads(line)) for line in lines], expected)
+            wait_for(lambda: d.status()["recording"]["failing"])
+            self.assertIn("No space left", d.status()["recording"]["error"])
+            self.stop(d)
+            found = verify(self.files("small")[0])
+            self.assertGreater(found["replay"]["equal"], 100)
+            self.assertEqual((found["replay"]["differ"], found["damage"]["broken_bytes"]), (0, 0))
+        finally:
+            subprocess.run(["umount", small], check=True)
+
+
+if __name__ == "__main__":
+    daemon.main()
