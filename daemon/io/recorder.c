@@ -119,8 +119,6 @@ static void publish_state(struct traj_recorder *self)
     struct traj_recorder_state state;
 
     traj_recorder_file_state(self->file, &state);
-    state.waiting = traj_tape_waiting(self->tape);
-    state.capacity = traj_tape_capacity(self->tape);
     (void)pthread_mutex_lock(&self->lock);
     state.open = self->open;
     self->state = state;
@@ -271,6 +269,8 @@ void traj_recorder_state(struct traj_recorder *recorder, struct traj_recorder_st
     *state = recorder->state;
     state->open = recorder->open;
     (void)pthread_mutex_unlock(&recorder->lock);
+    state->waiting = traj_tape_waiting(recorder->tape);
+    state->capacity = traj_tape_capacity(recorder->tape);
 }
 
 void traj_recorder_close(struct traj_recorder **recorder)

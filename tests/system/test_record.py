@@ -370,8 +370,10 @@ class Recording(daemon.DaemonTest):
             self.assertEqual(recorded[:len(received)], received, said)
             self.assertIn(b"nothing was left", trajctl("record", "recover", path))
             if moment == 0:
-                self.assertEqual(self.replay_live(path, len(recorded)),
-                                 [without_stamps(line) for line in recorded])
+                # The last frame may have been recorded and its intent not.
+                decoded = after["replay"]["equal"] + (after["records"]["frame"] > len(recorded))
+                live = self.replay_live(path, decoded)
+                self.assertEqual(live[:len(recorded)], [without_stamps(line) for line in recorded])
 
     def test_the_next_daemon_mends_what_was_left(self):
         d = self.recorder()
