@@ -72,8 +72,8 @@ static size_t json_of(struct showing *s, const struct traj_record *record, const
                    ? traj_event_write(s->event, s->line, s->cap)
                    : 0;
     }
-    if ((record->kind == TRAJ_RECORD_INTENT || record->kind == TRAJ_RECORD_STALE) &&
-        s->line && size <= s->cap) {
+    if ((record->kind == TRAJ_RECORD_INTENT || record->kind == TRAJ_RECORD_STALE) && s->line &&
+        size <= s->cap) {
         memcpy(s->line, body, size);
         return size;
     }

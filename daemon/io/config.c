@@ -519,8 +519,8 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:o, s:s, s:s, s:i, "
-        "s:o, s:o, s:b}",
+        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:o, s:s, s:s, "
+        "s:i, s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "frames", config->frames,
         "intents", config->intents, "control", config->control, "publish",
         config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",
