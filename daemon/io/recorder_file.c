@@ -400,8 +400,8 @@ static int resume(struct traj_recorder_file *self, double now)
 /* Writes one batch off the tape; false if there was nothing. */
 static bool write_batch(struct traj_recorder_file *self, struct traj_tape *tape, double now)
 {
-    struct iovec piece[BATCH];
-    uint64_t end[BATCH];
+    struct iovec piece[BATCH] = {{NULL, 0}};
+    uint64_t end[BATCH] = {0};
     uint64_t at = traj_tape_begin(tape);
     size_t count = 0, whole;
     int why;
