@@ -162,6 +162,7 @@ static void begin_session(struct traj_pipeline *pipeline, bool marks)
 {
     pipeline->flags &= TRAJ_INTENT_MODEL;
     reset_posterior(pipeline);
+    traj_decoder_believe(pipeline->decoder);
     set_marks(pipeline, marks);
     traj_order_clear(&pipeline->order);
     traj_queue_clear(&pipeline->queue);
@@ -501,6 +502,7 @@ void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusa
 void traj_pipeline_reset(struct traj_pipeline *pipeline)
 {
     reset_posterior(pipeline);
+    traj_decoder_believe(pipeline->decoder);
 }
 
 void traj_pipeline_pause(struct traj_pipeline *pipeline, bool paused)

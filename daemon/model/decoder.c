@@ -16,6 +16,7 @@ void traj_settings_default(struct traj_settings *settings)
     settings->newton_steps = 8;
     settings->halvings = 10;
     settings->newton_tolerance = 1e-10;
+    settings->believe = false;
 }
 
 static bool settings_in_range(const struct traj_settings *settings)
@@ -47,6 +48,7 @@ static size_t lay_out(struct traj_decoder *decoder, struct traj_arena *arena,
                       const struct traj_dims *dims)
 {
     const size_t dim = dims->position;
+    traj_health_lay_out(&decoder->health, arena, dims);
     traj_history_lay_out(&decoder->history, arena, dims);
     traj_observed_lay_out(&decoder->observed, arena, dims);
     traj_target_belief_lay_out(&decoder->belief, arena, dims);
@@ -102,6 +104,7 @@ enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_
     const enum traj_status observed = traj_observed_init(&made->observed, model);
     if (observed != TRAJ_OK)
         return observed;
+    traj_health_init(&made->health, model);
     traj_target_belief_init(&made->belief, model);
     if (model->dims.states > 0) {
         const enum traj_status filter = traj_course_filter_init(&made->filter, model);
@@ -130,6 +133,11 @@ void traj_decoder_reset(struct traj_decoder *decoder)
         traj_course_filter_reset(&decoder->filter);
     else
         traj_mixture_reset(&decoder->mixture, !decoder->trial.marks);
+}
+
+void traj_decoder_believe(struct traj_decoder *decoder)
+{
+    traj_health_clear(&decoder->health);
 }
 
 void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
@@ -258,13 +266,17 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     const size_t steps = observation->steps;
     if (!(observation->dt > 0.0 && observation->dt <= DBL_MAX) || steps == 0)
         return TRAJ_E_RANGE;
+    const uint16_t *counts = model->dims.units ? observation->counts : NULL;
+    if (!decoder->settings.believe)
+        counts = traj_health_judge(&decoder->health, counts, observation->dt);
     if (decoder->filter.states > 0) {
-        step_filter(decoder, observation, estimate);
+        struct traj_observation believed = *observation;
+        believed.counts = counts;
+        step_filter(decoder, &believed, estimate);
         return TRAJ_OK;
     }
     const struct traj_trial_frame frame = traj_trial_advance(decoder, steps);
     const enum traj_phase phase = decoder->trial.phase;
-    const uint16_t *counts = model->dims.units ? observation->counts : NULL;
     const float *features = model->dims.features ? observation->features : NULL;
     if (frame.plan)
         traj_target_belief_plan(&decoder->belief, counts, observation->dt);

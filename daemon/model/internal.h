@@ -4,6 +4,7 @@
 #define TRAJ_MODEL_INTERNAL_H
 
 #include "daemon/model/course_filter.h"
+#include "daemon/model/health.h"
 #include "daemon/model/history.h"
 #include "daemon/model/mixture.h"
 #include "daemon/model/observe.h"
@@ -18,6 +19,7 @@ struct traj_trial {
 struct traj_decoder {
     const struct traj_model *model;
     struct traj_settings settings;
+    struct traj_health health;
     struct traj_history history;
     struct traj_observed observed;
     struct traj_target_belief belief;

@@ -32,6 +32,8 @@ struct traj_settings {
     size_t halvings;         /* at most so many halvings of one step; default 10 */
     double newton_tolerance; /* stop when the Newton decrement g'H^-1 g / 2 falls below; default
                                 1e-10 */
+    bool believe;            /* every unit, whatever it does; default false: a unit whose counts no
+                                state explains is not observed (daemon/model/health.h) */
 };
 void traj_settings_default(struct traj_settings *settings);
 
@@ -60,8 +62,14 @@ enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_
 /* The model that the decoder was made with; borrowed. */
 const struct traj_model *traj_decoder_model(const struct traj_decoder *decoder);
 
-/* Back to the prior; history of counts forgotten; no trial; target prior and gaze forgotten. */
+/*
+ * Back to the prior; history of counts forgotten; no trial; target prior and gaze forgotten.  Which
+ * units cannot be believed stays known.
+ */
 void traj_decoder_reset(struct traj_decoder *decoder);
+
+/* Another source begins: every unit is believed again. */
+void traj_decoder_believe(struct traj_decoder *decoder);
 
 /*
  * Whether trial marks will come.  false: every component runs all the time and the component may

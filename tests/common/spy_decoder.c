@@ -65,6 +65,11 @@ void traj_decoder_reset(struct traj_decoder *decoder)
     note(decoder, "reset ");
 }
 
+void traj_decoder_believe(struct traj_decoder *decoder)
+{
+    note(decoder, "believe ");
+}
+
 void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
 {
     note(decoder, "marks%d ", marks);

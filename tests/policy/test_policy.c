@@ -527,13 +527,13 @@ static void a_session_starts_everything_anew(void **state)
 {
     struct bench *b = *state;
     session(b, true);
-    assert_string_equal(spy_take(&b->spy), "reset marks1");
+    assert_string_equal(spy_take(&b->spy), "reset believe marks1");
     (void)told(b, 100, 50);
     (void)told(b, 101, 50.02);
     mark(b, TRAJ_EVENT_TRIAL_START, 50.03);
     mark(b, TRAJ_EVENT_EFFECTOR, 49);
     session(b, false);
-    assert_string_equal(spy_take(&b->spy), "reset marks0");
+    assert_string_equal(spy_take(&b->spy), "reset believe marks0");
     assert_true(isnan(traj_pipeline_time(b->pipeline)));
     /* An older seq and time come first now, the waiting start is gone, so is what was late. */
     assert_string_equal(told(b, 0, 1), "step1");
@@ -804,7 +804,7 @@ static void a_reset_ends_the_trial_and_keeps_the_order(void **state)
     mark(b, TRAJ_EVENT_TRIAL_START, 1);
     (void)told(b, 0, 1.02);
     traj_pipeline_reset(b->pipeline);
-    assert_string_equal(spy_take(&b->spy), "reset");
+    assert_string_equal(spy_take(&b->spy), "reset believe");
     mark(b, TRAJ_EVENT_TRIAL_STOP, 1.03);
     assert_string_equal(told(b, 1, 1.04), "step1");
     assert_int_equal(b->intent.flags, TRAJ_INTENT_RESET);

@@ -99,8 +99,11 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
         .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},
         .velocity_by_spread = {{2.0, 3.0, 4.0, 5.0, 6.0, 7.0}, {1.0, 0.5, 0, 0, 0.5, 0.75}},
         .velocity_by_speed = {{-2.0, 0, 1.0, 2.0, 3.0, 4.0}, {-1.0, -0.5, 0, 0.25, 0.5, 0.5}}};
+    struct traj_settings settings;
+    traj_settings_default(&settings);
+    settings.believe = dims->features > 0; /* these counts are wild */
     void *memory;
-    struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
+    struct traj_decoder *decoder = random_decoder(&made.model, &settings, &memory);
     uint16_t counts[128];
     float features[16];
     const double eyes[2] = {0.5, -0.25}, blur[4] = {1.0, 0.25, 0.25, 2.0};

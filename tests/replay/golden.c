@@ -57,7 +57,7 @@ static void fill_dynamics(struct traj_model *model)
 static void fill_observation(struct traj_model *model)
 {
     for (size_t n = 0; n < N; n++) {
-        put(model->tuning.offset, n, 2.0 + 0.125 * (double)n);
+        put(model->tuning.offset, n, 3.25 + 0.125 * (double)n);
         put(model->tuning.weight, n * S + n % S, n % S < D ? 0.015625 : 0.0078125);
         ((int32_t *)model->tuning.lag)[n] = (int32_t)(n % (LAG + 1));
     }
@@ -82,7 +82,7 @@ static void fill_rest(struct traj_model *model)
         put(model->feature.noise, f * F + f, 2.0);
     }
     for (size_t n = 0; n < N; n++) {
-        put(model->tuning.own_offset, n, 1.75 + 0.125 * (double)n);
+        put(model->tuning.own_offset, n, 3.0 + 0.125 * (double)n);
         put(model->tuning.own_weight, n * S + n % S, n % S < D ? 0.0234375 : 0.00390625);
     }
     for (size_t k = 0; k < K; k++) {
@@ -141,6 +141,8 @@ static void fill_frames(struct traj_session *session)
         for (size_t n = 0; n < N; n++) {
             uint32_t rate = n % M == i / 40 % M ? 4 : 2;
             session->counts[i * N + n] = draw(23) == 0 ? 65535 : (uint16_t)draw(rate);
+            if (n == 2 && i / 6 == 5)
+                session->counts[i * N + n] = 40; /* a unit that nobody can believe */
         }
         for (size_t f = 0; f < F; f++) {
             float size = (float)draw(128) / 64.0f;

@@ -4,3 +4,5 @@ traj_test(NAME test_fit SOURCES test_fit.c ${CMAKE_SOURCE_DIR}/tests/common/made
 traj_test(NAME test_regions SOURCES test_regions.c LIBS traj_learn m LABELS unit)
 traj_test(NAME test_adapt SOURCES test_adapt.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
     LIBS traj_learn m LABELS unit TIMEOUT 900)
+traj_test(NAME test_health SOURCES test_health.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
+    LIBS traj_learn m LABELS unit)
