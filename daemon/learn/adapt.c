@@ -105,6 +105,11 @@ static struct traj_model *make(void *context, unsigned without, struct traj_erro
     return make_model(context, without, NULL, error);
 }
 
+static struct traj_model *make_now(const struct traj_adapt *adapt)
+{
+    return make_model(adapt->make_context, TRAJ_FOLD_NONE, NULL, adapt->error);
+}
+
 /* ---- calibration ----------------------------------------------------------------------------- */
 
 /* By held-out trials of today; else yesterday's, a little wider: units known less well say less. */
@@ -245,6 +250,9 @@ static struct traj_model *adapt_all(struct traj_adapt *adapt)
                       .family =
                           adapt->from->dims.states > 0 ? &traj_adapt_chain : &traj_adapt_linear};
     struct traj_model *model = NULL;
+    run.calibration = adapt->from->calibration;
+    adapt->make = make_now;
+    adapt->make_context = &run;
     traj_adapt_tell(adapt, "units", 0);
     if (run.family->prepare(adapt, &run.self) == 0 && calibrate(&run) == 0) {
         /* Which units changed is known once all the data have been fitted. */

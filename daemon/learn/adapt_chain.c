@@ -70,8 +70,9 @@ static int make_population(struct chain *chain)
     for (size_t e = 0; level && e < chain->nodes; e++)
         level[e] = 1;
     if (level)
-        status = traj_population_make(&chain->population, chain->table, chain->was_channels,
-                                      chain->nodes, level, chain->adapt->error);
+        status =
+            traj_population_make(&chain->population, chain->table, chain->was_channels,
+                                 chain->nodes, level, TRAJ_POPULATION_RANK, chain->adapt->error);
     free(level);
     return status;
 }
@@ -250,6 +251,7 @@ static void set_scales(struct chain *chain)
     chain->heir.level_same = chain->gaussian ? LEVEL_SHARE * level : chain->adapt->spread;
     chain->heir.level_other = chain->gaussian ? 2 * level : LEVEL_OTHER;
     chain->heir.temper = chain->gaussian ? 1 : EVIDENCE_TEMPER;
+    chain->heir.mean_rates = true;
 }
 
 /* How much more all units fire than yesterday's tables expect. */
@@ -324,13 +326,12 @@ static double noise_then(const struct chain *chain, size_t c, size_t d)
     return p * chain->same[d] * sum;
 }
 
-/* Covariance of today's values about the new tables, added to cov; returns the bins. */
-static double add_residuals(const struct chain *chain, double *cov, double *off)
+/* Products of today's residuals about the new tables into cov; seen[channels] = bins of each. */
+static void add_residuals(const struct chain *chain, double *cov, double *off, double *seen)
 {
     const struct traj_today *today = chain->adapt->today;
     const struct traj_occupancy *at = &chain->occupancy;
     size_t channels = chain->channels, every = today->bins / NOISE_BINS_MAX + 1;
-    double bins = 0;
     for (size_t b = 0; b < today->bins; b += every) {
         double whole = 0;
         for (size_t i = at->first[b]; i < at->first[b + 1]; i++)
@@ -343,25 +344,29 @@ static double add_residuals(const struct chain *chain, double *cov, double *off)
             for (size_t i = at->first[b]; i < at->first[b + 1]; i++)
                 mean += at->weight[i] * chain->mean[(size_t)at->node[i] * channels + c];
             off[c] = isnan(value) ? 0 : value - mean;
+            seen[c] += isnan(value) ? 0 : 1;
         }
         for (size_t c = 0; c < channels; c++)
             for (size_t d = 0; d <= c; d++)
                 cov[c * channels + d] += off[c] * off[d];
-        bins++;
     }
-    return bins;
 }
 
-/* cov[channels][channels]: yesterday's and today's, by what each rests on. */
-static void blend_noise(const struct chain *chain, double *cov, double *off)
+/*
+ * cov[channels][channels]: yesterday's and today's, by what each rests on.  room[2 channels].
+ * Dividing by roots of what the two channels rest on keeps it positive where some were not seen.
+ */
+static void blend_noise(const struct chain *chain, double *cov, double *room)
 {
     size_t channels = chain->channels;
+    double *seen = room + channels;
     memset(cov, 0, channels * channels * sizeof *cov);
-    double bins = add_residuals(chain, cov, off);
+    memset(seen, 0, channels * sizeof *seen);
+    add_residuals(chain, cov, room, seen);
     for (size_t c = 0; c < channels; c++)
         for (size_t d = 0; d <= c; d++) {
-            double value = (cov[c * channels + d] + NOISE_BINS * noise_then(chain, c, d)) /
-                           (bins + NOISE_BINS);
+            double value = cov[c * channels + d] + NOISE_BINS * noise_then(chain, c, d);
+            value /= sqrt((seen[c] + NOISE_BINS) * (seen[d] + NOISE_BINS));
             cov[c * channels + d] = cov[d * channels + c] = value;
         }
 }
@@ -424,7 +429,7 @@ static int fit_noise(struct chain *chain, size_t rank, double *noise, double *fa
         carry_noise(chain, rank, noise, factor);
         return 0;
     }
-    double *cov = malloc((channels * channels + channels) * sizeof *cov);
+    double *cov = malloc((channels * channels + 2 * channels) * sizeof *cov);
     int status = -1;
     if (cov) {
         blend_noise(chain, cov, cov + channels * channels);
@@ -438,7 +443,7 @@ static int fit_noise(struct chain *chain, size_t rank, double *noise, double *fa
 static double *precision_of(const struct chain *chain)
 {
     size_t channels = chain->channels;
-    double *cov = malloc((channels * channels + channels) * sizeof *cov);
+    double *cov = malloc((channels * channels + 2 * channels) * sizeof *cov);
     double *inverse = calloc(channels * channels + 1, sizeof *inverse);
     if (cov && inverse) {
         blend_noise(chain, cov, cov + channels * channels);

@@ -22,6 +22,9 @@ struct traj_adapt {
     double drift[TRAJ_DRIFTS]; /* shares of those that drifted so far, see traj_drift */
     double shift;              /* of all units' log rates together */
     double spread;             /* sd of single units' about that */
+    /* The new model as it stands, for a family that places bins by decoding them. */
+    struct traj_model *(*make)(const struct traj_adapt *adapt);
+    const void *make_context;
 };
 
 /* Fold of a bin of today, of `slots` = folds + 1; the last is in every training set. */
@@ -40,6 +43,7 @@ void traj_adapt_tell(const struct traj_adapt *adapt, const char *stage, double s
 struct traj_heir {
     size_t columns;
     double level_same, level_other; /* sd of the level */
+    bool mean_rates;                /* base_same is the log of a mean rate, else a mean log rate */
     double temper;                  /* on the evidence, for spikes are not independent */
     double scale_same[TRAJ_POPULATION_RANK + 1], scale_other[TRAJ_POPULATION_RANK + 1];
     double *base; /* [rows_max] prior mean of the first */
@@ -59,8 +63,8 @@ struct traj_heir_data {
 };
 
 /*
- * Fits both and weighs them.  Log rates start below yesterday's by half of their prior variance, so
- * that the mean rate is yesterday's.
+ * Fits both and weighs them.  Where mean_rates, log rates start below yesterday's by half of their
+ * prior variance, so that the mean rate is yesterday's.
  */
 int traj_heir_fit(struct traj_heir *heir, const struct traj_adapt *adapt,
                   const struct traj_heir_data *data);

@@ -79,7 +79,7 @@ static int fit_same(struct traj_heir *heir, const struct traj_adapt *adapt,
             continue;
         for (size_t k = 0; k < columns; k++)
             variance += heir->scale_same[k] * heir->scale_same[k] * row[k] * row[k];
-        heir->base[i] += adapt->shift - variance / 2;
+        heir->base[i] += adapt->shift - (heir->mean_rates ? variance / 2 : 0);
     }
     return traj_unit_fit_run(&heir->same, rows, heir->base, heir->scale_same);
 }

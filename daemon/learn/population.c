@@ -42,7 +42,7 @@ static void settle_mean(struct traj_population *population, const double *table,
 
 /* F from the eigenvectors of the units' own products: F_k = X' u_k / sqrt(units - 1). */
 static int settle_factor(struct traj_population *population, const double *table, size_t units,
-                         size_t every, const double *level)
+                         size_t every, const double *level, size_t rank)
 {
     size_t rows = population->rows, count = (units + every - 1) / every;
     gsl_matrix *gram = gsl_matrix_calloc(count, count), *vector = gsl_matrix_alloc(count, count);
@@ -65,7 +65,7 @@ static int settle_factor(struct traj_population *population, const double *table
     double total = 0;
     for (size_t k = 0; k < count && status == 0; k++)
         total += fmax(gsl_vector_get(value, k), 0);
-    while (status == 0 && keep + 1 < count && keep < TRAJ_POPULATION_RANK &&
+    while (status == 0 && keep + 1 < count && keep < rank &&
            gsl_vector_get(value, keep) > SHARE_MIN * total && total > 0)
         keep++;
     population->columns = keep + 1;
@@ -88,14 +88,15 @@ static int settle_factor(struct traj_population *population, const double *table
 }
 
 int traj_population_make(struct traj_population *population, const double *table, size_t units,
-                         size_t rows, const double *level, struct traj_error *error)
+                         size_t rows, const double *level, size_t rank, struct traj_error *error)
 {
     size_t every = units > UNITS_MAX ? (units + UNITS_MAX - 1) / UNITS_MAX : 1;
     *population = (struct traj_population){.rows = rows};
     population->mean = calloc(rows + 1, sizeof *population->mean);
     if (population->mean && units > 0) {
         settle_mean(population, table, units, every, level);
-        if (settle_factor(population, table, units, every, level) == 0)
+        if (settle_factor(population, table, units, every, level,
+                          rank < TRAJ_POPULATION_RANK ? rank : TRAJ_POPULATION_RANK) == 0)
             return 0;
     }
     traj_population_free(population);

@@ -26,9 +26,9 @@ struct traj_population {
     double level_sd;      /* of the known units' means along level */
 };
 
-/* table[units][rows]; level[rows].  0, or -1 without memory. */
+/* table[units][rows]; level[rows]; rank: of F at most.  0, or -1 without memory. */
 int traj_population_make(struct traj_population *population, const double *table, size_t units,
-                         size_t rows, const double *level, struct traj_error *error);
+                         size_t rows, const double *level, size_t rank, struct traj_error *error);
 void traj_population_free(struct traj_population *population);
 
 /*

@@ -104,6 +104,19 @@ static void turn_units(struct traj_session *session, size_t count)
     }
 }
 
+/* The same of a third of the channels, whatever they are. */
+static void turn_channels(struct traj_session *session)
+{
+    size_t count = session->features / 3;
+    if (session->units > 0)
+        turn_units(session, session->units / 3);
+    for (size_t b = 0; b < session->bins && count > 0; b++) {
+        float *row = session->feature + b * session->features, first = row[0];
+        memmove(row, row + 1, (count - 1) * sizeof *row);
+        row[count - 1] = first;
+    }
+}
+
 /* Whether unit n is on a list of the model's description. */
 static bool listed(const struct traj_model *model, const char *list, const char *unit)
 {
@@ -152,6 +165,49 @@ static void no_data_leave_the_tables_as_they_were(void **state)
     traj_session_free(today);
 }
 
+/* Whether numbers differ by no more than rounding. */
+static void alike(const double *a, const double *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(a[i] - b[i]) <= 1e-9 * (1 + fabs(b[i]))))
+            fail_msg("[%zu]: %.17g, not %.17g", i, a[i], b[i]);
+}
+
+static void no_data_leave_components_as_they_were(void **state)
+{
+    (void)state;
+    static const enum traj_family families[] = {TRAJ_FAMILY_MIXTURE, TRAJ_FAMILY_STM,
+                                                TRAJ_FAMILY_RWM};
+    struct made_options options = usual(1, 4);
+    options.delay = 0.3;
+    options.features = 4;
+    struct traj_session *yesterday = day(&options);
+    options.seed = 2;
+    struct traj_session *today = day(&options);
+    silence(today);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        struct traj_model *from = train(yesterday, families[i]);
+        struct traj_model *model = adapt(from, today);
+        const struct traj_dims *dims = &from->dims;
+        assert_memory_equal(&model->dims, dims, sizeof model->dims);
+        alike(model->tuning.weight, from->tuning.weight, UNITS * dims->state);
+        alike(model->tuning.offset, from->tuning.offset, UNITS);
+        alike(model->tuning.own_weight, from->tuning.own_weight,
+              dims->tunings * UNITS * dims->state);
+        alike(model->feature.weight, from->feature.weight, dims->features * dims->state);
+        alike(model->feature.noise, from->feature.noise, dims->features * dims->features);
+        if (from->plan.rate)
+            alike(model->plan.rate, from->plan.rate, dims->targets * UNITS);
+        assert_memory_equal(model->tuning.lag, from->tuning.lag, UNITS * sizeof(int32_t));
+        assert_memory_equal(model->dynamics.transition, from->dynamics.transition,
+                            dims->components * dims->state * dims->state * sizeof(double));
+        traj_model_free(model);
+        traj_model_free(from);
+    }
+    traj_session_free(yesterday);
+    traj_session_free(today);
+}
+
 /* ---- other units ----------------------------------------------------------------------------- */
 
 static void other_units_are_found(void **state)
@@ -188,6 +244,49 @@ static void other_units_are_found(void **state)
     traj_session_free(yesterday);
     traj_session_free(today);
     traj_session_free(test);
+}
+
+/* Components, places; counts, features; with and without a delay. */
+static void every_family_adapts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum traj_family family;
+        bool unbroken, features;
+        double delay;
+    } cases[] = {{TRAJ_FAMILY_MIXTURE, false, false, 0.3}, {TRAJ_FAMILY_STM, false, false, 0},
+                 {TRAJ_FAMILY_RWM, false, false, 0},       {TRAJ_FAMILY_MIXTURE, true, false, 0},
+                 {TRAJ_FAMILY_PLACES, true, false, 0},     {TRAJ_FAMILY_MIXTURE, false, true, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct made_options options = usual(1, cases[i].unbroken ? 12 : 6);
+        options.unbroken = cases[i].unbroken;
+        options.delay = cases[i].delay;
+        if (cases[i].features) {
+            options.features = 16;
+            options.units = 0;
+        }
+        struct traj_session *yesterday = day(&options);
+        struct traj_model *from = train(yesterday, cases[i].family);
+        options.seed = 2;
+        options.trials_per_target = 3;
+        struct traj_session *today = day(&options);
+        options.seed = 3;
+        options.trials_per_target = 6;
+        struct traj_session *test = day(&options);
+        turn_channels(today);
+        turn_channels(test);
+        struct traj_model *model = adapt(from, today);
+        double old = rmse(from, test), adapted = rmse(model, test);
+        print_message("%s%s%s: %.1f mm as it was, %.1f mm adapted\n",
+                      traj_family_name(cases[i].family), cases[i].unbroken ? ", unbroken" : "",
+                      cases[i].features ? ", features" : "", old, adapted);
+        assert_true(adapted < 0.9 * old);
+        traj_model_free(model);
+        traj_model_free(from);
+        traj_session_free(yesterday);
+        traj_session_free(today);
+        traj_session_free(test);
+    }
 }
 
 static void the_same_day_changes_little(void **state)
@@ -354,7 +453,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_data_leave_the_tables_as_they_were),
+        cmocka_unit_test(no_data_leave_components_as_they_were),
         cmocka_unit_test(other_units_are_found),
+        cmocka_unit_test(every_family_adapts),
         cmocka_unit_test(the_same_day_changes_little),
         cmocka_unit_test(lost_units_vanish_and_new_ones_come_in),
         cmocka_unit_test(what_does_not_fit_is_refused),
