@@ -281,7 +281,7 @@ static void make_rows(const struct linear *linear, struct block *block)
 
 /* ---- one channel ----------------------------------------------------------------------------- */
 
-/* A channel's values along the rows, `lag` bins before them; returns the weight of what was seen. */
+/* Values along the rows, `lag` bins before them; returns the weight of what was seen. */
 static double gather(const struct linear *linear, const struct block *block, size_t c, size_t lag,
                      unsigned without, double unit, double *y, double *e, double *squares)
 {
