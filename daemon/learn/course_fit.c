@@ -12,19 +12,27 @@
 #include "daemon/learn/summary.h"
 
 #define NODES_MAX 2000  /* targets times bins of the longest trial that can be learned in minutes */
-#define BINS_MAX 5000   /* held-out bins that a candidate is judged by */
+#define BINS_MAX 4000   /* held-out bins that a candidate is judged by */
 #define TRIALS_NEEDED 3 /* a target, below which leaving trials out says more about luck */
 /* The temper where the data cannot choose: from few trials rates are known badly, and say less. */
 #define TEMPER_ONE 0.45
 #define TEMPER_MANY 0.55
 #define TRIALS_MANY 5.0
+#define DECODINGS 10 /* of the held-out trials, about */
+/* By so much over the root of the number of trials must a mean squared error be less to be believed
+ * less. */
+#define MARGIN 0.3
+#define SCALE_ROUNDS 2
+#define SCALE_PRIOR 100.0
+#define SCALE_LEAST 0.1
 
 struct course_fit {
     const struct traj_training *training;
     const struct traj_fit_options *options;
-    size_t slots;              /* folds + 1; the last has nothing left out */
-    struct traj_reach **reach; /* [slots] */
-    struct traj_rates *rates;  /* [slots] */
+    size_t slots;                 /* folds + 1; the last has nothing left out */
+    struct traj_reach **reach;    /* [slots] */
+    struct traj_rates *rates;     /* [slots] */
+    struct traj_rate_prior prior; /* of the rates */
     struct traj_chain_choice choice;
     struct traj_selection selection;
     struct traj_calibrated calibrated;
@@ -58,6 +66,59 @@ static struct traj_model *make(void *context, unsigned without, struct traj_erro
     return traj_chain_assemble(fit->reach[slot], &fit->rates[slot], &fit->choice, NULL, error);
 }
 
+/* Rates under a prior, in place of *rates. */
+static int weigh_prior(struct course_fit *fit, const struct traj_reach *reach,
+                       const struct traj_rate_prior *prior, struct traj_rates *rates)
+{
+    struct traj_rate_kernel kernel = {.phase = NULL};
+    struct traj_rates before = *rates;
+    *rates = (struct traj_rates){.gain = NULL};
+    int status = traj_rate_kernel_init(&kernel, reach, prior, fit->error) ||
+                         traj_rates_fit(rates, reach, &kernel, &before, fit->error)
+                     ? -1
+                     : 0;
+    traj_rates_free(&before);
+    traj_rate_kernel_free(&kernel);
+    return status;
+}
+
+/*
+ * The prior that makes the counts of all units most probable.  Scales of the kernel's parts by
+ * MacKay's fixed point: a part's squared coefficients over how many of them the data determine,
+ * SCALE_PRIOR coefficients standing for the usual scales; then the length over which rates are
+ * alike, by trial.
+ */
+static int choose_prior(struct course_fit *fit, const struct traj_reach *reach)
+{
+    static const double longer[] = {0.7, 1.4};
+    struct traj_rates rates = {.gain = NULL};
+    double most = -INFINITY;
+    int status = 0;
+    fit->prior = traj_rate_prior_usual;
+    if (fit->training->per_target < TRIALS_NEEDED)
+        return 0;
+    for (size_t round = 0; round < SCALE_ROUNDS && status == 0; round++) {
+        status = weigh_prior(fit, reach, &fit->prior, &rates);
+        for (size_t part = 0; status == 0 && part < TRAJ_RATE_PARTS; part++) {
+            double ratio = (rates.square[part] + SCALE_PRIOR) / (rates.known[part] + SCALE_PRIOR);
+            double *scale = &fit->prior.scale[part];
+            *scale = fmin(fmax(*scale * ratio, SCALE_LEAST), 1 / SCALE_LEAST);
+        }
+        most = rates.evidence;
+    }
+    for (size_t i = 0; i < 2 && status == 0; i++) {
+        struct traj_rate_prior other = fit->prior;
+        other.ell = longer[i];
+        status = weigh_prior(fit, reach, &other, &rates);
+        if (status == 0 && rates.evidence > most) {
+            most = rates.evidence;
+            fit->prior = other;
+        }
+    }
+    traj_rates_free(&rates);
+    return status;
+}
+
 /* Courses and rates of every slot; the kernel is common to them. */
 static int fit_slots(struct course_fit *fit)
 {
@@ -71,35 +132,44 @@ static int fit_slots(struct course_fit *fit)
         if (!fit->reach[i])
             status = -1;
         if (status == 0 && !kernel.phase)
-            status = traj_rate_kernel_init(&kernel, fit->reach[i], NULL, fit->error);
+            status = choose_prior(fit, fit->reach[i]);
+        if (status == 0 && !kernel.phase)
+            status = traj_rate_kernel_init(&kernel, fit->reach[i], &fit->prior, fit->error);
         if (status == 0)
-            status = traj_rates_fit(&fit->rates[i], fit->reach[i], &kernel, fit->error);
+            status =
+                traj_rates_fit(&fit->rates[i], fit->reach[i], &kernel,
+                               i + 1 < fit->slots ? &fit->rates[fit->slots - 1] : NULL, fit->error);
         tell(fit, "courses", (double)(fit->slots - i) / (double)fit->slots);
     }
     traj_rate_kernel_free(&kernel);
     return status;
 }
 
-/* Sets *number to the value of the grid that decodes best; the first of equals wins. */
+/*
+ * Sets *number to the value of the grid that decodes best, if that is better than the first, the
+ * usual one, by more than luck makes with so few trials.
+ */
 static int vary(struct course_fit *fit, const struct traj_bench *bench, double *number,
                 const double *grid, size_t count)
 {
     struct traj_maker maker = {fit->training, make, fit};
-    double best = INFINITY, chosen = *number;
+    double margin = MARGIN / sqrt((double)fit->training->labelled);
+    double best = INFINITY, chosen = grid[0];
     for (size_t i = 0; i < count; i++) {
         double mean_square;
         *number = grid[i];
         if (traj_bench_error(bench, &maker, true, TRAJ_BENCH_ALL, &mean_square, fit->error))
             return -1;
         fit->selection.decodings++;
-        tell(fit, "select", (double)fit->selection.decodings / 10);
+        tell(fit, "select", (double)fit->selection.decodings / DECODINGS);
         if (mean_square < best) {
-            best = mean_square;
+            best = i == 0 ? mean_square * (1 - margin) : mean_square;
             chosen = grid[i];
         }
+        if (chosen == grid[i])
+            fit->selection.rmse = sqrt(mean_square);
     }
     *number = chosen;
-    fit->selection.rmse = sqrt(best);
     return 0;
 }
 
@@ -139,6 +209,11 @@ static void put_choice(FILE *out, const void *of)
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "switch_prob", fit->choice.switch_prob);
     traj_summary_number(out, "wander", fit->choice.wander);
+    traj_summary_number(out, "rate_scale_all", fit->prior.scale[TRAJ_RATE_ALL]);
+    traj_summary_number(out, "rate_scale_once", fit->prior.scale[TRAJ_RATE_ONCE]);
+    traj_summary_number(out, "rate_scale_twice", fit->prior.scale[TRAJ_RATE_TWICE]);
+    traj_summary_number(out, "rate_scale_own", fit->prior.scale[TRAJ_RATE_OWN]);
+    traj_summary_number(out, "rate_length_s", fit->prior.ell * TRAJ_RATE_ELL_S);
     fputc('}', out);
 }
 

@@ -9,11 +9,10 @@
 
 #include "daemon/learn/matrix.h"
 
-#define ELL_S 0.1        /* s, length over which a channel's course is alike */
 #define EIGEN_FLOOR 1e-3 /* directions of less variance are left out */
 #define STEPS 24
 #define STEP_MAX 3.0
-#define STEP_SMALL 1e-5
+#define STEP_SMALL 1e-4
 #define ETA_RISE 3.0 /* eta is believed up to so much above the larger of 0 and eta0 */
 
 /* Variances of the slow and the fast share of each part; the slow one of what all share is a
@@ -21,13 +20,18 @@
 static const double variance_slow[TRAJ_RATE_PARTS] = {1.0, 0.1, 0.007, 0.003};
 static const double variance_fast[TRAJ_RATE_PARTS] = {0.3, 0.06, 0.007, 0.005};
 
+const struct traj_rate_prior traj_rate_prior_usual = {{1, 1, 1, 1}, 1};
+
 /* ---- kernel -------------------------------------------------------------------------------- */
 
-static double phase_covariance(const struct traj_reach *reach, size_t part, size_t g, size_t h)
+static double phase_covariance(const struct traj_reach *reach, const struct traj_rate_prior *prior,
+                               size_t part, size_t g, size_t h)
 {
-    double ell = ELL_S / reach->training->bin, apart = ((double)g - (double)h) / ell;
+    double ell = prior->ell * TRAJ_RATE_ELL_S / reach->training->bin;
+    double apart = ((double)g - (double)h) / ell;
     double slow = part == TRAJ_RATE_ALL ? 1 : exp(-0.5 * apart * apart / 16);
-    return variance_slow[part] * slow + variance_fast[part] * exp(-0.5 * apart * apart);
+    return prior->scale[part] *
+           (variance_slow[part] * slow + variance_fast[part] * exp(-0.5 * apart * apart));
 }
 
 static double squared_length(const struct traj_reach *reach, size_t target)
@@ -57,11 +61,12 @@ static double target_covariance(const struct traj_reach *reach, size_t part, siz
     return 2 * dot * dot - 2 / dim * aa * bb + (aa - 1) * (bb - 1);
 }
 
-double traj_rate_covariance(const struct traj_reach *reach, size_t a, size_t g, size_t b, size_t h)
+double traj_rate_covariance(const struct traj_reach *reach, const struct traj_rate_prior *prior,
+                            size_t a, size_t g, size_t b, size_t h)
 {
     double sum = 0;
     for (size_t part = 0; part < TRAJ_RATE_PARTS; part++)
-        sum += target_covariance(reach, part, a, b) * phase_covariance(reach, part, g, h);
+        sum += target_covariance(reach, part, a, b) * phase_covariance(reach, prior, part, g, h);
     return sum;
 }
 
@@ -116,15 +121,15 @@ static double factor_targets(struct traj_rate_kernel *kernel, const struct traj_
 }
 
 /* The phase factor of a part whose targets have an eigenvalue of `most`. */
-static double *factor_phases(const struct traj_reach *reach, size_t part, double most,
-                             size_t *columns)
+static double *factor_phases(const struct traj_reach *reach, const struct traj_rate_prior *prior,
+                             size_t part, double most, size_t *columns)
 {
     size_t phases = reach->phases;
     gsl_matrix *k = gsl_matrix_alloc(phases, phases);
     double *factor = NULL;
     for (size_t g = 0; k && g < phases; g++)
         for (size_t h = 0; h < phases; h++)
-            gsl_matrix_set(k, g, h, phase_covariance(reach, part, g, h));
+            gsl_matrix_set(k, g, h, phase_covariance(reach, prior, part, g, h));
     if (k)
         factor = factor_of(k, most > 0 ? EIGEN_FLOOR / most : INFINITY, columns);
     gsl_matrix_free(k);
@@ -132,7 +137,7 @@ static double *factor_phases(const struct traj_reach *reach, size_t part, double
 }
 
 int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_reach *reach,
-                          const double *scale, struct traj_error *error)
+                          const struct traj_rate_prior *prior, struct traj_error *error)
 {
     double *factor[TRAJ_RATE_PARTS] = {NULL};
     size_t width = 0;
@@ -140,7 +145,8 @@ int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_rea
     *kernel = (struct traj_rate_kernel){.targets = reach->targets, .phases = reach->phases};
     for (size_t part = 0; part < TRAJ_RATE_PARTS && !failed; part++) {
         double most = part < TRAJ_RATE_SHARED ? factor_targets(kernel, reach, part) : 1;
-        factor[part] = most < 0 ? NULL : factor_phases(reach, part, most, &kernel->columns[part]);
+        factor[part] =
+            most < 0 ? NULL : factor_phases(reach, prior, part, most, &kernel->columns[part]);
         failed = !factor[part];
         width += kernel->columns[part];
         if (part < TRAJ_RATE_SHARED)
@@ -152,8 +158,7 @@ int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_rea
     for (size_t g = 0; kernel->phase && g < reach->phases; g++)
         for (size_t part = 0, k = 0; part < TRAJ_RATE_PARTS; part++)
             for (size_t c = 0; c < kernel->columns[part]; c++, k++)
-                kernel->phase[g * width + k] =
-                    factor[part][g * kernel->columns[part] + c] * (scale ? sqrt(scale[part]) : 1);
+                kernel->phase[g * width + k] = factor[part][g * kernel->columns[part] + c];
     for (size_t part = 0; part < TRAJ_RATE_PARTS; part++)
         free(factor[part]);
     if (kernel->phase)
@@ -435,8 +440,6 @@ static void add_step(struct traj_rate_fit *fit, double share)
 
 static int climb(struct traj_rate_fit *fit, double *height)
 {
-    memset(fit->a, 0, fit->kernel->shared * sizeof *fit->a);
-    memset(fit->b, 0, fit->kernel->targets * fit->kernel->own * sizeof *fit->b);
     *height = expect(fit);
     for (size_t s = 0; s < STEPS; s++) {
         if (factor_curvature(fit))
@@ -509,7 +512,7 @@ static void gather_covariance(const struct traj_rate_fit *fit, size_t m, double 
     }
 }
 
-/* Variance of eta along target m's course, and what its own coefficients add to the energy. */
+/* Variance of eta along target m's course, and what is known of its own coefficients. */
 static void settle_target(struct traj_rate_fit *fit, size_t m)
 {
     const struct traj_rate_kernel *kernel = fit->kernel;
@@ -540,11 +543,12 @@ static void settle_target(struct traj_rate_fit *fit, size_t m)
         memset(half, 0, own * sizeof *half);
         half[i] = 1;
         traj_matrix_cholesky_solve(last, own, half, 1);
-        double sum = half[i] + fit->b[m * own + i] * fit->b[m * own + i];
+        double sum = half[i];
         for (size_t k = 0; k < wide; k++)
             for (size_t l = 0; l < wide; l++)
                 sum += cross[i * wide + k] * cov[k * wide + l] * cross[i * wide + l];
-        fit->energy[TRAJ_RATE_OWN] += sum;
+        fit->known[TRAJ_RATE_OWN] += 1 - sum;
+        fit->square[TRAJ_RATE_OWN] += fit->b[m * own + i] * fit->b[m * own + i];
     }
 }
 
@@ -561,11 +565,14 @@ int traj_rate_fit_run(struct traj_rate_fit *fit)
         for (size_t i = 0; i < kernel->own; i++)
             fit->evidence -= log(fit->last[(m * kernel->own + i) * kernel->own + i]);
     invert_shared(fit);
-    memset(fit->energy, 0, sizeof fit->energy);
+    memset(fit->square, 0, sizeof fit->square);
+    memset(fit->known, 0, sizeof fit->known);
     for (size_t m = 0; m < kernel->targets; m++)
         settle_target(fit, m);
     for (size_t part = 0, at = 0; part < TRAJ_RATE_SHARED; part++)
-        for (size_t k = 0; k < kernel->rank[part] * kernel->columns[part]; k++, at++)
-            fit->energy[part] += fit->a[at] * fit->a[at] + fit->hessian[at * kernel->shared + at];
+        for (size_t k = 0; k < kernel->rank[part] * kernel->columns[part]; k++, at++) {
+            fit->square[part] += fit->a[at] * fit->a[at];
+            fit->known[part] += 1 - fit->hessian[at * kernel->shared + at];
+        }
     return 0;
 }

@@ -35,13 +35,22 @@ struct traj_rate_kernel {
     double *target[TRAJ_RATE_SHARED]; /* [targets][rank] */
 };
 
-/* scale[TRAJ_RATE_PARTS]: factors on the parts' variances; NULL = 1. */
+#define TRAJ_RATE_ELL_S 0.1 /* s, the usual length over which a channel's course is alike */
+
+/* What may be learned about the prior itself: factors on the usual values. */
+struct traj_rate_prior {
+    double scale[TRAJ_RATE_PARTS]; /* on the parts' variances */
+    double ell;                    /* on the length over which a channel's course is alike */
+};
+extern const struct traj_rate_prior traj_rate_prior_usual;
+
 int traj_rate_kernel_init(struct traj_rate_kernel *kernel, const struct traj_reach *reach,
-                          const double *scale, struct traj_error *error);
+                          const struct traj_rate_prior *prior, struct traj_error *error);
 void traj_rate_kernel_free(struct traj_rate_kernel *kernel);
 
 /* The covariance itself, for tests: of targets a, b at phases g, h. */
-double traj_rate_covariance(const struct traj_reach *reach, size_t a, size_t g, size_t b, size_t h);
+double traj_rate_covariance(const struct traj_reach *reach, const struct traj_rate_prior *prior,
+                            size_t a, size_t g, size_t b, size_t h);
 
 /*
  * One channel: counts y[nodes] (nodes = targets * phases, target by target) in e[nodes] bins of
@@ -54,7 +63,9 @@ struct traj_rate_fit {
     double *y, *e;                  /* [nodes] given */
     double *eta;                    /* [nodes] posterior mode */
     double *variance;               /* [nodes] posterior variance of eta (Laplace) */
-    double energy[TRAJ_RATE_PARTS]; /* posterior mean of the squared coefficients of a part */
+    double square[TRAJ_RATE_PARTS]; /* sum of a part's squared coefficients at the mode */
+    double known[TRAJ_RATE_PARTS];  /* how many of its coefficients the data determine: the sum of
+                                       one less their posterior variance */
     double evidence;                /* log marginal likelihood but for what depends on y alone */
     double *block;                  /* workspace, owned */
     double *a, *b;                  /* coefficients: shared; [targets][own] */
@@ -64,7 +75,7 @@ struct traj_rate_fit {
 int traj_rate_fit_init(struct traj_rate_fit *fit, const struct traj_rate_kernel *kernel);
 void traj_rate_fit_free(struct traj_rate_fit *fit);
 
-/* Newton from 0 to the mode; then variance, energy and evidence.  -1 where it has none. */
+/* Newton from a, b to the mode; then all that is posterior.  -1 where it has none. */
 int traj_rate_fit_run(struct traj_rate_fit *fit);
 
 #endif

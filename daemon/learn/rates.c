@@ -107,8 +107,13 @@ static void spread_counts(const struct where *where, const struct traj_training 
 /* Mean of the rate under the posterior, exp(m + v/2), log spikes/s into column `unit` of
  * log_rate. */
 static int fit_unit(struct traj_rate_fit *fit, const struct where *where,
-                    const struct traj_training *training, size_t unit, struct traj_rates *rates)
+                    const struct traj_training *training, size_t unit,
+                    const struct traj_rates *near, struct traj_rates *rates)
 {
+    const struct traj_rate_kernel *kernel = fit->kernel;
+    size_t shared = kernel->shared, own = kernel->targets * kernel->own;
+    bool follow = near && near->coefficients == rates->coefficients;
+    double *mode = rates->mode + unit * rates->coefficients;
     double spikes = 0.5, bins = 1.5;
     spread_counts(where, training, unit, fit);
     for (size_t i = 0; i < rates->nodes; i++) {
@@ -116,15 +121,23 @@ static int fit_unit(struct traj_rate_fit *fit, const struct where *where,
         bins += fit->e[i];
     }
     fit->eta0 = log(spikes / bins);
+    for (size_t k = 0; k < shared + own; k++)
+        mode[k] = follow ? near->mode[unit * rates->coefficients + k] : 0;
+    memcpy(fit->a, mode, shared * sizeof *mode);
+    memcpy(fit->b, mode + shared, own * sizeof *mode);
     if (traj_rate_fit_run(fit))
         return -1;
+    memcpy(mode, fit->a, shared * sizeof *mode);
+    memcpy(mode + shared, fit->b, own * sizeof *mode);
     double top = fmax(fit->eta0, 0) + LOG_RISE_MAX;
     for (size_t i = 0; i < rates->nodes; i++) {
         double rate = exp(fmin(fit->eta[i] + fit->variance[i] / 2, top)) / training->bin;
         rates->log_rate[i * rates->units + unit] = log(fmax(rate, RATE_MIN));
     }
-    for (size_t part = 0; part < TRAJ_RATE_PARTS; part++)
-        rates->energy[part] += fit->energy[part];
+    for (size_t part = 0; part < TRAJ_RATE_PARTS; part++) {
+        rates->square[part] += fit->square[part];
+        rates->known[part] += fit->known[part];
+    }
     rates->evidence += fit->evidence;
     return 0;
 }
@@ -227,19 +240,22 @@ static int fit_gains(struct traj_rates *rates, const struct traj_reach *reach,
 }
 
 int traj_rates_fit(struct traj_rates *rates, const struct traj_reach *reach,
-                   const struct traj_rate_kernel *kernel, struct traj_error *error)
+                   const struct traj_rate_kernel *kernel, const struct traj_rates *near,
+                   struct traj_error *error)
 {
     size_t units = reach->training->units, nodes = reach->targets * reach->phases;
     struct traj_rate_fit fit;
     struct where where;
     *rates = (struct traj_rates){
         .targets = reach->targets, .phases = reach->phases, .units = units, .nodes = nodes};
+    rates->coefficients = kernel->shared + kernel->targets * kernel->own;
+    rates->mode = calloc(units * rates->coefficients + 1, sizeof *rates->mode);
     rates->log_rate = calloc(nodes * units + 1, sizeof *rates->log_rate);
     int status = traj_rate_fit_init(&fit, kernel);
-    if (find_where(&where, reach) || !rates->log_rate)
+    if (find_where(&where, reach) || !rates->log_rate || !rates->mode)
         status = -1;
     for (size_t n = 0; n < units && status == 0; n++)
-        status = fit_unit(&fit, &where, reach->training, n, rates);
+        status = fit_unit(&fit, &where, reach->training, n, near, rates);
     if (status == 0)
         status = fit_gains(rates, reach, &where);
     traj_rate_fit_free(&fit);
@@ -253,6 +269,7 @@ int traj_rates_fit(struct traj_rates *rates, const struct traj_reach *reach,
 void traj_rates_free(struct traj_rates *rates)
 {
     free(rates->log_rate);
+    free(rates->mode);
     free(rates->gain);
     *rates = (struct traj_rates){.gain = NULL};
 }

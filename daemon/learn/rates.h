@@ -13,15 +13,21 @@
 struct traj_rates {
     size_t targets, phases, units, nodes; /* nodes = targets * phases */
     size_t gains;
-    double *log_rate;               /* [nodes][units] log spikes/s */
-    double *gain;                   /* [units][gains], NULL when gains = 0 */
-    double energy[TRAJ_RATE_PARTS]; /* of all units, see rate_kernel.h */
-    double evidence;                /* log marginal likelihood of all units */
+    double *log_rate; /* [nodes][units] log spikes/s */
+    double *gain;     /* [units][gains], NULL when gains = 0 */
+    double square[TRAJ_RATE_PARTS], known[TRAJ_RATE_PARTS]; /* of all units, see rate_kernel.h */
+    size_t coefficients;                                    /* of a unit */
+    double *mode;    /* [units][coefficients] where the fits ended */
+    double evidence; /* log marginal likelihood of all units */
 };
 
-/* Fits rates and gains of every unit.  0, or -1 with a sentence. */
+/*
+ * Fits rates and gains of every unit.  near: rates of much the same trials, to begin from; NULL =
+ * none.  0, or -1 with a sentence.
+ */
 int traj_rates_fit(struct traj_rates *rates, const struct traj_reach *reach,
-                   const struct traj_rate_kernel *kernel, struct traj_error *error);
+                   const struct traj_rate_kernel *kernel, const struct traj_rates *near,
+                   struct traj_error *error);
 void traj_rates_free(struct traj_rates *rates);
 
 #endif
