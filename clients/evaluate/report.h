@@ -13,6 +13,9 @@ void traj_evaluation_print(const struct traj_evaluation *evaluation, FILE *out);
 /* One JSON object. */
 void traj_evaluation_json(const struct traj_evaluation *evaluation, FILE *out);
 
+/* A page that stands alone: charts as inline SVG, and tables. */
+void traj_evaluation_html(const struct traj_evaluation *evaluation, FILE *out);
+
 /* What was trained and tested on, and what was scored, in a sentence or two; returns out. */
 const char *traj_evaluation_sentence(const struct traj_evaluation *evaluation, char *out,
                                      size_t cap);

@@ -10,6 +10,7 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/jobs.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/output.h"
 #include "clients/trajctl/progress.h"
 
 #define LIST_MAX 64
@@ -37,7 +38,7 @@ static const struct command_help help = {
 
 /* What the command line chose, and room for its lists. */
 struct request {
-    const char *session, *test, *sizes, *seeds, *methods, *cache;
+    const char *session, *test, *sizes, *seeds, *methods, *cache, *page;
     bool baselines, json, quiet, random_start, wrong_prior;
     double silence, lose;
     size_t jobs;
@@ -159,9 +160,24 @@ static int choose_conditions(struct request *r)
     return OPTIONS_RUN;
 }
 
+/* 0, or -1 with a sentence. */
+static int write_page(const char *path, const struct traj_evaluation *e, struct traj_error *error)
+{
+    struct output output;
+    if (output_open(&output, path, error)) {
+        return -1;
+    }
+    traj_evaluation_html(e, output.file);
+    return output_commit(&output, error);
+}
+
 static int report(const struct request *r, const struct traj_evaluation *e)
 {
+    struct traj_error error = {0};
     size_t failed = 0;
+    if (r->page && write_page(r->page, e, &error)) {
+        return failure("evaluate", "%s", error.text);
+    }
     if (r->json) {
         traj_evaluation_json(e, stdout);
     } else {
@@ -268,6 +284,8 @@ int cmd_evaluate(int argc, char **argv)
         {"cache", "DIR", OPTION_TEXT, &r.cache,
          "keep what was decoded in this folder, and take from it what an interrupted run has done"},
         {"jobs", "J", OPTION_SIZE, &r.jobs, "processes that work at a time", 1, 1024},
+        {"report", "R.html", OPTION_TEXT, &r.page,
+         "also write a page with learning curves and tables, which needs nothing else"},
         {"json", NULL, OPTION_FLAG, &r.json, "print one JSON object in place of the tables"},
         {"quiet", NULL, OPTION_FLAG, &r.quiet, "show no progress"},
     };
