@@ -146,9 +146,9 @@ static void tell(const struct pool *p, size_t unit)
     double left = seconds_left(p);
     traj_contest_name(p->bench, unit, name, sizeof name);
     if (p->done < p->units && isfinite(left)) {
-        snprintf(text, sizeof text, "%.0f s left; %s", left, name);
+        snprintf(text, sizeof text, "%s; %.0f s left; all", name, left);
     } else {
-        snprintf(text, sizeof text, "%s", name);
+        snprintf(text, sizeof text, "%s; all", name);
     }
     progress_update(p->jobs->progress, text, (double)p->done / (double)p->units);
 }

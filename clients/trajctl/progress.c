@@ -47,8 +47,8 @@ static void draw_bar(struct progress *progress, const char *stage, double share)
     if (isnan(share)) {
         fprintf(stderr, "\r\033[K%s: %s", progress->command, stage);
     } else {
-        fprintf(stderr, "\r\033[K%s: [%s] %3d %% %s", progress->command, bar, (int)(100.0 * share),
-                stage);
+        fprintf(stderr, "\r\033[K%s: [%s] %s: %d %%", progress->command, bar, stage,
+                (int)(100.0 * share));
     }
     fflush(stderr);
     progress->drawn = true;
@@ -59,7 +59,7 @@ static void write_line(const struct progress *progress, const char *stage, doubl
     if (isnan(share)) {
         fprintf(stderr, "%s: %s\n", progress->command, stage);
     } else {
-        fprintf(stderr, "%s: %3d %% %s\n", progress->command, (int)(100.0 * share), stage);
+        fprintf(stderr, "%s: %s: %d %%\n", progress->command, stage, (int)(100.0 * share));
     }
 }
 

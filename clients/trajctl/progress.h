@@ -18,8 +18,8 @@ struct progress {
 
 void progress_init(struct progress *progress, const char *command, bool quiet);
 
-/* share in [0, 1], or NaN when it is not known; stage is a few words.  Cheap enough to call often.
- */
+/* share of the stage in [0, 1], or NaN when it is not known; stage is a few words, and what is
+ * shown says which stage the share is of.  Cheap enough to call often. */
 void progress_update(struct progress *progress, const char *stage, double share);
 
 /* The same as a callback of daemon/learn/fit.h: context is the struct progress. */
