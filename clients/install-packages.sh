@@ -4,6 +4,7 @@
 #
 #     sh clients/install-packages.sh build    to build and run
 #     sh clients/install-packages.sh test     also to run every test
+#     sh clients/install-packages.sh bench    instead to measure it beside other systems
 #
 # Debian 12 is the reference; later releases of Debian and Ubuntu use the same names but for the
 # version in libclang-rt.
@@ -12,12 +13,14 @@ set -eu
 build="build-essential cmake ninja-build pkg-config libzmq3-dev libgsl-dev libjansson-dev libhdf5-dev"
 test="git libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev valgrind python3
     python3-numpy python3-h5py python3-jsonschema python3-zmq"
+bench="git libcmocka-dev python3 python3-numpy python3-zmq python3-redis redis-server libhiredis-dev"
 
 case ${1:-} in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;
+bench) wanted="$build $bench" ;;
 *)
-    echo "usage: sh $0 build|test" >&2
+    echo "usage: sh $0 build|test|bench" >&2
     exit 2
     ;;
 esac
