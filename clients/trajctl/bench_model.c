@@ -11,11 +11,12 @@
 
 #define REACH 100.0 /* mm */
 #define PI 3.14159265358979323846
-#define TRIAL_S 0.9    /* of which the first third is before movement onset */
+#define TRIAL_S 2.0    /* of which the first third is before movement onset */
 #define NODES_MAX 2000 /* of all targets: as far as train goes with a filter over courses */
 #define NODES_MIN 8    /* of one target */
 #define SPEEDS 7
 #define GAINS 3
+#define SKIP 0.02                    /* probability of a place to be skipped */
 #define CYCLE_MAX ((size_t)64 << 20) /* bytes of counts */
 
 static const double slowness[SPEEDS] = {0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5};
@@ -52,8 +53,8 @@ static unsigned poisson(uint64_t *state, double mean)
 
 /* The lattice of one target's states. */
 struct lattice {
-    size_t nodes, trunk, branch[SPEEDS], states, links;
-    double stay; /* probability to stay where nodes are fewer than bins */
+    size_t nodes, trunk, branch[SPEEDS], states;
+    double stay; /* probability of a place to last another bin */
 };
 
 static void lay_lattice(struct lattice *l, const struct bench_size *size)
@@ -62,18 +63,13 @@ static void lay_lattice(struct lattice *l, const struct bench_size *size)
     double most = (double)NODES_MAX / (double)size->targets;
     double nodes = fmax(NODES_MIN, floor(fmin(bins, most)));
     l->nodes = (size_t)nodes;
-    l->stay = fmax(0.0, 1.0 - nodes / bins);
+    l->stay = fmax(SKIP, 1.0 - nodes / bins);
     l->trunk = l->nodes / 3;
     l->states = l->trunk;
     for (size_t s = 0; s < SPEEDS; s++) {
         l->branch[s] = (size_t)ceil((double)(l->nodes - l->trunk) * slowness[s]);
         l->states += l->branch[s];
     }
-    /* Every state leads on, the last of the trunk to all branches; where it may stay, to itself
-     * too; the last of a branch to itself alone. */
-    size_t inner = l->states - SPEEDS - 1;
-    size_t itself = l->stay > 0 ? 1 : 0;
-    l->links = inner * (1 + itself) + (SPEEDS + itself) + SPEEDS;
 }
 
 /* Writes into a model under construction, whose arrays are const to everybody else. */
@@ -141,39 +137,60 @@ static void put_state(const struct lattice *l, const struct traj_model *model, s
     whole(chain->group)[j] = (int32_t)own;
 }
 
-static void put_link(const struct traj_model *model, size_t *next, size_t to, double prob)
+/* Counts the links where there is no model yet. */
+struct link_writer {
+    const struct traj_model *model;
+    size_t next;
+};
+
+static void put_link(struct link_writer *writer, size_t to, double prob)
 {
-    whole(model->chain.link_to)[*next] = (int32_t)to;
-    for (size_t c = 0; c < TRAJ_CONTEXTS; c++) {
-        reals(model->chain.link_prob)[c * model->dims.links + *next] = prob;
+    if (writer->model) {
+        whole(writer->model->chain.link_to)[writer->next] = (int32_t)to;
+        for (size_t c = 0; c < TRAJ_CONTEXTS; c++) {
+            reals(writer->model->chain.link_prob)[c * writer->model->dims.links + writer->next] =
+                prob;
+        }
     }
-    (*next)++;
+    writer->next++;
 }
 
-static void put_links(const struct lattice *l, const struct traj_model *model)
+/* The trunk leads on or waits; a branch leads on, or now and then waits or skips a place. */
+static size_t put_links(const struct lattice *l, size_t states, const struct traj_model *model)
 {
-    size_t next = 0;
-    for (size_t j = 0; j < model->dims.states; j++) {
-        size_t own = j % l->states, base = j - own, s, to = base + l->trunk;
-        bool last;
+    struct link_writer writer = {model, 0};
+    for (size_t j = 0; j < states; j++) {
+        size_t own = j % l->states, to = j - own + l->trunk, s;
+        bool last, before_last;
         (void)phase_of(l, own, &s, &last);
-        whole(model->chain.link_first)[j] = (int32_t)next;
+        if (model) {
+            whole(model->chain.link_first)[j] = (int32_t)writer.next;
+        }
         if (last) {
-            put_link(model, &next, j, 1);
+            put_link(&writer, j, 1);
             continue;
         }
-        if (l->stay > 0) {
-            put_link(model, &next, j, l->stay);
-        }
-        if (own + 1 != l->trunk) {
-            put_link(model, &next, j + 1, 1 - l->stay);
+        put_link(&writer, j, l->stay);
+        if (own + 1 < l->trunk) {
+            put_link(&writer, j + 1, 1 - l->stay);
             continue;
         }
-        for (s = 0; s < SPEEDS; to += l->branch[s++]) {
-            put_link(model, &next, to, (1 - l->stay) / SPEEDS);
+        if (own + 1 == l->trunk) {
+            for (s = 0; s < SPEEDS; to += l->branch[s++]) {
+                put_link(&writer, to, (1 - l->stay) / SPEEDS);
+            }
+            continue;
+        }
+        (void)phase_of(l, own + 1, &s, &before_last);
+        put_link(&writer, j + 1, before_last ? 1 - l->stay : 1 - l->stay - SKIP);
+        if (!before_last) {
+            put_link(&writer, j + 2, SKIP);
         }
     }
-    whole(model->chain.link_first)[model->dims.states] = (int32_t)next;
+    if (model) {
+        whole(model->chain.link_first)[states] = (int32_t)writer.next;
+    }
+    return writer.next;
 }
 
 /* Log rates of one unit at every node: cosine tuning to the velocity, stronger in some. */
@@ -214,7 +231,7 @@ static void put_numbers(const struct lattice *l, struct traj_model *model)
             put_state(l, model, m, own);
         }
     }
-    put_links(l, model);
+    (void)put_links(l, model->dims.states, model);
     for (size_t n = 0; n < model->dims.units; n++) {
         put_unit(l, model, n, &seed);
     }
@@ -231,7 +248,7 @@ struct traj_model *bench_model_make(const struct bench_size *size, struct traj_e
                              .states = size->targets * l.states,
                              .nodes = size->targets * l.nodes,
                              .gains = GAINS,
-                             .links = size->targets * l.links};
+                             .links = put_links(&l, size->targets * l.states, NULL)};
     struct traj_model *model = traj_model_new(&dims, 0, 0, error);
     if (!model) {
         return NULL;
@@ -239,7 +256,7 @@ struct traj_model *bench_model_make(const struct bench_size *size, struct traj_e
     model->bin_width = size->bin;
     model->plan.temper = 1;
     model->evidence_temper = 1;
-    model->calibration = (struct traj_calibration){1, 1, 1};
+    model->calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
     model->chain.start_share = 1;
     model->chain.temper = 0.5;
     (void)snprintf(model->about.family, sizeof model->about.family, "course");
