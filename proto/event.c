@@ -22,12 +22,20 @@ enum key {
     KEY_TARGET,
     KEY_GO,
     KEY_REWARDED,
+    KEY_SUBJECT,
+    KEY_LENGTH_UNIT,
+    KEY_DESCRIPTION,
+    KEY_START,
+    KEY_STOP,
+    KEY_MOVE,
+    KEY_FIRST,
     KEYS
 };
 
-static const char *const key_names[KEYS] = {"type",     "t",        "run", "marks",   "prob",
-                                            "position", "velocity", "cov", "loglik",  "set",
-                                            "id",       "target",   "go",  "rewarded"};
+static const char *const key_names[KEYS] = {
+    "type",    "t",           "run",         "marks", "prob",   "position", "velocity",
+    "cov",     "loglik",      "set",         "id",    "target", "go",       "rewarded",
+    "subject", "length_unit", "description", "start", "stop",   "move",     "first"};
 
 #define BIT(key) (1u << (key))
 
@@ -36,7 +44,8 @@ static const struct kind {
     const char *name;
     unsigned required, optional;
 } kinds[TRAJ_EVENT_KINDS] = {
-    [TRAJ_EVENT_SESSION] = {"session", BIT(KEY_RUN) | BIT(KEY_MARKS), 0},
+    [TRAJ_EVENT_SESSION] = {"session", BIT(KEY_RUN) | BIT(KEY_MARKS),
+                            BIT(KEY_SUBJECT) | BIT(KEY_LENGTH_UNIT) | BIT(KEY_DESCRIPTION)},
     [TRAJ_EVENT_TRIAL_START] = {"trial_start", BIT(KEY_T), 0},
     [TRAJ_EVENT_GO] = {"go", BIT(KEY_T), 0},
     [TRAJ_EVENT_TRIAL_STOP] = {"trial_stop", BIT(KEY_T), 0},
@@ -50,7 +59,9 @@ static const struct kind {
                                  BIT(KEY_LOGLIK)},
     [TRAJ_EVENT_KINEMATICS] = {"kinematics", BIT(KEY_T) | BIT(KEY_POSITION), BIT(KEY_VELOCITY)},
     [TRAJ_EVENT_TRIAL_LABEL] = {"trial_label", BIT(KEY_T) | BIT(KEY_TARGET),
-                                BIT(KEY_GO) | BIT(KEY_REWARDED)},
+                                BIT(KEY_GO) | BIT(KEY_REWARDED) | BIT(KEY_START) | BIT(KEY_STOP) |
+                                    BIT(KEY_MOVE)},
+    [TRAJ_EVENT_UNITS] = {"units", BIT(KEY_T) | BIT(KEY_FIRST) | BIT(KEY_ID), 0},
 };
 
 const char *traj_event_name(enum traj_event_kind kind)
@@ -139,11 +150,8 @@ static struct fault check_prob(const struct traj_event *event)
     return sound;
 }
 
-static struct fault check_targets(const struct traj_event *event)
+static struct fault check_names(const struct traj_event *event)
 {
-    if (event->text[0] == '\0') {
-        return (struct fault){KEY_SET, "empty"};
-    }
     if (event->ids == 0 || event->ids > TRAJ_EVENT_IDS_MAX) {
         return (struct fault){KEY_ID, "not 1 to 256 names"};
     }
@@ -157,7 +165,25 @@ static struct fault check_targets(const struct traj_event *event)
             }
         }
     }
-    return check_vector(event, KEY_POSITION, event->ids * event->dim);
+    return sound;
+}
+
+static struct fault check_targets(const struct traj_event *event)
+{
+    if (event->text[0] == '\0') {
+        return (struct fault){KEY_SET, "empty"};
+    }
+    struct fault fault = check_names(event);
+    return fault.reason != NULL ? fault
+                                : check_vector(event, KEY_POSITION, event->ids * event->dim);
+}
+
+static struct fault check_units(const struct traj_event *event)
+{
+    if (event->first > UINT32_MAX) {
+        return (struct fault){KEY_FIRST, "more than 2^32 - 1"};
+    }
+    return check_names(event);
 }
 
 static struct fault check_label(const struct traj_event *event)
@@ -170,6 +196,12 @@ static struct fault check_label(const struct traj_event *event)
     }
     if (isinf(event->rewarded)) {
         return (struct fault){KEY_REWARDED, "infinite"};
+    }
+    if (isinf(event->start) || isinf(event->stop) || isinf(event->move)) {
+        return (struct fault){KEY_START, "infinite"};
+    }
+    if (event->stop <= event->start) {
+        return (struct fault){KEY_STOP, "not later than start"};
     }
     return sound;
 }
@@ -214,6 +246,8 @@ static struct fault check(const struct traj_event *event)
         return check_estimate(event);
     case TRAJ_EVENT_TRIAL_LABEL:
         return check_label(event);
+    case TRAJ_EVENT_UNITS:
+        return check_units(event);
     case TRAJ_EVENT_SESSION:
     case TRAJ_EVENT_TRIAL_START:
     case TRAJ_EVENT_GO:
@@ -388,15 +422,32 @@ static bool read_label(struct reading *reading, struct traj_event *event)
         event->target = (int32_t)row;
     }
     return read_maybe(reading, KEY_GO, false, &event->go) &&
-           read_maybe(reading, KEY_REWARDED, true, &event->rewarded);
+           read_maybe(reading, KEY_REWARDED, true, &event->rewarded) &&
+           read_maybe(reading, KEY_START, false, &event->start) &&
+           read_maybe(reading, KEY_STOP, false, &event->stop) &&
+           read_maybe(reading, KEY_MOVE, false, &event->move);
+}
+
+/* Text that may be absent. */
+static bool read_text(struct reading *reading, enum key key, char *out, size_t cap)
+{
+    return !present(reading, key) || traj_json_text(go_to(reading, key), out, cap);
+}
+
+static bool read_session(struct reading *reading, struct traj_event *event)
+{
+    return traj_json_text(go_to(reading, KEY_RUN), event->text, sizeof event->text) &&
+           traj_json_bool(go_to(reading, KEY_MARKS), &event->marks) &&
+           read_text(reading, KEY_SUBJECT, event->subject, sizeof event->subject) &&
+           read_text(reading, KEY_LENGTH_UNIT, event->length_unit, sizeof event->length_unit) &&
+           read_text(reading, KEY_DESCRIPTION, event->description, sizeof event->description);
 }
 
 static bool read_kind(struct reading *reading, struct traj_event *event)
 {
     switch (event->kind) {
     case TRAJ_EVENT_SESSION:
-        return traj_json_text(go_to(reading, KEY_RUN), event->text, sizeof event->text) &&
-               traj_json_bool(go_to(reading, KEY_MARKS), &event->marks);
+        return read_session(reading, event);
     case TRAJ_EVENT_TARGET_PRIOR:
         return append_values(reading, KEY_PROB, event, TRAJ_EVENT_IDS_MAX);
     case TRAJ_EVENT_GAZE:
@@ -416,6 +467,8 @@ static bool read_kind(struct reading *reading, struct traj_event *event)
         return read_estimate(reading, event);
     case TRAJ_EVENT_TRIAL_LABEL:
         return read_label(reading, event);
+    case TRAJ_EVENT_UNITS:
+        return traj_json_u64(go_to(reading, KEY_FIRST), &event->first) && read_ids(reading, event);
     case TRAJ_EVENT_TRIAL_START:
     case TRAJ_EVENT_GO:
     case TRAJ_EVENT_TRIAL_STOP:
@@ -496,11 +549,18 @@ enum traj_refusal traj_event_parse(const void *body, size_t size, struct traj_ev
     event->target = -1;
     event->go = NAN;
     event->rewarded = NAN;
+    event->start = NAN;
+    event->stop = NAN;
+    event->move = NAN;
+    event->first = 0;
     event->of = TRAJ_ESTIMATE_POSITION;
     event->dim = 0;
     event->count = 0;
     event->ids = 0;
     event->text[0] = '\0';
+    event->subject[0] = '\0';
+    event->length_unit[0] = '\0';
+    event->description[0] = '\0';
     traj_json_start(&reading.json, body, size);
     if (!read_event(&reading, event)) {
         return traj_refuse(detail, reading.json.refusal,
@@ -519,16 +579,21 @@ static void put_numbers(struct traj_json_writer *writer, enum key key, const dou
     traj_json_put_doubles(writer, value, count);
 }
 
-static void put_targets(struct traj_json_writer *writer, const struct traj_event *event)
+static void put_names(struct traj_json_writer *writer, const struct traj_event *event)
 {
-    traj_json_put_key(writer, "set");
-    traj_json_put_text(writer, event->text);
     traj_json_put_key(writer, "id");
     traj_json_put_bracket(writer, '[');
     for (size_t i = 0; i < event->ids; i++) {
         traj_json_put_text(writer, event->id[i]);
     }
     traj_json_put_bracket(writer, ']');
+}
+
+static void put_targets(struct traj_json_writer *writer, const struct traj_event *event)
+{
+    traj_json_put_key(writer, "set");
+    traj_json_put_text(writer, event->text);
+    put_names(writer, event);
     traj_json_put_key(writer, "position");
     traj_json_put_bracket(writer, '[');
     for (size_t i = 0; i < event->ids; i++) {
@@ -548,6 +613,14 @@ static void put_estimate(struct traj_json_writer *writer, const struct traj_even
     put_numbers(writer, KEY_COV, event->value + event->dim, event->count - event->dim);
 }
 
+static void put_known(struct traj_json_writer *writer, enum key key, double value)
+{
+    if (!isnan(value)) {
+        traj_json_put_key(writer, key_names[key]);
+        traj_json_put_double(writer, value);
+    }
+}
+
 static void put_label(struct traj_json_writer *writer, const struct traj_event *event)
 {
     traj_json_put_key(writer, "target");
@@ -560,16 +633,36 @@ static void put_label(struct traj_json_writer *writer, const struct traj_event *
     traj_json_put_double(writer, event->go);
     traj_json_put_key(writer, "rewarded");
     traj_json_put_double(writer, event->rewarded);
+    put_known(writer, KEY_START, event->start);
+    put_known(writer, KEY_STOP, event->stop);
+    put_known(writer, KEY_MOVE, event->move);
+}
+
+/* What is not told is left out: the session event of a plain source stays short. */
+static void put_told(struct traj_json_writer *writer, enum key key, const char *text)
+{
+    if (text[0] != '\0') {
+        traj_json_put_key(writer, key_names[key]);
+        traj_json_put_text(writer, text);
+    }
+}
+
+static void put_session(struct traj_json_writer *writer, const struct traj_event *event)
+{
+    traj_json_put_key(writer, "run");
+    traj_json_put_text(writer, event->text);
+    traj_json_put_key(writer, "marks");
+    traj_json_put_bool(writer, event->marks);
+    put_told(writer, KEY_SUBJECT, event->subject);
+    put_told(writer, KEY_LENGTH_UNIT, event->length_unit);
+    put_told(writer, KEY_DESCRIPTION, event->description);
 }
 
 static void put_kind(struct traj_json_writer *writer, const struct traj_event *event)
 {
     switch (event->kind) {
     case TRAJ_EVENT_SESSION:
-        traj_json_put_key(writer, "run");
-        traj_json_put_text(writer, event->text);
-        traj_json_put_key(writer, "marks");
-        traj_json_put_bool(writer, event->marks);
+        put_session(writer, event);
         break;
     case TRAJ_EVENT_TARGET_PRIOR:
         put_numbers(writer, KEY_PROB, event->value, event->count);
@@ -595,6 +688,11 @@ static void put_kind(struct traj_json_writer *writer, const struct traj_event *e
         break;
     case TRAJ_EVENT_TRIAL_LABEL:
         put_label(writer, event);
+        break;
+    case TRAJ_EVENT_UNITS:
+        traj_json_put_key(writer, "first");
+        traj_json_put_u64(writer, event->first);
+        put_names(writer, event);
         break;
     case TRAJ_EVENT_TRIAL_START:
     case TRAJ_EVENT_GO:

@@ -16,7 +16,8 @@
 #define TRAJ_EVENT_DIM_MAX 16 /* position dimensions */
 
 enum traj_event_kind {
-    TRAJ_EVENT_SESSION, /* run (text), marks; has no t: it takes effect where it stands */
+    TRAJ_EVENT_SESSION, /* run (text), marks; perhaps what is recorded: subject, length_unit,
+                           description; has no t: it takes effect where it stands */
     TRAJ_EVENT_TRIAL_START,
     TRAJ_EVENT_GO, /* the go cue: the delay is over */
     TRAJ_EVENT_TRIAL_STOP,
@@ -27,7 +28,9 @@ enum traj_event_kind {
     TRAJ_EVENT_ESTIMATE,     /* value = position or velocity, then cov; or log-likelihoods */
     TRAJ_EVENT_KINEMATICS,   /* value = position[D], then velocity[D] where known (count = 2 D);
                                 recorded, never shown to the decoder */
-    TRAJ_EVENT_TRIAL_LABEL,  /* target, go, rewarded; recorded, never shown to the decoder */
+    TRAJ_EVENT_TRIAL_LABEL,  /* target, go, rewarded, start, stop, move; recorded, never shown to
+                                the decoder */
+    TRAJ_EVENT_UNITS,        /* first, id = names of the units from the first-th on; recorded */
     TRAJ_EVENT_KINDS
 };
 
@@ -35,17 +38,23 @@ enum traj_estimate_of { TRAJ_ESTIMATE_POSITION, TRAJ_ESTIMATE_VELOCITY, TRAJ_EST
 
 struct traj_event {
     enum traj_event_kind kind;
-    double t;        /* s on the source's clock; NaN for TRAJ_EVENT_SESSION */
-    bool marks;      /* session */
-    int32_t target;  /* trial_label: row of the targets, -1 = not known */
-    double go;       /* trial_label: s, NaN = not known */
-    double rewarded; /* trial_label: 0, 1 (or what else the session file has), NaN = not known */
+    double t;           /* s on the source's clock; NaN for TRAJ_EVENT_SESSION */
+    bool marks;         /* session */
+    int32_t target;     /* trial_label: row of the targets, -1 = not known */
+    double go;          /* trial_label: s, NaN = not known */
+    double rewarded;    /* trial_label: 0, 1 (or what else the session file has), NaN = not known */
+    double start, stop; /* trial_label: s, NaN = those of the trial_start and trial_stop before */
+    double move;        /* trial_label: s, when movement began, NaN = not known */
+    uint64_t first;     /* units: place of id[0] among the units, from 0 */
     enum traj_estimate_of of; /* estimate */
     size_t dim;   /* position dimensions where value holds positions or velocities, else 0 */
     size_t count; /* numbers in value */
     size_t ids;   /* names in id */
     double value[TRAJ_EVENT_VALUES_MAX];
-    char text[64]; /* session: run; targets: set */
+    char text[64];    /* session: run; targets: set */
+    char subject[64]; /* session: these three, "" = not told */
+    char length_unit[TRAJ_EVENT_ID_SIZE];
+    char description[512];
     char id[TRAJ_EVENT_IDS_MAX][TRAJ_EVENT_ID_SIZE];
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* trajctl convert: a session file from tables. */
+/* trajctl convert: a session file from tables, or from a recording of the daemon. */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,37 +8,74 @@
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/options.h"
+#include "daemon/learn/recording_session.h"
 
 static const struct command_help help = {
     .name = "convert",
-    .usage = "csv --out S.h5 [--frames F.csv] [options]",
-    .about = "Makes a session file from tables of comma-separated values, each with a header line "
-             "that names the columns (in any order). Times are in s on one clock. An empty field "
-             "means not observed or not known. What does not fit together is refused with file, "
-             "line and column. The page clients/man/convert-csv.md shows every table.",
+    .usage = "csv | recording R.rec --out S.h5 [options]",
+    .about =
+        "Makes a session file from tables of comma-separated values, each with a header line "
+        "that names the columns (in any order). Times are in s on one clock. An empty field "
+        "means not observed or not known. What does not fit together is refused with file, "
+        "line and column. The page clients/man/convert-csv.md shows every table. From a recording: "
+        "its frames, whether they could be decoded or not, and what events told of movement, "
+        "trials, targets and units; a session that was replayed and recorded comes back as it "
+        "was, and teaches the same model.",
     .example = "trajctl convert csv --out s.h5 --frames spikes.csv --kinematics hand.csv \\\n"
-               "    --trials trials.csv --targets targets.csv --length-unit mm\n",
-    .operands = 1,
+               "    --trials trials.csv --targets targets.csv --length-unit mm\n"
+               "trajctl convert recording r.0001.rec --out s.h5\n",
+    .operands = 2,
 };
+
+static int write_session(const struct traj_session *session, const char *out,
+                         struct traj_error *error)
+{
+    if (!session || traj_session_write(session, out, error) != 0) {
+        return -1;
+    }
+    printf("%s: %zu bins, %zu units, %zu features, %zu kinematic samples, %zu trials, "
+           "%zu targets\n",
+           out, session->bins, session->units, session->features, session->samples, session->trials,
+           session->targets);
+    return 0;
+}
 
 static int convert(const struct traj_csv_options *csv, const char *out)
 {
     struct traj_error error = {0};
     struct traj_session *session = traj_csv_convert(csv, &error);
-    int result = session ? traj_session_write(session, out, &error) : -1;
-    if (result == 0) {
-        printf("%s: %zu bins, %zu units, %zu features, %zu kinematic samples, %zu trials, "
-               "%zu targets\n",
-               out, session->bins, session->units, session->features, session->samples,
-               session->trials, session->targets);
-    }
+    int result = write_session(session, out, &error);
     traj_session_free(session);
     return result ? failure("convert", "%s", error.text) : 0;
+}
+
+static int convert_recording(const char *path, const struct traj_recording_choice *choice,
+                             const char *out)
+{
+    struct traj_error error = {0};
+    struct traj_recording_omissions omitted;
+    struct traj_session *session = traj_recording_session(path, out, choice, &omitted, &error);
+    int result = write_session(session, out, &error);
+    traj_session_free(session);
+    if (result != 0) {
+        return failure("convert", "%s", error.text);
+    }
+    if (omitted.duplicate + omitted.backwards + omitted.other + omitted.refused > 0) {
+        fprintf(stderr,
+                "convert: left out are %zu that came twice, %zu frames that run backwards, %zu of "
+                "other sizes, %zu that could not be read\n",
+                omitted.duplicate, omitted.backwards, omitted.other, omitted.refused);
+    }
+    if (omitted.lost > 0) {
+        fprintf(stderr, "convert: the recording misses records at %zu places\n", omitted.lost);
+    }
+    return 0;
 }
 
 int cmd_convert(int argc, char **argv)
 {
     struct traj_csv_options csv = {0};
+    struct traj_recording_choice choice = {0};
     const char *out = NULL;
     const struct command_option options[] = {
         {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true},
@@ -57,14 +94,29 @@ int cmd_convert(int argc, char **argv)
          "unit of all positions, such as mm; needed where there are any"},
         {"subject", "NAME", OPTION_TEXT, &csv.subject, "who was recorded"},
         {"description", "TEXT", OPTION_TEXT, &csv.description, "what the session is"},
+        {"run", "NAME", OPTION_TEXT, &choice.run,
+         "of a recording of several runs, the one whose session event has this name"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {
         return status;
     }
     const char *from = optind < argc ? argv[optind] : "";
+    const char *path = optind + 1 < argc ? argv[optind + 1] : NULL;
+    if (strcmp(from, "recording") == 0) {
+        if (!path || csv.frames || csv.features || csv.kinematics || csv.trials || csv.targets) {
+            return usage_error("convert", "recording takes one file and no tables");
+        }
+        choice.subject = csv.subject;
+        choice.length_unit = csv.length_unit;
+        choice.description = csv.description;
+        return convert_recording(path, &choice, out);
+    }
     if (strcmp(from, "csv") != 0) {
-        return usage_error("convert", "\"%s\" is not csv, the one format so far", from);
+        return usage_error("convert", "\"%s\" is not csv or recording", from);
+    }
+    if (path || choice.run) {
+        return usage_error("convert", "csv takes tables, and neither a file nor a run");
     }
     return convert(&csv, out);
 }

@@ -16,7 +16,7 @@
 #include "daemon/learn/stream.h"
 #include "traj/client.h"
 
-#define EVENT_MAX 65536 /* bytes of an event's JSON */
+#define EVENT_MAX 131072 /* bytes of an event's JSON */
 
 static const struct command_help help = {
     .name = "replay",

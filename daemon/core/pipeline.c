@@ -214,7 +214,8 @@ static void apply(struct traj_pipeline *pipeline, const struct traj_pending *eve
 /* Takes a checked event that is not a session's. */
 static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct traj_event *event)
 {
-    if (event->kind == TRAJ_EVENT_KINEMATICS || event->kind == TRAJ_EVENT_TRIAL_LABEL)
+    if (event->kind == TRAJ_EVENT_KINEMATICS || event->kind == TRAJ_EVENT_TRIAL_LABEL ||
+        event->kind == TRAJ_EVENT_UNITS)
         return TRAJ_ACCEPTED;
     struct traj_event_print print = traj_event_print_of(event);
     if (traj_event_known(&pipeline->recent, &print)) {

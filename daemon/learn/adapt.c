@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/learn/adapt_parts.h"
+#include "daemon/learn/fingerprint.h"
 #include "daemon/learn/model_layout.h"
 #include "daemon/learn/select.h"
 #include "daemon/learn/summary.h"
@@ -215,10 +216,11 @@ static char *describe(const struct run *run)
     put_text(out, adapt->from->about.digest, sizeof adapt->from->about.digest);
     fputs(",\"sessions\":[", out);
     for (size_t s = 0; s < today->sessions; s++) {
-        const char *path = today->session[s]->path, *slash = strrchr(path, '/');
+        char fingerprint[TRAJ_FINGERPRINT_SIZE];
+        traj_session_fingerprint(today->session[s], fingerprint);
         if (s > 0)
             fputc(',', out);
-        put_text(out, slash ? slash + 1 : path, (size_t)-1);
+        put_text(out, fingerprint, sizeof fingerprint);
     }
     fprintf(out, "],\"bins\":%zu,\"bins_with_movement\":%zu,\"trials\":%zu,\"trials_labelled\":%zu",
             today->bins, today->bins_known, today->trials, today->labelled);

@@ -25,6 +25,8 @@ struct traj_stream {
     const struct traj_session *session;
     struct traj_stream_options options;
     bool opened;       /* the session event has been given */
+    bool targets_told; /* and after it, for recording, where the targets are */
+    size_t units_told; /* and the names of so many units */
     struct mark *mark; /* [marks], ascending by time and rank */
     size_t marks, next_mark;
     size_t samples, next_sample; /* samples = 0 where kinematics are not wanted */
@@ -143,10 +145,15 @@ static struct traj_event *new_event(struct traj_stream *stream, enum traj_event_
     event->target = -1;
     event->go = (double)NAN;
     event->rewarded = (double)NAN;
+    event->start = event->stop = event->move = (double)NAN;
+    event->first = 0;
     event->dim = 0;
     event->count = 0;
     event->ids = 0;
     event->text[0] = '\0';
+    event->subject[0] = '\0';
+    event->length_unit[0] = '\0';
+    event->description[0] = '\0';
     return event;
 }
 
@@ -165,11 +172,100 @@ static void name_run(const char *path, char *text, size_t cap)
     text[length] = '\0';
 }
 
+static void copy_text(char *to, const char *from, size_t cap)
+{
+    size_t length = strnlen(from, cap - 1);
+    memcpy(to, from, length);
+    to[length] = '\0';
+}
+
+/* When the session begins: with its first bin, or else its first sample. */
+static double begin_of(const struct traj_session *session)
+{
+    if (session->bins > 0)
+        return session->t_end[0] - session->dt[0];
+    return session->samples > 0 ? session->kin_t[0] : 0.0;
+}
+
 static void open_session(struct traj_stream *stream)
 {
     struct traj_event *event = new_event(stream, TRAJ_EVENT_SESSION, (double)NAN);
     event->marks = stream->options.trials && stream->session->trials > 0;
     name_run(stream->session->path, event->text, sizeof event->text);
+    if (!stream->options.recordings)
+        return;
+    copy_text(event->subject, stream->session->subject, sizeof event->subject);
+    copy_text(event->length_unit, stream->session->length_unit, sizeof event->length_unit);
+    copy_text(event->description, stream->session->description, sizeof event->description);
+}
+
+/* Whether one event can carry the targets. */
+static bool targets_fit(const struct traj_session *session)
+{
+    return session->targets > 0 && session->targets <= TRAJ_EVENT_IDS_MAX &&
+           session->targets * session->target_dim <= TRAJ_EVENT_VALUES_MAX;
+}
+
+static void give_targets(struct traj_stream *stream)
+{
+    const struct traj_session *session = stream->session;
+    struct traj_event *event = new_event(stream, TRAJ_EVENT_TARGETS, begin_of(session));
+    copy_text(event->text, "targets", sizeof event->text);
+    event->ids = session->targets;
+    event->dim = session->target_dim;
+    event->count = session->targets * session->target_dim;
+    memcpy(event->value, session->target_position, event->count * sizeof event->value[0]);
+    for (size_t m = 0; m < session->targets; m++)
+        copy_text(event->id[m], session->target_id[m], TRAJ_EVENT_ID_SIZE);
+}
+
+/* Whether every unit that the stream gives has a name. */
+static bool units_are_named(const struct traj_stream *stream)
+{
+    const struct traj_session *session = stream->session;
+    const size_t *map = stream->options.unit_map;
+    if (session->unit_name == NULL || session->units == 0)
+        return false;
+    for (size_t n = 0; map != NULL && n < stream->options.units_out; n++) {
+        if (map[n] >= session->units)
+            return false;
+    }
+    return true;
+}
+
+static void give_units(struct traj_stream *stream)
+{
+    const struct traj_session *session = stream->session;
+    const size_t *map = stream->options.unit_map;
+    struct traj_event *event = new_event(stream, TRAJ_EVENT_UNITS, begin_of(session));
+    event->first = stream->units_told;
+    while (stream->units_told < stream->options.units_out && event->ids < TRAJ_EVENT_IDS_MAX) {
+        size_t n = stream->units_told++;
+        size_t column = map != NULL ? map[n] : n;
+        copy_text(event->id[event->ids++], session->unit_name[column], TRAJ_EVENT_ID_SIZE);
+    }
+}
+
+/* What opens the stream, one event at a time; false when all of it has been given. */
+static bool give_opening(struct traj_stream *stream)
+{
+    if (!stream->opened) {
+        stream->opened = true;
+        open_session(stream);
+        return true;
+    }
+    if (!stream->options.recordings)
+        return false;
+    if (!stream->targets_told && targets_fit(stream->session)) {
+        stream->targets_told = true;
+        give_targets(stream);
+        return true;
+    }
+    if (stream->units_told < stream->options.units_out && units_are_named(stream)) {
+        give_units(stream);
+        return true;
+    }
+    return false;
 }
 
 static void give_mark(struct traj_stream *stream, const struct mark *mark)
@@ -188,6 +284,10 @@ static void give_mark(struct traj_stream *stream, const struct mark *mark)
         event->go = session->go[mark->trial];
     if (session->rewarded != NULL)
         event->rewarded = session->rewarded[mark->trial];
+    event->start = session->start[mark->trial];
+    event->stop = session->stop[mark->trial];
+    if (session->move != NULL)
+        event->move = session->move[mark->trial];
 }
 
 static void give_sample(struct traj_stream *stream, size_t sample)
@@ -245,11 +345,8 @@ static bool before_frame(const struct traj_stream *stream, double t)
 /* Gives the next event that comes before the next frame; false if there is none. */
 static bool give_event(struct traj_stream *stream)
 {
-    if (!stream->opened) {
-        stream->opened = true;
-        open_session(stream);
+    if (give_opening(stream))
         return true;
-    }
     if (stream->next_mark >= stream->marks && stream->next_sample >= stream->samples)
         return false;
     if (sample_is_first(stream)) {

@@ -10,6 +10,10 @@
  * stream opens with a session event, named after the file ("marks" true when trial events will
  * come).  A trial ends at its stop or at the next trial's start, whichever is first; a go outside
  * its trial is left out.  A trial_label comes with its trial's end.
+ *
+ * With `recordings` all that is in the session goes along, so that a recording of the stream can be
+ * made a session again: subject and length unit in the session event, right after it the targets
+ * and the names of the units, in each label its trial's own start and stop.
  */
 #ifndef TRAJ_LEARN_STREAM_H
 #define TRAJ_LEARN_STREAM_H
@@ -22,7 +26,7 @@
 
 struct traj_stream_options {
     bool trials;     /* emit trial_start, go, trial_stop; false = "marks": false and none of them */
-    bool recordings; /* emit kinematics and trial_label, which a decoder never sees */
+    bool recordings; /* emit what a decoder never sees: kinematics, labels, targets, units' names */
     const size_t *unit_map; /* [units_out]: column of the session for each unit of the output,
                                (size_t)-1 = not observed; NULL = as recorded */
     size_t units_out;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/learn/fingerprint.h"
+
 /* Exact, and null where nothing was measured: JSON knows no NaN. */
 void traj_summary_number(FILE *out, const char *key, double value)
 {
@@ -21,27 +23,6 @@ static void put_count(FILE *out, const char *key, size_t value)
     fprintf(out, ",\"%s\":%zu", key, value);
 }
 
-static void put_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (const char *c = text; *c; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte == '"' || byte == '\\')
-            fprintf(out, "\\%c", byte);
-        else if (byte < 0x20)
-            fprintf(out, "\\u%04x", byte);
-        else
-            fputc(byte, out);
-    }
-    fputc('"', out);
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void put_data(FILE *out, const struct traj_training *training, size_t prior_count,
                      const struct traj_fit_options *options)
 {
@@ -49,8 +30,10 @@ static void put_data(FILE *out, const struct traj_training *training, size_t pri
     for (size_t s = 0; s < training->sessions; s++) {
         if (s > 0)
             fputc(',', out);
-        /* The name alone: where it lay on somebody's disk is nobody else's business. */
-        put_text(out, base_name(training->session[s]->path));
+        /* By what is in it: the same data give the same model, whatever the file was called. */
+        char fingerprint[TRAJ_FINGERPRINT_SIZE];
+        traj_session_fingerprint(training->session[s], fingerprint);
+        fprintf(out, "\"%s\"", fingerprint);
     }
     fputc(']', out);
     put_count(out, "prior_sessions", prior_count);

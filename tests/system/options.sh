@@ -68,6 +68,9 @@ expect 2 'not between' simulate --out "$work/s.h5" --units 0
 expect 2 'not a number' simulate --out "$work/s.h5" --rate fast
 expect 2 'not a number' simulate --out "$work/s.h5" --rate nan
 expect 2 'is not csv' convert --out "$work/s.h5"
+expect 2 'one file' convert recording --out "$work/s.h5"
+expect 2 'neither a file' convert csv x --out "$work/s.h5"
+expect 1 'no.rec' convert recording "$work/no.rec" --out "$work/s.h5"
 expect 2 '"kalman" is not auto' train --session s --out m --family kalman
 expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
 expect 2 'is not start, go or stop' trial begin

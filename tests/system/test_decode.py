@@ -375,7 +375,8 @@ class Events(daemon.DaemonTest):
                 event("effector", t=0.3, position=[0, 0]),
                 event("estimate", t=0.3, position=[0, 0], cov=[1, 0, 0, 1]),
                 event("kinematics", t=0.3, position=[0, 0]),
-                event("trial_label", t=0.3, target=1, go=0.2, rewarded=True)]
+                event("trial_label", t=0.3, target=1, go=0.2, rewarded=True),
+                event("units", t=0.3, first=0, id=["a", "b"])]
         d = self.start()
         source = d.source()
         for body in sent:

@@ -62,6 +62,8 @@ def events_of_all_kinds(t):
         event("go", t=t),
         event("trial_stop", t=t),
         event("trial_label", t=t, target=1, go=None, rewarded=True),
+        event("trial_label", t=t, target=1, start=0.1, stop=0.4, move=0.2),
+        event("units", t=t, first=0, id=["a", "b"]),
     ]
 
 

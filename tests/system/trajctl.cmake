@@ -11,6 +11,9 @@ endif()
 if(TARGET trajd AND TARGET trajctl)
     traj_script_test(NAME trajd_record LABELS system TIMEOUT 600
         COMMAND ${TRAJ_PYTHON} test_record.py)
+    traj_script_test(NAME trajctl_relearn LABELS system TIMEOUT 600 COMMAND sh relearn.sh simulated)
+    traj_script_test(NAME trajctl_relearn_reach8-train LABELS system real TIMEOUT 900
+        COMMAND sh relearn.sh reach8-train.h5)
 endif()
 if(TARGET trajd AND TARGET golden)
     traj_script_test(NAME trajctl_live LABELS system COMMAND sh live.sh $<TARGET_FILE:golden>)
