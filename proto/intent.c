@@ -13,7 +13,7 @@
 #define MODEL_DIGITS 12
 
 static const char *const flag_names[] = {"gap",     "reset",  "late_event", "recovered",
-                                         "limited", "paused", "model"};
+                                         "limited", "paused", "model",      "smoothed"};
 #define FLAGS (sizeof flag_names / sizeof flag_names[0])
 
 const char *const traj_intent_state_name[TRAJ_INTENT_STATES] = {"rest", "plan",   "move",

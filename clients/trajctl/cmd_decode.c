@@ -227,7 +227,8 @@ static int decode_recording(struct recorded *recorded, const char *out, struct w
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static int check_source(const char *session, const struct recorded *recorded, bool trials)
+static int check_source(const char *session, const struct recorded *recorded,
+                        const struct traj_decode_options *decoding)
 {
     if ((session == NULL) == (recorded->path == NULL)) {
         return usage_error("decode", "name either --session S.h5 or --recording R.rec");
@@ -238,7 +239,10 @@ static int check_source(const char *session, const struct recorded *recorded, bo
     if (session != NULL && recorded->from > 0) {
         return usage_error("decode", "--from-frame is for recordings");
     }
-    if (recorded->path != NULL && !trials) {
+    if (recorded->path != NULL && decoding->smooth) {
+        return usage_error("decode", "--smooth is for sessions");
+    }
+    if (recorded->path != NULL && !decoding->trials) {
         return usage_error("decode", "a recording is decoded as it was: --no-trials is for "
                                      "sessions");
     }
@@ -285,10 +289,12 @@ int cmd_decode(int argc, char **argv)
          "write the intents of a recording from its N-th decoded frame on; it is decoded from the "
          "last session event before it",
          .plain = true},
+        {"smooth", NULL, OPTION_FLAG, &decoding.smooth,
+         "give every intent the whole session, later frames too, for analysis: flag \"smoothed\""},
         {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
-    status = status == OPTIONS_RUN ? check_source(session, &recorded, decoding.trials) : status;
+    status = status == OPTIONS_RUN ? check_source(session, &recorded, &decoding) : status;
     if (status == OPTIONS_RUN) {
         status = run(session, &recorded, out, &decoding, quiet);
     }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/publish.h"
+#include "daemon/learn/smooth.h"
 #include "daemon/learn/stream.h"
 
 /* Everything that one run owns. */
@@ -154,6 +156,79 @@ static int drive(struct run *run, const struct traj_decode_options *options,
     }
 }
 
+/* ---- smoothing ------------------------------------------------------------------------------- */
+
+/* Intents that wait for the end of the session; their numbers are made anew then. */
+struct waiting {
+    struct traj_smoother *smoother;
+    struct traj_intent *intent;
+    size_t count, cap;
+    struct traj_error *error;
+};
+
+static int wait_for_end(void *context, const struct traj_intent *intent)
+{
+    struct waiting *waiting = context;
+    const struct traj_estimate estimate = {
+        .flags = (intent->flags & TRAJ_INTENT_RECOVERED) != 0 ? TRAJ_FLAG_RECOVERED : 0u};
+    if (waiting->count == waiting->cap) {
+        size_t cap = waiting->cap + waiting->cap / 2 + 1024;
+        struct traj_intent *grown = realloc(waiting->intent, cap * sizeof *grown);
+        if (grown == NULL)
+            return traj_error_set(waiting->error, "no memory to smooth so many frames");
+        waiting->intent = grown;
+        waiting->cap = cap;
+    }
+    waiting->intent[waiting->count++] = *intent;
+    return traj_smoother_keep(waiting->smoother, &estimate, waiting->error);
+}
+
+/* What was published of a frame, with the smoothed posterior in place of the filtered one. */
+static void publish_smoothed(const struct run *run, const struct waiting *waiting, size_t i,
+                             const struct traj_pipeline_settings *settings,
+                             struct traj_published *published, struct traj_intent *out)
+{
+    const struct traj_model *model = traj_decoder_model(run->decoder);
+    const struct traj_intent *filtered = &waiting->intent[i];
+    bool paused = (filtered->flags & TRAJ_INTENT_PAUSED) != 0;
+    struct traj_estimate estimate = {0};
+    traj_smoother_show(waiting->smoother, i, &estimate);
+    traj_decoder_calibrate(run->decoder, &estimate);
+    *out = *filtered;
+    if (filtered->position == NULL || !traj_publish_possible(&estimate, &model->dims))
+        return;
+    unsigned flags = traj_publish(model, &estimate, settings, paused, published, out);
+    out->flags = (filtered->flags & ~(unsigned)TRAJ_INTENT_LIMITED) | flags | TRAJ_INTENT_SMOOTHED;
+    out->log_evidence = filtered->log_evidence;
+    out->valid = filtered->valid;
+    if (estimate.place_prob == NULL)
+        out->state = filtered->state;
+}
+
+/* Forward as ever, then backward, then everything to the sink. */
+static int drive_smoothed(struct run *run, const struct traj_decode_options *options,
+                          int (*sink)(void *context, const struct traj_intent *intent),
+                          void *context, struct traj_error *error)
+{
+    struct traj_pipeline_settings settings;
+    struct waiting waiting = {.smoother = traj_smoother_new(run->decoder, error), .error = error};
+    traj_pipeline_settings_default(&settings);
+    if (options->pipeline != NULL)
+        settings = *options->pipeline;
+    int status = waiting.smoother != NULL ? drive(run, options, wait_for_end, &waiting) : -1;
+    if (status == 0)
+        status = traj_smoother_run(waiting.smoother, error);
+    for (size_t i = 0; i < waiting.count && status == 0; i++) {
+        struct traj_published published;
+        struct traj_intent intent;
+        publish_smoothed(run, &waiting, i, &settings, &published, &intent);
+        status = sink(context, &intent);
+    }
+    traj_smoother_free(waiting.smoother);
+    free(waiting.intent);
+    return status;
+}
+
 int traj_decode(const struct traj_model *model, const struct traj_session *session,
                 const struct traj_decode_options *options,
                 int (*sink)(void *context, const struct traj_intent *intent), void *context,
@@ -165,7 +240,8 @@ int traj_decode(const struct traj_model *model, const struct traj_session *sessi
         make_decoder(model, options->decoder, &run, error) == 0 &&
         make_pipeline(model, options->pipeline, &run, error) == 0 &&
         open_stream(model, session, options, &run, error) == 0) {
-        status = drive(&run, options, sink, context);
+        status = options->smooth ? drive_smoothed(&run, options, sink, context, error)
+                                 : drive(&run, options, sink, context);
         if (counters != NULL)
             *counters = *traj_pipeline_counters(run.pipeline);
     }

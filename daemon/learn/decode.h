@@ -16,6 +16,9 @@ int traj_match_units(const struct traj_model *model, const struct traj_session *
 
 struct traj_decode_options {
     bool trials;                                   /* emit the session's trial marks */
+    /* Every intent given the whole session, flag "smoothed" (learn/smooth.h), when all frames have
+     * been decoded; false = given the frames up to its own, as the daemon. */
+    bool smooth;
     const struct traj_pipeline_settings *pipeline; /* NULL = default */
     const struct traj_settings *decoder;           /* NULL = default */
     /* NULL, or called after each event of the session: one more that the pipeline is to have then

@@ -246,6 +246,14 @@ static void publish_filter(struct traj_decoder *decoder, struct traj_estimate *e
     estimate->free_prob = on_course < 1.0 ? 1.0 - on_course : 0.0;
 }
 
+void traj_decoder_publish(struct traj_decoder *decoder, struct traj_estimate *estimate)
+{
+    if (decoder->filter.states > 0)
+        publish_filter(decoder, estimate);
+    else
+        publish(decoder, estimate);
+}
+
 static void step_filter(struct traj_decoder *decoder, const struct traj_observation *observation,
                         struct traj_estimate *estimate)
 {
@@ -269,6 +277,8 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     const uint16_t *counts = model->dims.units ? observation->counts : NULL;
     if (!decoder->settings.believe)
         counts = traj_health_judge(&decoder->health, counts, observation->dt);
+    if (decoder->watch && decoder->filter.states > 0)
+        decoder->watch(decoder->watch_context, steps);
     if (decoder->filter.states > 0) {
         struct traj_observation believed = *observation;
         believed.counts = counts;
@@ -284,6 +294,8 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
         traj_mixture_prior_weights(mixture);
     else if (!decoder->trial.marks)
         traj_mixture_switch(mixture, steps);
+    if (decoder->watch)
+        decoder->watch(decoder->watch_context, steps);
     traj_history_push(&decoder->history, counts, observation->dt, steps, frame.plan);
     traj_observed_prepare(&decoder->observed, &decoder->history, phase != TRAJ_PHASE_MOVE,
                           features);

@@ -26,6 +26,10 @@ struct traj_decoder {
     struct traj_mixture mixture;
     struct traj_course_filter filter; /* in place of the mixture where dims.states > 0 */
     struct traj_trial trial;
+    /* NULL, or called when a step is about to be made: events before it have taken effect, no state
+     * has moved yet (learn/smooth.h). */
+    void (*watch)(void *context, size_t steps);
+    void *watch_context;
     /* What an estimate points to: */
     double *position;          /* [D] */
     double *position_cov;      /* [D][D] */
@@ -41,6 +45,9 @@ struct traj_trial_frame {
     bool plan;          /* the bin belongs to the plan window: its counts speak there alone */
     size_t fresh_steps; /* bins since the movement's beginning, this one counted */
 };
+/* Fills *estimate with the posterior as it stands, but for log_evidence, phase and flags. */
+void traj_decoder_publish(struct traj_decoder *decoder, struct traj_estimate *estimate);
+
 struct traj_trial_frame traj_trial_advance(struct traj_decoder *decoder, size_t steps);
 
 #endif

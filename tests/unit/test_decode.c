@@ -190,6 +190,35 @@ static void the_future_is_not_seen(void **state)
     traj_session_free(s);
 }
 
+/* Smoothing waits for the end, publishes the same frames, and adds nothing to the last one. */
+static void smoothing_knows_the_future(void **state)
+{
+    struct written *written = *state;
+    struct tiny_model tiny;
+    struct traj_error error = {""};
+    tiny_model_init(&tiny);
+    struct traj_session *s = make_session(TINY_UNITS, false);
+    const struct traj_decode_options options = {.trials = true, .smooth = true};
+    decode(&tiny, s, true, &written[0]);
+    written[1].count = 0;
+    assert_int_equal(traj_decode(&tiny.model, s, &options, sink, &written[1], NULL, &error), 0);
+    assert_int_equal(written[1].count, written[0].count);
+    size_t changed = 0;
+    for (size_t i = 0; i < written[0].count; i++) {
+        const char *filtered = written[0].line[i], *smoothed = written[1].line[i];
+        const size_t head = (size_t)(strstr(filtered, "\"position\"") - filtered);
+        const size_t mean = (size_t)(strstr(filtered, "\"position_cov\"") - filtered);
+        assert_memory_equal(filtered, smoothed, head); /* seq, frame, t */
+        assert_non_null(strstr(smoothed, "\"smoothed\"]"));
+        changed += strncmp(filtered, smoothed, mean) != 0;
+        if (i + 1 == written[0].count)
+            assert_memory_equal(filtered, smoothed, mean);
+    }
+    printf("smoothing changes %zu of %zu frames\n", changed, written[0].count);
+    assert_true(changed > written[0].count / 2);
+    traj_session_free(s);
+}
+
 static void kinematics_are_never_read(void **state)
 {
     struct written *written = *state;
@@ -324,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(it_equals_the_pipeline_driven_by_hand),
         TEST(the_future_is_not_seen),
+        TEST(smoothing_knows_the_future),
         TEST(kinematics_are_never_read),
         TEST(units_are_matched_by_name),
         TEST(what_does_not_fit_is_refused_in_a_sentence),

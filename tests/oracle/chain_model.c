@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Small filters over courses; see chain_model.h. */
+#include "tests/oracle/chain_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void draw_distribution(struct random *random, double *p, size_t n)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += p[i] = random_between(random, 0.1, 1.0);
+    for (size_t i = 0; i < n; i++)
+        p[i] /= sum;
+}
+
+static void point_model(struct chain_model *m, bool gaussian, size_t gains)
+{
+    m->model.dims = (struct traj_dims){.position = 2,
+                                       .state = 4,
+                                       .units = UNITS,
+                                       .targets = TARGETS,
+                                       .states = STATES,
+                                       .nodes = NODES,
+                                       .gains = gains,
+                                       .factors = gaussian ? RANK : 0,
+                                       .links = LINKS};
+    m->model.bin_width = 0.02;
+    m->model.target_position = m->target_position;
+    m->model.plan.temper = m->model.evidence_temper = 1.0;
+    m->model.calibration = (struct traj_calibration)TRAJ_CALIBRATION_NONE;
+    m->model.chain = (struct traj_chain){.position = m->position,
+                                         .velocity = m->velocity,
+                                         .position_spread = m->spread,
+                                         .velocity_spread = m->spread,
+                                         .target = m->target,
+                                         .place = m->place,
+                                         .progress = m->progress,
+                                         .eta = m->eta,
+                                         .node = m->node,
+                                         .share = m->share,
+                                         .group = m->group,
+                                         .emission_mean = m->mean,
+                                         .emission_noise = m->noise,
+                                         .emission_factor = m->factor,
+                                         .gain = m->gain,
+                                         .link_first = m->first,
+                                         .link_to = m->to,
+                                         .link_prob = m->link,
+                                         .initial = m->initial,
+                                         .start = m->start,
+                                         .start_share = 0.7,
+                                         .temper = 0.6,
+                                         .gaussian = gaussian ? 1.0 : 0.0};
+}
+
+void chain_draw(struct chain_model *m, struct random *random, bool gaussian, size_t gains)
+{
+    memset(m, 0, sizeof *m);
+    point_model(m, gaussian, gains);
+    for (size_t j = 0; j < STATES; j++) {
+        m->target[j] = (int32_t)(j % 3) - 1;
+        m->node[j] = (int32_t)random_below(random, NODES - 1);
+        m->share[j] = j % 2 ? random_between(random, 0.0, 1.0) : 0.0;
+        m->group[j] = -1;
+        m->place[j] = (uint8_t)(j % TRAJ_PLACES);
+        m->progress[j] = m->eta[j] = -1.0;
+        m->first[j + 1] = (int32_t)((j + 1) * STATES);
+        for (size_t d = 0; d < 2; d++) {
+            m->position[2 * j + d] = 10.0 * random_normal(random);
+            m->velocity[2 * j + d] = 50.0 * random_normal(random);
+        }
+        m->spread[4 * j] = m->spread[4 * j + 3] = random_between(random, 1.0, 3.0);
+        for (size_t i = 0; i < STATES; i++)
+            m->to[j * STATES + i] = (int32_t)i;
+        for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
+            draw_distribution(random, m->link + c * LINKS + j * STATES, STATES);
+    }
+    for (size_t i = 0; i < NODES * UNITS; i++)
+        m->mean[i] =
+            gaussian ? random_between(random, 0.5, 2.0) : log(random_between(random, 10, 80));
+    for (size_t n = 0; n < UNITS; n++) {
+        m->noise[n] = random_between(random, 0.1, 0.5);
+        for (size_t a = 0; a < gains; a++)
+            m->gain[n * gains + a] = 0.3 * random_normal(random);
+        for (size_t r = 0; r < RANK; r++)
+            m->factor[n * RANK + r] = 0.4 * random_normal(random);
+    }
+    draw_distribution(random, m->initial, STATES);
+    draw_distribution(random, m->start, STATES);
+}
+
+void chain_draw_story(struct story *s, struct random *random)
+{
+    s->start_at = 2;
+    for (size_t t = 0; t < FRAMES; t++) {
+        s->dt[t] = t % 2 ? 0.02 : 0.019;
+        s->steps[t] = t == 4 ? 2 : 1;
+        for (size_t n = 0; n < UNITS; n++)
+            s->count[t][n] =
+                (uint16_t)(t == 3 && n == 1 ? TRAJ_COUNT_MISSING : random_below(random, 4));
+    }
+}
+
+/* Inverse of a small symmetric matrix by Gauss-Jordan. */
+static void invert(size_t n, real a[UNITS][UNITS])
+{
+    for (size_t p = 0; p < n; p++) {
+        const real pivot = a[p][p];
+        a[p][p] = 1.0L;
+        for (size_t c = 0; c < n; c++)
+            a[p][c] /= pivot;
+        for (size_t r = 0; r < n; r++) {
+            const real f = a[r][p];
+            if (r == p)
+                continue;
+            a[r][p] = 0.0L;
+            for (size_t c = 0; c < n; c++)
+                a[r][c] -= f * a[p][c];
+        }
+    }
+}
+
+/* Log likelihood of a frame at a node: Poisson, or Gaussian with the full covariance of what
+ * was seen. */
+static real node_likelihood(const struct chain_model *m, const struct story *s, size_t t,
+                            size_t node)
+{
+    const double *mean = m->mean + node * UNITS;
+    real sum = 0.0L, cov[UNITS][UNITS], f[UNITS], x[UNITS];
+    size_t seen[UNITS], count = 0;
+    for (size_t n = 0; n < UNITS; n++)
+        if (s->count[t][n] != TRAJ_COUNT_MISSING)
+            seen[count++] = n;
+    if (m->model.chain.gaussian == 0.0) {
+        for (size_t i = 0; i < count; i++)
+            sum += s->count[t][seen[i]] * (real)mean[seen[i]] - s->dt[t] * expl(mean[seen[i]]);
+        return sum;
+    }
+    for (size_t i = 0; i < count; i++) {
+        f[i] = mean[seen[i]];
+        x[i] = sqrtl(s->count[t][seen[i]] * (real)m->model.bin_width / s->dt[t] + 0.25L);
+        for (size_t k = 0; k < count; k++) {
+            cov[i][k] = i == k ? m->noise[seen[i]] : 0.0L;
+            for (size_t r = 0; r < RANK; r++)
+                cov[i][k] += (real)m->factor[seen[i] * RANK + r] * m->factor[seen[k] * RANK + r];
+        }
+    }
+    invert(count, cov);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++)
+            sum += x[i] * cov[i][k] * f[k] - f[i] * cov[i][k] * f[k] / 2;
+    return sum;
+}
+
+real chain_likelihood(const struct chain_model *m, const struct story *s, size_t t, size_t j)
+{
+    const size_t node = (size_t)m->node[j];
+    const real first = node_likelihood(m, s, t, node);
+    return first + (real)m->share[j] * (node_likelihood(m, s, t, node + 1) - first);
+}
+
+/* Every state leads to itself alone: five paths that never meet. */
+void chain_never_meet(struct chain_model *m)
+{
+    for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
+        for (size_t j = 0; j < STATES; j++)
+            for (size_t i = 0; i < STATES; i++)
+                m->link[c * LINKS + j * STATES + i] = i == j ? 1.0 : 0.0;
+}
+
+/* Rate of unit n in state j (interpolated between nodes, as the tables are). */
+real chain_rate(const struct chain_model *m, size_t j, size_t n)
+{
+    const size_t node = (size_t)m->node[j];
+    const real a = expl(m->mean[node * UNITS + n]);
+    const real b = expl(m->mean[(m->share[j] > 0.0 ? node + 1 : node) * UNITS + n]);
+    return a + (real)m->share[j] * (b - a);
+}
+
+/* One bin: a transition, then the change of targets. */
+static real one_bin(const struct chain_model *m, size_t context, size_t from, size_t to)
+{
+    const double *link = m->link + context * LINKS + from * STATES;
+    const real share = m->model.chain.switch_prob;
+    real prob = m->group[to] < 0 ? link[to] : (1.0L - share) * link[to];
+    size_t members = 0;
+    real sum = 0.0L;
+    for (size_t j = 0; j < STATES; j++)
+        if (m->group[to] >= 0 && m->group[j] == m->group[to]) {
+            members++;
+            sum += link[j];
+        }
+    return members > 0 ? prob + share * sum / members : prob;
+}
+
+real chain_arrival(const struct chain_model *m, const struct story *s, size_t t, size_t from,
+                   size_t to)
+{
+    const size_t context = t >= s->start_at ? TRAJ_CONTEXT_TRIAL : TRAJ_CONTEXT_BETWEEN;
+    real prob = t == 0 ? (real)m->initial[to] : 0.0L;
+    for (size_t mid = 0; t > 0 && s->steps[t] == 2 && mid < STATES; mid++)
+        prob += one_bin(m, context, from, mid) * one_bin(m, context, mid, to);
+    if (t > 0 && s->steps[t] == 1)
+        prob = one_bin(m, context, from, to);
+    return t == s->start_at ? 0.3L * prob + 0.7L * m->start[to] : prob;
+}
+
+struct traj_decoder *chain_decoder(const struct traj_model *model, void **memory)
+{
+    struct traj_decoder *decoder = NULL;
+    struct traj_settings settings;
+    traj_settings_default(&settings);
+    settings.believe = true; /* the oracles do */
+    const size_t size = traj_decoder_size(&model->dims);
+    *memory = malloc(size);
+    const char *what = NULL;
+    size_t index = 0;
+    if (traj_model_check(model, &what, &index) != TRAJ_OK ||
+        traj_decoder_init(*memory, size, model, &settings, &decoder) != TRAJ_OK) {
+        fprintf(stderr, "%s[%zu]\n", what ? what : "?", index);
+        abort();
+    }
+    return decoder;
+}

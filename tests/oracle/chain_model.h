@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Small filters over courses with random numbers, stories of what was observed, and what a frame
+ * says about a state, written out in long double; for the oracles.
+ */
+#ifndef TESTS_ORACLE_CHAIN_MODEL_H
+#define TESTS_ORACLE_CHAIN_MODEL_H
+
+#include "tests/oracle/random_model.h"
+#include "traj/decoder.h"
+
+#define STATES 5
+#define NODES 4
+#define UNITS 3
+#define TARGETS 2
+#define FRAMES 6
+#define LINKS (STATES * STATES)
+#define RANK 2
+#define GAINS 2
+
+typedef long double real;
+
+/* A chain with every transition possible, and what leads to its arrays. */
+struct chain_model {
+    struct traj_model model;
+    double position[STATES * 2], velocity[STATES * 2], spread[STATES * 4];
+    int32_t target[STATES], node[STATES], group[STATES], first[STATES + 1], to[LINKS];
+    uint8_t place[STATES];
+    double progress[STATES], eta[STATES], share[STATES];
+    double mean[NODES * UNITS], noise[UNITS], factor[UNITS * RANK], gain[UNITS * GAINS];
+    double link[TRAJ_CONTEXTS * LINKS], initial[STATES], start[STATES];
+    double target_position[TARGETS * 2];
+};
+
+/* What was observed, and what happened before it. */
+struct story {
+    uint16_t count[FRAMES][UNITS];
+    double dt[FRAMES];
+    size_t steps[FRAMES];
+    size_t start_at; /* a trial starts before this frame */
+};
+
+/* A model with every transition possible; two targets; `gains` slow gains, at most GAINS. */
+void chain_draw(struct chain_model *m, struct random *random, bool gaussian, size_t gains);
+void chain_draw_story(struct story *s, struct random *random);
+
+/* Every state leads to itself alone: paths that never meet. */
+void chain_never_meet(struct chain_model *m);
+
+/* Log likelihood of a frame in a state, but for what depends on the counts alone, not tempered. */
+real chain_likelihood(const struct chain_model *m, const struct story *s, size_t t, size_t j);
+
+/* Rate of unit n in state j (interpolated between nodes, as the tables are). */
+real chain_rate(const struct chain_model *m, size_t j, size_t n);
+
+/* Probability of the state at frame t given that of the frame before (or the initial one); steps of
+ * at most 2 bins. */
+real chain_arrival(const struct chain_model *m, const struct story *s, size_t t, size_t from,
+                   size_t to);
+
+struct traj_decoder *chain_decoder(const struct traj_model *model, void **memory);
+
+#endif
