@@ -34,9 +34,9 @@ struct traj_decoded *traj_kalman(const struct traj_session *train, const struct 
                                  struct traj_error *error);
 
 /*
- * Naive Bayes: units independent given position, log rates quadratic in it; window of counts, width
- * of the step from one estimate to the next, and weight of the counts by validation.  Velocity is
- * what the position did in the last 100 ms.  Needs counts.  Is not told of trials.
+ * Naive Bayes: units independent given position and velocity; window of counts, width of the step
+ * from one estimate to the next, and weight of the counts by validation.  Needs counts.  Is not
+ * told of trials.
  */
 struct traj_decoded *traj_naive_bayes(const struct traj_session *train,
                                       const struct traj_session *test, struct traj_error *error);

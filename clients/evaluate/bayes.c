@@ -2,12 +2,12 @@
 /*
  * Naive Bayes decoder with continuity (Zhang, Ginzburg, McNaughton and Sejnowski 1998, Journal of
  * Neurophysiology 79:1017, the two-step method):
- *     p(x_t | y_t, x_{t-1}) ~ p(x_t) [prod_n Poisson(y_n; e lambda_n(x_t))]^tau
- *                             exp(-|x_t - xhat_{t-1}|^2 / (2 s^2)),
- * y_n the counts of the last window of width e, log lambda_n quadratic in position (linear beyond
- * three dimensions), fitted by penalised maximum likelihood.  The sum over x runs over positions
- * that were visited in training, evenly spaced in time, so that each stands for an equal share of
- * p(x).  xhat is the posterior mean.
+ *     p(x_t, v_t | y_t, x_{t-1}) ~ p(x_t, v_t) [prod_n Poisson(y_n; e lambda_n(x_t, v_t))]^tau
+ *                                  exp(-|x_t - xhat_{t-1}|^2 / (2 s^2)),
+ * y_n the counts of the last window of width e; log lambda_n quadratic in position (linear beyond
+ * three dimensions), linear in velocity and speed, fitted by penalised maximum likelihood.  The sum
+ * over (x, v) runs over what was done in training, evenly spaced in time, so that each stands for
+ * an equal share of p(x, v).  xhat is the posterior mean.
  */
 #include <gsl/gsl_linalg.h>
 #include <math.h>
@@ -19,15 +19,16 @@
 
 #define CELLS 800
 #define NEWTON 12
+#define TERMS_MAX (2 + 2 * TRAJ_DIM_MAX + 6)
 #define WINDOWS 4
-#define TEMPERS 3
-#define STEPS 4
-#define VELOCITY_S 0.1
+#define TEMPERS 5
+#define STEPS 5
+#define STEP_S 0.1
 
 static const double window_s[WINDOWS] = {0.0, 0.1, 0.2, 0.3};
-static const double temper[TEMPERS] = {1.0, 0.5, 0.25};
+static const double temper[TEMPERS] = {1.0, 0.5, 0.25, 0.1, 0.05};
 /* s in root mean squared distances of 100 ms in training. */
-static const double step[STEPS] = {0.5, 1.0, 2.0, INFINITY};
+static const double step[STEPS] = {0.25, 0.5, 1.0, 2.0, INFINITY};
 
 struct bayes {
     size_t dim, units, terms, cells, window; /* window in bins */
@@ -50,16 +51,18 @@ static void bayes_free(struct bayes *b)
     free(b->rate);
 }
 
-/* Regressors of a position; returns how many. */
+/* Regressors of a position and velocity x[2 dim]; returns how many. */
 static size_t terms_of(const struct bayes *b, const double *x, double *out)
 {
     size_t n = 0, dim = b->dim;
-    double z[TRAJ_DIM_MAX];
+    double z[2 * TRAJ_DIM_MAX], square = 0.0;
     out[n++] = 1.0;
-    for (size_t d = 0; d < dim; d++) {
+    for (size_t d = 0; d < 2 * dim; d++) {
         z[d] = (x[d] - b->centre[d]) / b->scale[d];
         out[n++] = z[d];
+        square += d < dim ? 0.0 : z[d] * z[d];
     }
+    out[n++] = sqrt(square) - 1.0;
     for (size_t d = 0; dim <= 3 && d < dim; d++) {
         for (size_t e = d; e < dim; e++) {
             out[n++] = z[d] * z[e];
@@ -88,11 +91,7 @@ static double windowed(const struct bayes *b, const struct traj_channels *c, siz
 static double newton(const double *x, const double *y, const double *e, size_t count, size_t terms,
                      double *w)
 {
-    double h[16 * 16 + 1], g[TRAJ_DIM_MAX + 16], move[TRAJ_DIM_MAX + 16], most = 0.0;
-    double *a = terms <= 16 ? h : malloc(terms * terms * sizeof *a);
-    if (!a) {
-        return -1.0;
-    }
+    double a[TERMS_MAX * TERMS_MAX], g[TERMS_MAX], move[TERMS_MAX], most = 0.0;
     memset(a, 0, terms * terms * sizeof *a);
     for (size_t j = 0; j < terms; j++) { /* w ~ N(0, 4), but for the intercept */
         g[j] = j == 0 ? 0.0 : -0.25 * w[j];
@@ -127,9 +126,6 @@ static double newton(const double *x, const double *y, const double *e, size_t c
     }
     for (size_t j = 0; !bad && j < terms; j++) {
         w[j] += move[j] * (most > 1.0 ? 1.0 / most : 1.0);
-    }
-    if (a != h) {
-        free(a);
     }
     return bad ? -1.0 : most;
 }
@@ -181,13 +177,14 @@ static void make_cells(struct bayes *b, const double *movement, const bool *know
     b->cells = count < CELLS ? count : CELLS;
     for (size_t i = 0, seen = 0; i < to && k < b->cells; i++) {
         if (known[i] && seen++ * b->cells >= k * count) {
-            memcpy(b->cell + k++ * b->dim, movement + i * 2 * b->dim, b->dim * sizeof(double));
+            memcpy(b->cell + k++ * 2 * b->dim, movement + i * 2 * b->dim,
+                   2 * b->dim * sizeof(double));
         }
     }
     b->cells = k;
     for (k = 0; k < b->cells; k++) {
-        double x[TRAJ_DIM_MAX + 16];
-        terms_of(b, b->cell + k * b->dim, x);
+        double x[TERMS_MAX];
+        terms_of(b, b->cell + k * 2 * b->dim, x);
         b->total[k] = 0.0;
         for (size_t n = 0; n < b->units; n++) {
             double eta = 0.0;
@@ -222,37 +219,46 @@ static void likelihood(const struct bayes *b, const struct traj_channels *c, siz
     }
 }
 
-/* Posterior mean and covariance given the likelihood and the last estimate (NULL = none). */
-static void estimate(const struct bayes *b, const double *likely, const double *last, double *p,
-                     double *mean, double *cov)
+/* Posterior given the likelihood and the last position (NULL = none): weights p[cells], sum 1. */
+static void weigh(const struct bayes *b, const double *likely, const double *last, double *p)
 {
     double most = -INFINITY, sum = 0.0;
     size_t dim = b->dim;
     for (size_t k = 0; k < b->cells; k++) {
         double square = 0.0;
         for (size_t d = 0; last && d < dim; d++) {
-            double e = b->cell[k * dim + d] - last[d];
+            double e = b->cell[k * 2 * dim + d] - last[d];
             square += e * e;
         }
         p[k] = b->temper * likely[k] - (isinf(b->step) ? 0.0 : 0.5 * square / b->step);
         most = fmax(most, p[k]);
     }
-    memset(mean, 0, dim * sizeof *mean);
     for (size_t k = 0; k < b->cells; k++) {
         p[k] = exp(p[k] - most);
         sum += p[k];
-        for (size_t d = 0; d < dim; d++) {
-            mean[d] += p[k] * b->cell[k * dim + d];
-        }
     }
-    for (size_t d = 0; d < dim; d++) {
-        mean[d] /= sum;
+    for (size_t k = 0; k < b->cells; k++) {
+        p[k] /= sum;
+    }
+}
+
+/* Means of position and velocity, and the position's covariance (NULL: not wanted). */
+static void summarise(const struct bayes *b, const double *p, double *x, double *v, double *cov)
+{
+    size_t dim = b->dim;
+    memset(x, 0, dim * sizeof *x);
+    memset(v, 0, dim * sizeof *v);
+    for (size_t k = 0; k < b->cells; k++) {
+        for (size_t d = 0; d < dim; d++) {
+            x[d] += p[k] * b->cell[k * 2 * dim + d];
+            v[d] += p[k] * b->cell[k * 2 * dim + dim + d];
+        }
     }
     for (size_t d = 0; cov && d < dim * dim; d++) {
         cov[d] = 0.0;
         for (size_t k = 0; k < b->cells; k++) {
-            const double *x = b->cell + k * dim;
-            cov[d] += p[k] / sum * (x[d / dim] - mean[d / dim]) * (x[d % dim] - mean[d % dim]);
+            const double *at = b->cell + k * 2 * dim;
+            cov[d] += p[k] * (at[d / dim] - x[d / dim]) * (at[d % dim] - x[d % dim]);
         }
     }
 }
@@ -268,8 +274,9 @@ static double decode(const struct bayes *b, const struct traj_channels *c, size_
     for (size_t i = from; i < to; i++) {
         bool anew = i == from || c->first[i] == i;
         double *x = out->position + i * dim;
-        estimate(b, likely + (i - from) * b->cells, anew ? NULL : x - dim, p, x,
-                 movement ? NULL : out->position_cov + i * dim * dim);
+        weigh(b, likely + (i - from) * b->cells, anew ? NULL : x - dim, p);
+        summarise(b, p, x, out->velocity + i * dim,
+                  movement ? NULL : out->position_cov + i * dim * dim);
         for (size_t d = 0; movement && known[i] && d < dim; d++) {
             double e = x[d] - movement[i * 2 * dim + d];
             error += e * e;
@@ -293,7 +300,7 @@ static int fit(struct bayes *b, const struct traj_channels *c, const double *mov
 static double usual_step(const struct bayes *b, const struct traj_channels *c,
                          const double *movement, const bool *known)
 {
-    size_t back = (size_t)lround(VELOCITY_S / b->width);
+    size_t back = (size_t)lround(STEP_S / b->width);
     double sum = 0.0, count = 0.0;
     back = back > 0 ? back : 1;
     for (size_t i = 0; i < c->bins; i++) {
@@ -350,9 +357,9 @@ static int choose(struct bayes *b, const struct traj_channels *c, const double *
     return result;
 }
 
-static void scale_positions(struct bayes *b, const double *movement, const bool *known, size_t bins)
+static void scale_movement(struct bayes *b, const double *movement, const bool *known, size_t bins)
 {
-    for (size_t d = 0; d < b->dim; d++) {
+    for (size_t d = 0; d < 2 * b->dim; d++) {
         double sum = 0.0, square = 0.0, count = 0.0;
         for (size_t i = 0; i < bins; i++) {
             double x = known[i] ? movement[i * 2 * b->dim + d] : 0.0;
@@ -374,8 +381,8 @@ static int train_bayes(struct bayes *b, const struct traj_session *train)
     b->dim = train->dim;
     b->units = train->units;
     b->width = traj_bin_width(train);
-    b->terms = 1 + b->dim + (b->dim <= 3 ? b->dim * (b->dim + 1) / 2 : 0);
-    b->cell = malloc(CELLS * b->dim * sizeof *b->cell);
+    b->terms = 2 + 2 * b->dim + (b->dim <= 3 ? b->dim * (b->dim + 1) / 2 : 0);
+    b->cell = malloc(CELLS * 2 * b->dim * sizeof *b->cell);
     b->weight = malloc((b->units + 1) * b->terms * sizeof *b->weight);
     b->log_rate = malloc(CELLS * (b->units + 1) * sizeof *b->log_rate);
     b->rate = malloc(CELLS * (b->units + 1) * sizeof *b->rate);
@@ -384,29 +391,13 @@ static int train_bayes(struct bayes *b, const struct traj_session *train)
     if (movement && known && b->cell && b->weight && b->log_rate && b->rate && b->total &&
         traj_channels_init(&c, train, false) == 0) {
         traj_movement(train, 2, movement, known);
-        scale_positions(b, movement, known, train->bins);
+        scale_movement(b, movement, known, train->bins);
         result = choose(b, &c, movement, known);
     }
     traj_channels_free(&c);
     free(movement);
     free(known);
     return result;
-}
-
-/* Velocity from what was decoded over the last 100 ms. */
-static void add_velocity(const struct bayes *b, const struct traj_channels *c,
-                         const struct traj_session *test, struct traj_decoded *out)
-{
-    size_t back = (size_t)lround(VELOCITY_S / b->width);
-    back = back > 0 ? back : 1;
-    for (size_t i = 0; i < test->bins; i++) {
-        size_t from = i >= c->first[i] + back ? i - back : c->first[i];
-        for (size_t d = 0; d < b->dim; d++) {
-            double way = out->position[i * b->dim + d] - out->position[from * b->dim + d];
-            out->velocity[i * b->dim + d] =
-                from < i ? way / (test->t_end[i] - test->t_end[from]) : 0.0;
-        }
-    }
 }
 
 static struct traj_decoded *run(const struct bayes *b, const struct traj_session *test)
@@ -420,7 +411,6 @@ static struct traj_decoded *run(const struct bayes *b, const struct traj_session
     }
     if (ready) {
         decode(b, &c, 0, test->bins, likely, p, out, NULL, NULL);
-        add_velocity(b, &c, test, out);
     } else {
         traj_decoded_free(out);
         out = NULL;
