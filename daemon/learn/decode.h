@@ -15,7 +15,7 @@ int traj_match_units(const struct traj_model *model, const struct traj_session *
                      size_t *map, struct traj_error *error);
 
 struct traj_decode_options {
-    bool trials;                                   /* emit the session's trial marks */
+    bool trials; /* emit the session's trial marks */
     /* Every intent given the whole session, flag "smoothed" (learn/smooth.h), when all frames have
      * been decoded; false = given the frames up to its own, as the daemon. */
     bool smooth;
