@@ -34,7 +34,8 @@ void traj_realtime_context(struct traj_realtime *realtime, void *context,
 
 /*
  * Processor, priority and locked memory for the calling thread, which is to decode; touches its
- * stack.  After all memory has been made.
+ * stack and all code, so that they are in memory before the first frame.  After all memory has been
+ * made.
  */
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log);

@@ -30,6 +30,8 @@ class Watched:
         self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notified.bind(notify)
         self.notified.settimeout(daemon.PATIENCE)
+        # Where the system refuses it there must be no major fault either, but for want of memory.
+        config = {"lock_memory": True, **(config or {})}
         self.daemon = test.start(model=model, config=config, environment={
             "LD_PRELOAD": os.environ["TRAJ_WATCH"], "NOTIFY_SOCKET": notify,
             "TRAJ_WATCH_OUT": self.out, "TRAJ_WATCH_ADD": add})
@@ -127,6 +129,13 @@ class Allocation(daemon.DaemonTest):
 
     def test_spinning(self):
         self.check(config={"receive": "spin"})
+
+    def test_recording(self):
+        """What comes and goes is copied for the thread that writes it, into memory that is there."""
+        tape = os.path.join(self.folder, "tape")
+        self.check(config={"record": {"directory": tape, "start": True}})
+        self.assertGreater(sum(os.path.getsize(os.path.join(tape, name)) for name in os.listdir(tape)),
+                           100 * FRAMES)
 
     def test_one_malloc_a_frame_is_seen(self):
         watched = Watched(self, add="malloc")

@@ -168,5 +168,7 @@ int main(int argc, char **argv)
     (void)prctl(PR_SET_TIMERSLACK, 1);
     send_all(&run, argv[2], strtoul(argv[4], NULL, 10));
     (void)pthread_join(receiver, NULL);
-    return write_samples(&run, warmup, argv[8]);
+    int result = write_samples(&run, warmup, argv[8]);
+    free(run.latency);
+    return result;
 }
