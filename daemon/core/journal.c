@@ -104,6 +104,9 @@ static void tell_loss(struct traj_journal *journal, struct traj_moment moment)
         return;
     journal->lost = 0;
     journal->lost_inputs = 0;
+    /* Where only what went out is missing, a reader still knows the rest. */
+    if (loss.inputs == 0)
+        return;
     (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, true, moment);
     (void)put_settings(journal, true, moment);
     (void)put_pause(journal, true, moment);

@@ -6,8 +6,8 @@
  *
  * Where the tape is full a record is lost and counted.  What a replay needs (what came in) may fill
  * the tape; what a replay gives anew (what went out) leaves a quarter of it free, so that it is
- * lost first.  Once there is room again the loss is told, and with it what a reader must know to go
- * on: model, settings, pause.
+ * lost first.  Once there is room again the loss is told, and, where something that came in is
+ * missing, what a reader must know to go on: model, settings, pause.
  */
 #ifndef TRAJ_CORE_JOURNAL_H
 #define TRAJ_CORE_JOURNAL_H

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <dirent.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "daemon/io/decode_loop.h"
 #include "daemon/io/housekeeping.h"
 #include "daemon/io/link.h"
+#include "daemon/io/recorder.h"
 #include "daemon/io/service.h"
 #include "daemon/io/signals.h"
 #include "daemon/learn/model_file.h"
@@ -35,7 +38,7 @@
 
 struct fixture {
     char folder[64];
-    char model[128], other[128], config[128];
+    char model[128], other[128], config[128], recordings[128];
     char frames[128], intents[128], control[128];
     struct traj_options options;
     struct traj_service *service;
@@ -69,6 +72,8 @@ static void write_model(const char *path, uint64_t seed)
 
 static void name_files(struct fixture *f)
 {
+    char text[512];
+
     (void)strcpy(f->folder, "/tmp/trajd-threads-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     (void)snprintf(f->model, sizeof f->model, "%s/model.tjm", f->folder);
@@ -79,7 +84,12 @@ static void name_files(struct fixture *f)
     (void)snprintf(f->control, sizeof f->control, "ipc://%s/control", f->folder);
     write_model(f->model, 1);
     write_model(f->other, 2);
-    write_text(f->config, "{\"status_ms\": 5, \"stale_ms\": 20, \"log_level\": \"error\"}");
+    (void)snprintf(f->recordings, sizeof f->recordings, "%s/recordings", f->folder);
+    (void)snprintf(text, sizeof text,
+                   "{\"status_ms\": 5, \"stale_ms\": 20, \"log_level\": \"error\", \"record\": "
+                   "{\"directory\": \"%s\", \"buffer_mb\": 1, \"sync_s\": 0.01}}",
+                   f->recordings);
+    write_text(f->config, text);
     f->options = (struct traj_options){.config = f->config,
                                        .model = f->model,
                                        .frames = f->frames,
@@ -119,12 +129,45 @@ static int start(void **state)
     f->loop = traj_decode_loop_open(&f->link, service->exchange, service->models.current->decoder,
                                     &service->config, f->signal_fd, &error);
     assert_non_null(f->loop);
+    service->recorder = traj_recorder_open(&service->config.record, &service->log, &error);
+    assert_non_null(service->recorder);
+    assert_int_equal(traj_recorder_begin(service->recorder,
+                                         service->models.current->model->about.digest, &error),
+                     0);
+    traj_decode_loop_record(f->loop, traj_recorder_tape(service->recorder), f->model, true);
     f->housekeeping = traj_housekeeping_open(f->context, service, &error);
     assert_non_null(f->housekeeping);
     assert_int_equal(pthread_create(&service->decode_thread, NULL, decode_thread, f), 0);
     assert_int_equal(traj_housekeeping_start(f->housekeeping, NULL, &error), 0);
     *state = f;
     return 0;
+}
+
+/* One recording or several, none of them empty. */
+static void remove_recordings(const struct fixture *f)
+{
+    struct dirent *entry;
+    DIR *folder = opendir(f->recordings);
+    size_t count = 0;
+
+    assert_non_null(folder);
+    while ((entry = readdir(folder)) != NULL) {
+        char path[512];
+        struct stat status;
+
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        (void)snprintf(path, sizeof path, "%s/%s", f->recordings, entry->d_name);
+        assert_int_equal(stat(path, &status), 0);
+        assert_true(status.st_size > 400);
+        assert_int_equal(unlink(path), 0);
+        count++;
+    }
+    (void)closedir(folder);
+    printf("%zu recordings\n", count);
+    assert_true(count > 0);
+    assert_int_equal(rmdir(f->recordings), 0);
 }
 
 /* The daemon is ended by the tests themselves; here it is waited for and taken down. */
@@ -137,6 +180,8 @@ static int stop(void **state)
     assert_int_equal(pthread_join(f->service->decode_thread, NULL), 0);
     assert_int_equal(f->rc, 0);
     traj_housekeeping_close(&f->housekeeping);
+    traj_recorder_close(&f->service->recorder);
+    remove_recordings(f);
     traj_decode_loop_close(&f->loop);
     traj_exchange_close(&f->service->exchange);
     traj_link_close(&f->link);
@@ -219,6 +264,12 @@ static void disturb(struct fixture *f, struct traj_control *control, uint64_t se
     case 85:
         ask(control, "{\"cmd\":\"pause\",\"on\":true}");
         ask(control, "{\"cmd\":\"pause\",\"on\":false}");
+        break;
+    case 50:
+        ask(control, "{\"cmd\":\"record\",\"action\":\"stop\"}");
+        break;
+    case 60:
+        ask(control, "{\"cmd\":\"record\",\"action\":\"start\"}");
         break;
     case 95:
         ask(control, "{\"cmd\":\"reset\"}");
