@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Any bytes as a recording: a header that is refused with a reason or writes back equal; records that
- * lie inside the bytes and write back equal; and every byte is either part of one, passed over, or
- * the torn tail.  The payloads' readers refuse or give what fits into their structs.
+ * Any bytes as a recording: a header that is refused with a reason or writes back equal; records
+ * that lie inside the bytes and write back equal; and every byte is either part of one, passed
+ * over, or the torn tail.  The payloads' readers refuse or give what fits into their structs.
  */
 #include <stdint.h>
 #include <string.h>
