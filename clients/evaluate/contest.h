@@ -33,8 +33,9 @@ struct traj_contest {
     size_t *method; /* [methods] */
     size_t draws, methods, runs, units, taken, groups;
     struct traj_run *run;
-    size_t *run_of;            /* [units] */
-    struct traj_scored scored; /* the last that was needed */
+    size_t *run_of;                /* [units] */
+    struct traj_model **yesterday; /* [methods of method.h] of the other day, or NULL */
+    struct traj_scored scored;     /* the last that was needed */
     char digest[TRAJ_SHA256_HEX];
     bool by_trial;
 };

@@ -10,14 +10,15 @@
 
 #include "clients/evaluate/answer.h"
 #include "clients/evaluate/contest.h"
+#include "daemon/learn/model_file.h"
 
 static const size_t all_trials = 0;
 static const uint64_t usual_seed[] = {1, 2, 3, 4, 5};
 
 const char *traj_condition_name(enum traj_condition condition)
 {
-    static const char *const name[TRAJ_CONDITIONS] = {"", "silent", "unobserved", "removed",
-                                                      "wrong prior"};
+    static const char *const name[TRAJ_CONDITIONS] = {
+        "", "silent", "unobserved", "removed", "wrong prior", "adapted", "yesterday"};
     return condition < TRAJ_CONDITIONS ? name[condition] : "?";
 }
 
@@ -59,11 +60,16 @@ static int choose_lists(struct traj_contest *b)
     return 0;
 }
 
+static bool begins_yesterday(enum traj_condition condition)
+{
+    return condition == TRAJ_CONDITION_ADAPTED || condition == TRAJ_CONDITION_YESTERDAY;
+}
+
 bool traj_contest_applies(const struct traj_contest *b, enum traj_condition condition,
                           size_t method)
 {
-    return b->options.condition[condition] &&
-           (condition != TRAJ_CONDITION_WRONG_PRIOR || !traj_method_at(method).baseline);
+    bool own = condition == TRAJ_CONDITION_WRONG_PRIOR || begins_yesterday(condition);
+    return b->options.condition[condition] && (!own || !traj_method_at(method).baseline);
 }
 
 /* Adds the runs of one amount of data; counts the units alone where run is NULL. */
@@ -190,6 +196,10 @@ static void digest(struct traj_contest *b)
     if (b->options.test) {
         hash_session(&sha, b->options.test);
     }
+    if (b->options.yesterday) {
+        hash_text(&sha, "yesterday");
+        hash_session(&sha, b->options.yesterday);
+    }
     traj_sha256_final(&sha, bytes);
     traj_sha256_hex(bytes, b->digest);
 }
@@ -260,6 +270,10 @@ int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_ans
         struct traj_method_run how = {.trials = b->options.marks,
                                       .wrong_prior = run->condition == TRAJ_CONDITION_WRONG_PRIOR,
                                       .seed = seed};
+        if (begins_yesterday(run->condition)) {
+            how.from = b->yesterday[run->method];
+            how.as_is = run->condition == TRAJ_CONDITION_YESTERDAY;
+        }
         decoded = traj_method_decode(run->method, train, test, &how, &why);
     }
     result = traj_answer_make(answer, test ? test->t_end : NULL, decoded, why.text, error);
@@ -353,6 +367,27 @@ int traj_contest_take(struct traj_contest *b, size_t unit, const struct traj_ans
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+/* The models of the other day, one a method: they are the same for every draw. */
+static int fit_yesterday(struct traj_contest *b, struct traj_error *error)
+{
+    struct traj_method_run how = {.trials = b->options.marks};
+    b->yesterday = calloc(traj_methods(), sizeof(struct traj_model *));
+    if (!b->yesterday) {
+        return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
+    }
+    for (size_t i = 0; b->options.yesterday && i < b->methods; i++) {
+        size_t m = b->method[i];
+        if (traj_contest_applies(b, TRAJ_CONDITION_ADAPTED, m) ||
+            traj_contest_applies(b, TRAJ_CONDITION_YESTERDAY, m)) {
+            b->yesterday[m] = traj_method_fit(m, b->options.yesterday, &how, error);
+            if (!b->yesterday[m]) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 struct traj_contest *traj_contest_new(const struct traj_session *session,
                                       const struct traj_evaluate_options *options,
                                       struct traj_error *error)
@@ -381,6 +416,10 @@ struct traj_contest *traj_contest_new(const struct traj_session *session,
         traj_contest_free(b);
         return NULL;
     }
+    if (fit_yesterday(b, error)) {
+        traj_contest_free(b);
+        return NULL;
+    }
     return b;
 }
 
@@ -393,6 +432,10 @@ void traj_contest_free(struct traj_contest *b)
         traj_decoded_free(b->run[r].decoded);
         traj_group_sums_free(&b->run[r].tally);
     }
+    for (size_t m = 0; b->yesterday && m < traj_methods(); m++) {
+        traj_model_free(b->yesterday[m]);
+    }
+    free(b->yesterday);
     scored_free(&b->scored);
     free(b->run);
     free(b->run_of);

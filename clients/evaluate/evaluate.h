@@ -22,14 +22,17 @@ enum traj_condition {
     TRAJ_CONDITION_UNOBSERVED,  /* they are marked as not observed */
     TRAJ_CONDITION_REMOVED,     /* they were never there, neither in training nor in the test */
     TRAJ_CONDITION_WRONG_PRIOR, /* each trial starts with a prior for a target not its own */
+    TRAJ_CONDITION_ADAPTED,     /* trained on another day, adapted to this one's training trials */
+    TRAJ_CONDITION_YESTERDAY,   /* trained on another day alone */
     TRAJ_CONDITIONS
 };
 const char *traj_condition_name(enum traj_condition condition); /* "" for plain */
 
 struct traj_evaluate_options {
-    const struct traj_session *test; /* another session to test on, or NULL */
-    size_t folds;                    /* default 5 */
-    size_t missing_lead;             /* at most so many first bins of a test trial are missing */
+    const struct traj_session *test;      /* another session to test on, or NULL */
+    const struct traj_session *yesterday; /* another day's, for the conditions that begin there */
+    size_t folds;                         /* default 5 */
+    size_t missing_lead; /* at most so many first bins of a test trial are missing */
     bool one_target_out;
     const size_t *per_target; /* trials a target to train on; 0 = all that are not tested on */
     size_t per_target_count;  /* default one entry, 0 */

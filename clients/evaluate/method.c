@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clients/evaluate/baseline.h"
+#include "daemon/learn/adapt.h"
 #include "daemon/learn/model_file.h"
 
 #define WRONG_PRIOR 0.9 /* probability that a wrong prior gives to its target */
@@ -150,27 +151,27 @@ static struct traj_decoded *decode_misled(const struct traj_model *model,
     return decoded;
 }
 
-static struct traj_decoded *decode_family(const struct traj_method *method,
-                                          const struct traj_session *train,
-                                          const struct traj_session *test,
-                                          const struct traj_method_run *how,
-                                          struct traj_error *error)
+struct traj_model *traj_method_fit(size_t i, const struct traj_session *train,
+                                   const struct traj_method_run *how, struct traj_error *error)
 {
+    struct traj_method method = traj_method_at(i);
     struct traj_fit_options options;
     traj_fit_options_default(&options);
-    options.family = method->family;
-    options.plan = method->plan;
+    options.family = method.family;
+    options.plan = method.plan;
     options.progress = how->progress;
     options.progress_context = how->progress_context;
-    struct traj_model *model = traj_fit(&train, 1, NULL, 0, &options, error);
-    if (!model) {
-        return NULL;
-    }
+    return how->from ? traj_adapt(how->from, &train, 1, &options, error)
+                     : traj_fit(&train, 1, NULL, 0, &options, error);
+}
+
+static struct traj_decoded *decode_with(const struct traj_model *model,
+                                        const struct traj_session *test,
+                                        const struct traj_method_run *how, struct traj_error *error)
+{
     struct traj_decode_options plain = {.trials = how->trials};
-    struct traj_decoded *decoded = how->wrong_prior ? decode_misled(model, test, how, error)
-                                                    : traj_model_decode(model, test, &plain, error);
-    traj_model_free(model);
-    return decoded;
+    return how->wrong_prior ? decode_misled(model, test, how, error)
+                            : traj_model_decode(model, test, &plain, error);
 }
 
 struct traj_decoded *traj_method_decode(size_t i, const struct traj_session *train,
@@ -178,6 +179,14 @@ struct traj_decoded *traj_method_decode(size_t i, const struct traj_session *tra
                                         const struct traj_method_run *how, struct traj_error *error)
 {
     struct traj_method method = traj_method_at(i);
-    return method.baseline ? method.baseline(train, test, error)
-                           : decode_family(&method, train, test, how, error);
+    if (method.baseline) {
+        return method.baseline(train, test, error);
+    }
+    if (how->from && how->as_is) {
+        return decode_with(how->from, test, how, error);
+    }
+    struct traj_model *model = traj_method_fit(i, train, how, error);
+    struct traj_decoded *decoded = model ? decode_with(model, test, how, error) : NULL;
+    traj_model_free(model);
+    return decoded;
 }

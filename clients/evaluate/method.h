@@ -26,17 +26,24 @@ struct traj_method traj_method_at(size_t i);
 /* The method of a name (length characters of it), or traj_methods(). */
 size_t traj_method_find(const char *name, size_t length);
 
-/*
- * Trains on one session and decodes another.  trials: give the decoder the trial marks (baselines
- * are told of none).  wrong_prior: at each trial's start a target_prior event gives a probability
- * of .9 to a target that is not the trial's, drawn by the seed.  NULL with a sentence.
- */
+/* How a method is run. */
 struct traj_method_run {
-    bool trials, wrong_prior;
+    bool trials; /* give the decoder the trial marks (baselines are told of none) */
+    /* At each trial's start a target_prior event gives a probability of .9 to a target that is not
+     * the trial's, drawn by the seed. */
+    bool wrong_prior;
     uint64_t seed;
+    const struct traj_model *from; /* NULL, or a model that is adapted instead of training anew */
+    bool as_is;                    /* `from` decodes as it is */
     void (*progress)(void *context, const char *stage, double share);
     void *progress_context;
 };
+
+/* The model that one of trajd's own methods learns from a session; NULL with a sentence. */
+struct traj_model *traj_method_fit(size_t method, const struct traj_session *train,
+                                   const struct traj_method_run *how, struct traj_error *error);
+
+/* Trains on one session and decodes another.  NULL with a sentence. */
 struct traj_decoded *traj_method_decode(size_t method, const struct traj_session *train,
                                         const struct traj_session *test,
                                         const struct traj_method_run *how,

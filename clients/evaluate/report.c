@@ -202,18 +202,26 @@ static void print_pairs(const struct traj_evaluation *e, FILE *out)
     if (e->pairs == 0) {
         return;
     }
-    fprintf(out, "\npaired over %s: rmse by %s, first less second; ratio of rmse\n",
+    fprintf(out,
+            "\npaired over %s: mean rmse by %s, first less second; ratio of rmse; of velocity "
+            "too\n",
             e->by_trial ? "trials" : "stretches of 5 s", e->by_trial ? "trial" : "stretch");
     for (size_t i = 0; i < e->pairs; i++) {
         const struct traj_paired *x = &e->pair[i].of[TRAJ_PAIRED_POSITION];
+        const struct traj_paired *v = &e->pair[i].of[TRAJ_PAIRED_VELOCITY];
         const struct traj_row *a = &e->row[e->pair[i].a], *b = &e->row[e->pair[i].b];
         char n[24], first[64], second[64], both[140];
         snprintf(both, sizeof both, "%s / %s", traj_row_name(a, first, sizeof first),
                  traj_row_name(b, second, sizeof second));
-        fprintf(out, "%5s  %-34s %8.3f [%7.3f,%7.3f]  p %-7.2g ratio %.3f [%.3f,%.3f]\n",
+        fprintf(out, "%5s  %-30s %8.3f [%8.3f,%8.3f] p %-7.2g %.3f [%.3f,%.3f]",
                 traj_amount_name(a->per_target, n, sizeof n), both, x->difference.value,
                 x->difference.low, x->difference.high, x->p, x->ratio.value, x->ratio.low,
                 x->ratio.high);
+        if (isfinite(v->ratio.value)) {
+            fprintf(out, " | p %-7.2g %.3f [%.3f,%.3f]", v->p, v->ratio.value, v->ratio.low,
+                    v->ratio.high);
+        }
+        fprintf(out, "\n");
     }
 }
 

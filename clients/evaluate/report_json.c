@@ -37,6 +37,7 @@ static json_t *row_json(const struct traj_evaluation *e, const struct traj_row *
 {
     const struct traj_score *x = &row->score;
     json_t *all = json_object(), *target = json_object(), *draws = json_array();
+    json_t *r2 = json_array();
     set(all, "method", json_string(traj_method_at(row->method).name));
     set(all, "condition", json_string(traj_condition_name(row->condition)));
     set(all, "trials_per_target", json_integer((json_int_t)row->per_target));
@@ -44,6 +45,7 @@ static json_t *row_json(const struct traj_evaluation *e, const struct traj_row *
         set(all, "failed", json_string(row->failed));
         json_decref(target);
         json_decref(draws);
+        json_decref(r2);
         return all;
     }
     for (size_t k = 0; k < TRAJ_SCORE_TIMES; k++) {
@@ -54,6 +56,10 @@ static json_t *row_json(const struct traj_evaluation *e, const struct traj_row *
     for (size_t d = 0; d < e->draws; d++) {
         json_array_append_new(draws, number(row->draw_rmse[d]));
     }
+    for (size_t d = 0; d < e->session->dim; d++) {
+        json_array_append_new(r2, number(x->r2[d]));
+    }
+    set(all, "r2", r2);
     set(all, "frames", json_integer((json_int_t)x->frames));
     set(all, "missing", json_integer((json_int_t)x->missing));
     set(all, "excluded", json_integer((json_int_t)x->excluded));

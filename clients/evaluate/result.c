@@ -94,12 +94,12 @@ static int fill_row(struct traj_contest *b, size_t size, struct traj_row *row,
 static size_t norm_of(const struct traj_evaluation *e, size_t first, size_t i)
 {
     const struct traj_row *row = &e->row[i];
-    enum traj_condition norm = row->condition == TRAJ_CONDITION_WRONG_PRIOR
-                                   ? TRAJ_CONDITION_PLAIN
-                                   : TRAJ_CONDITION_REMOVED;
-    bool other = row->condition == TRAJ_CONDITION_WRONG_PRIOR ||
-                 row->condition == TRAJ_CONDITION_SILENT ||
-                 row->condition == TRAJ_CONDITION_UNOBSERVED;
+    static const enum traj_condition norm_of_condition[TRAJ_CONDITIONS] = {
+        [TRAJ_CONDITION_SILENT] = TRAJ_CONDITION_REMOVED,
+        [TRAJ_CONDITION_UNOBSERVED] = TRAJ_CONDITION_REMOVED,
+        [TRAJ_CONDITION_REMOVED] = TRAJ_CONDITION_REMOVED};
+    enum traj_condition norm = norm_of_condition[row->condition]; /* plain for all others */
+    bool other = norm != row->condition;
     for (size_t k = first; k < e->rows; k++) {
         const struct traj_row *candidate = &e->row[k];
         if (other ? candidate->condition == norm && candidate->method == row->method

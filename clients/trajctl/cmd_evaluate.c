@@ -33,12 +33,13 @@ static const struct command_help help = {
                "trajctl evaluate --session s.h5 --methods default,kalman \\\n"
                "    --trials-per-target 1,2,5,10 --missing-lead 14 --cache c\n"
                "trajctl evaluate --session s.h5 --leave-one-target-out\n"
-               "trajctl evaluate --session a.h5 --test b.h5\n",
+               "trajctl evaluate --session a.h5 --test b.h5\n"
+               "trajctl evaluate --session today.h5 --yesterday a.h5 --trials-per-target 3,10\n",
 };
 
 /* What the command line chose, and room for its lists. */
 struct request {
-    const char *session, *test, *sizes, *seeds, *methods, *cache, *page;
+    const char *session, *test, *yesterday, *sizes, *seeds, *methods, *cache, *page;
     bool baselines, json, quiet, random_start, wrong_prior;
     double silence, lose;
     size_t jobs;
@@ -156,7 +157,9 @@ static int choose_conditions(struct request *r)
     condition[TRAJ_CONDITION_UNOBSERVED] = r->lose > 0.0;
     condition[TRAJ_CONDITION_REMOVED] = r->options.lost_share > 0.0;
     condition[TRAJ_CONDITION_WRONG_PRIOR] = r->wrong_prior;
-    condition[TRAJ_CONDITION_PLAIN] = r->wrong_prior || !(r->options.lost_share > 0.0);
+    condition[TRAJ_CONDITION_ADAPTED] = condition[TRAJ_CONDITION_YESTERDAY] = r->yesterday != NULL;
+    condition[TRAJ_CONDITION_PLAIN] =
+        r->wrong_prior || r->yesterday || !(r->options.lost_share > 0.0);
     return OPTIONS_RUN;
 }
 
@@ -194,11 +197,13 @@ static int report(const struct request *r, const struct traj_evaluation *e)
 
 /* Reads what is to be evaluated; 0, or -1 with a sentence. */
 static int read_sessions(struct request *r, struct traj_session **session,
-                         struct traj_session **test, struct traj_error *error)
+                         struct traj_session **test, struct traj_session **yesterday,
+                         struct traj_error *error)
 {
     *session = traj_session_read(r->session, error);
     *test = *session && r->test ? traj_session_read(r->test, error) : NULL;
-    if (!*session || (r->test && !*test)) {
+    *yesterday = *session && r->yesterday ? traj_session_read(r->yesterday, error) : NULL;
+    if (!*session || (r->test && !*test) || (r->yesterday && !*yesterday)) {
         return -1;
     }
     if (r->random_start && (*session)->bins > 0) {
@@ -206,6 +211,7 @@ static int read_sessions(struct request *r, struct traj_session **session,
         r->options.missing_lead = (size_t)lround(RANDOM_START_S / tested->dt[0]);
     }
     r->options.test = *test;
+    r->options.yesterday = *yesterday;
     return 0;
 }
 
@@ -213,14 +219,14 @@ static int run(struct request *r)
 {
     struct traj_error error = {0};
     struct progress progress;
-    struct traj_session *session, *test;
+    struct traj_session *session, *test = NULL, *yesterday = NULL;
     struct traj_contest *bench = NULL;
     struct traj_evaluation *evaluation = NULL;
     char program[160];
     progress_init(&progress, "evaluate", r->quiet);
     struct jobs jobs = {r->jobs, r->cache, &progress};
     r->options.program = r->cache ? jobs_program(program, sizeof program) : "";
-    if (read_sessions(r, &session, &test, &error) == 0) {
+    if (read_sessions(r, &session, &test, &yesterday, &error) == 0) {
         bench = traj_contest_new(session, &r->options, &error);
     }
     if (bench && jobs_run(bench, &jobs, &error) == 0) {
@@ -231,6 +237,7 @@ static int run(struct request *r)
     int status = evaluation ? report(r, evaluation) : failure("evaluate", "%s", error.text);
     traj_evaluation_free(evaluation);
     traj_contest_free(bench);
+    traj_session_free(yesterday);
     traj_session_free(test);
     traj_session_free(session);
     return status;
@@ -246,6 +253,9 @@ int cmd_evaluate(int argc, char **argv)
          .required = true},
         {"test", "B.h5", OPTION_TEXT, &r.test,
          "train on the session and test on this other one (another day)"},
+        {"yesterday", "A.h5", OPTION_TEXT, &r.yesterday,
+         "also train on this session of another day, and decode with that model as it is "
+         "(yesterday) and adapted to the same training trials, as train --from does (adapted)"},
         {"methods", "M,M,...", OPTION_TEXT, &r.methods,
          "run these, the first of which the others are compared with; without it all of trajd's",
          .plain = true},

@@ -76,6 +76,19 @@ check("marks matter to nobody who is not told", rmse(marks, "wiener") > 0)
 
 days = load("days")
 check("days", days["test"] == "day.h5" and rmse(days, "default") < rmse(days, "kalman"))
+# A model trained, decoded and scored by hand on the same two sessions is the same decoder.
+one, hand = row(days, "default"), load("score")["trajd"]
+for a, b in (("rmse", "rmse"), ("rmse_trial", "rmse_trial"), ("mvaf", "mvaf")):
+    check(f"days: {a} by hand", abs(one[a]["value"] - hand[b]) < 1e-6)
+for a, b in (("coverage90", hand["coverage"]["90"]), ("velocity_lag", hand["velocity"]["lag"]),
+             ("wrong_end", hand["wrong_end"]), ("calibration_error", hand["calibration_error"])):
+    check(f"days: {a} by hand", abs(one[a] - b) < 1e-6)
+
+today = load("today")
+new, old = rmse(today, "default", 1), rmse(today, "default", 1, "adapted")
+check(f"a day's model helps the next day: {old} against {new}", old < new)
+check("yesterday's model is there", rmse(today, "default", 1, "yesterday") > 0)
+
 with open("days.txt", encoding="utf-8") as file:
     text = file.read()
 for word in "default", "kalman", "region holds", "paired over trials", "seeds 1":

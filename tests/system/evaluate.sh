@@ -67,10 +67,14 @@ evaluate prior --session cut.h5 --methods default --folds 2 --wrong-prior
 evaluate marks --session whole.h5 --methods rwm,wiener,cascade,bayes --folds 2
 evaluate none --session whole.h5 --methods rwm,course --folds 2 --no-trials
 evaluate days --session cut.h5 --test day.h5 --methods default,kalman
+evaluate today --session day.h5 --yesterday cut.h5 --methods default --trials-per-target 1 \
+    --seeds 1,2
 "$TRAJCTL" evaluate --quiet --session cut.h5 --test day.h5 --methods default,kalman >days.txt
 
 "$TRAJCTL" train --quiet --session cut.h5 --out a.tjm
 "$TRAJCTL" train --quiet --session cut.h5 --family rwm --out b.tjm
+"$TRAJCTL" decode --quiet --model a.tjm --session day.h5 --out a.jsonl
+"$TRAJCTL" score --session day.h5 --intents a.jsonl --json >score.json
 "$TRAJCTL" compare a.tjm b.tjm --session day.h5 --json >compare.json
 "$TRAJCTL" compare b.tjm a.tjm --session day.h5 --json >reverse.json
 "$TRAJCTL" compare a.tjm a.tjm --session day.h5 >same.txt
