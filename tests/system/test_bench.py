@@ -102,6 +102,23 @@ class Bench(daemon.DaemonTest):
         self.assert_identity(status)
         self.assertEqual(status["frames"]["invalid"] + status["frames"]["gaps"], 0)
 
+    def test_status_tells_the_stages(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        for seq in range(30):
+            source.send_multipart([b"frame", daemon.frame(seq)])
+        d.intents(sink, 30)
+        said = subprocess.check_output([os.environ["TRAJCTL"], "status", "--latency", "--control",
+                                        d.endpoints["control"]], text=True)
+        print(said)
+        rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()[:8]}
+        status = d.status()
+        for name, stage in {**status["stages_ms"], "total": status["latency_ms"]}.items():
+            self.assertEqual(rows[name][0], "30")
+            told = [float(number) for number in rows[name][1:]]
+            self.assertEqual(told, [round(1e3 * stage[q], 1) for q in ("p50", "p90", "p99", "p999", "max")])
+        self.assertIn("receive block; memory locked: not asked", said)
+
     def test_a_stall_counts_against_every_frame_that_it_delays(self):
         stall, bin_s = 0.4, 0.005
         began = []
