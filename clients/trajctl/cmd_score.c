@@ -20,8 +20,8 @@ static const struct command_help help = {
         "the mean squared distance. mvaf: 1 - squared errors / squared deviations from the mean. "
         "target: share of trials whose most probable target was the true one, so many seconds "
         "after the trial's start. A bin without an intent costs the whole distance to the mean "
-        "position. With --train, a Kalman and a ridge Wiener filter trained on that session are "
-        "scored on the same bins.",
+        "position; a bin without kinematics within 0.5 s is not scored. With --train, a Kalman and "
+        "a ridge Wiener filter trained on that session are scored on the same bins.",
     .example = "trajctl score --session b.h5 --intents i.jsonl --from 0.1\n"
                "trajctl score --session b.h5 --intents i.jsonl --train a.h5\n",
 };
