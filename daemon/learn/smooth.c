@@ -127,10 +127,11 @@ static int keep_filter(struct traj_smoother *s, const struct traj_estimate *esti
     *kept = s->next;
     kept->begins = kept->begins || (estimate->flags & TRAJ_FLAG_RECOVERED) != 0;
     kept->first = s->kept;
-    for (size_t j = 0; j < s->states; j++) {
+    for (size_t i = 0; i < filter->actives; i++) {
+        int32_t j = filter->active[i];
         if (!(filter->weight[j] > KEPT_LEAST))
             continue;
-        s->state[s->kept] = (int32_t)j;
+        s->state[s->kept] = j;
         s->weight[s->kept++] = filter->weight[j];
     }
     kept->count = s->kept - kept->first;
@@ -267,11 +268,14 @@ void traj_smoother_show(struct traj_smoother *s, size_t t, struct traj_estimate 
         traj_smooth_mixture_show(s->mixture, t, estimate);
         return;
     }
-    double *filtered = s->decoder->filter.weight;
+    struct traj_course_filter *filter = &s->decoder->filter;
+    const struct traj_course_filter filtered = *filter;
     spread_out(s, &s->frame[t], s->dense);
-    s->decoder->filter.weight = s->dense;
+    filter->weight = s->dense;
+    filter->active = s->state + s->frame[t].first;
+    filter->actives = s->frame[t].count;
     traj_decoder_publish(s->decoder, estimate);
-    s->decoder->filter.weight = filtered;
+    *filter = filtered;
 }
 
 struct traj_smoother *traj_smoother_new(struct traj_decoder *decoder, struct traj_error *error)

@@ -31,6 +31,9 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->links = dims->links;
     filter->dim = dims->position;
     filter->tri = tri;
+    filter->active = traj_arena_take(arena, states, sizeof(int32_t));
+    filter->reached = traj_arena_take(arena, states, sizeof(uint8_t));
+    filter->members = traj_arena_take(arena, states, sizeof(double));
     filter->prob = traj_arena_take(arena, states, sizeof(double));
     filter->next = traj_arena_take(arena, states, sizeof(double));
     filter->weight = traj_arena_take(arena, states, sizeof(double));
@@ -148,6 +151,9 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     f->model = model;
     f->context = TRAJ_CONTEXT_BETWEEN;
     memset(f->observed, 1, f->channels);
+    for (size_t j = 0; j < f->states; j++)
+        if (c->group[j] >= 0)
+            f->members[c->group[j]] += 1.0;
     if (c->gaussian == 0.0)
         for (size_t n = 0; n < f->channels; n++)
             for (size_t e = 0; e < f->nodes; e++) {
@@ -162,11 +168,21 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
 
 /* ---- trials -------------------------------------------------------------------------------- */
 
+/* Lists the states that have probability. */
+static void list_active(struct traj_course_filter *f)
+{
+    f->actives = 0;
+    for (size_t j = 0; j < f->states; j++)
+        if (f->prob[j] > 0.0)
+            f->active[f->actives++] = (int32_t)j;
+}
+
 static void forget(struct traj_course_filter *f)
 {
     memcpy(f->prob, f->model->chain.initial, f->states * sizeof(double));
     memset(f->residual, 0, f->states * f->gains * sizeof(double));
     memset(f->curvature, 0, f->states * f->tri * sizeof(double));
+    list_active(f);
 }
 
 void traj_course_filter_reset(struct traj_course_filter *f)
@@ -210,11 +226,13 @@ void traj_course_filter_reweigh(struct traj_course_filter *f, const double *chan
 /* ---- prediction ---------------------------------------------------------------------------- */
 
 /* Divides the sums of v and H of each state by its probability. */
-static void divide(const double *prob, size_t states, size_t width, double *sums)
+static void divide(const struct traj_course_filter *f, size_t width, double *sums)
 {
-    for (size_t j = 0; j < states; j++)
-        for (size_t i = 0; prob[j] > 0.0 && i < width; i++)
-            sums[j * width + i] /= prob[j];
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        for (size_t k = 0; k < width; k++)
+            sums[j * width + k] /= f->prob[j];
+    }
 }
 
 static void swap(double **a, double **b)
@@ -224,21 +242,34 @@ static void swap(double **a, double **b)
     *b = held;
 }
 
+/* Leaves state j without probability. */
+static void clear_state(struct traj_course_filter *f, size_t j)
+{
+    f->prob[j] = 0.0;
+    f->weight[j] = 0.0;
+    for (size_t a = 0; a < f->gains; a++)
+        f->residual[j * f->gains + a] = 0.0;
+    for (size_t t = 0; t < f->tri; t++)
+        f->curvature[j * f->tri + t] = 0.0;
+}
+
 /* What was gathered in the second set of arrays becomes the distribution. */
 static void adopt(struct traj_course_filter *f)
 {
-    divide(f->next, f->states, f->gains, f->residual_next);
-    divide(f->next, f->states, f->tri, f->curvature_next);
+    for (size_t i = 0; i < f->actives; i++)
+        clear_state(f, (size_t)f->active[i]);
     swap(&f->prob, &f->next);
     swap(&f->residual, &f->residual_next);
     swap(&f->curvature, &f->curvature_next);
-}
-
-static void clear_next(struct traj_course_filter *f)
-{
-    memset(f->next, 0, f->states * sizeof(double));
-    memset(f->residual_next, 0, f->states * f->gains * sizeof(double));
-    memset(f->curvature_next, 0, f->states * f->tri * sizeof(double));
+    f->actives = 0;
+    for (size_t j = 0; j < f->states; j++) {
+        if (!f->reached[j])
+            continue;
+        f->reached[j] = 0;
+        f->active[f->actives++] = (int32_t)j;
+    }
+    divide(f, f->gains, f->residual);
+    divide(f, f->tri, f->curvature);
 }
 
 /* Adds probability `mass` that comes from state j to place `to` of the second set. */
@@ -255,13 +286,15 @@ static void transition(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
     const double *prob = c->link_prob + (size_t)f->context * f->links;
-    clear_next(f);
-    for (size_t j = 0; j < f->states; j++) {
-        if (!(f->prob[j] > 0.0))
-            continue;
-        for (int32_t l = c->link_first[j]; l < c->link_first[j + 1]; l++)
-            if (prob[l] > 0.0)
-                pass(f, j, (size_t)c->link_to[l], f->prob[j] * prob[l]);
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        for (int32_t l = c->link_first[j]; l < c->link_first[j + 1]; l++) {
+            const double mass = f->prob[j] * prob[l];
+            if (!(mass > 0.0))
+                continue;
+            pass(f, j, (size_t)c->link_to[l], mass);
+            f->reached[c->link_to[l]] = 1;
+        }
     }
     adopt(f);
 }
@@ -273,21 +306,18 @@ static void transition(struct traj_course_filter *f)
 static void exchange(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
-    double *members = f->likely;
-    clear_next(f);
-    memset(members, 0, f->states * sizeof(double));
-    for (size_t j = 0; j < f->states; j++)
-        if (c->group[j] >= 0) {
-            members[c->group[j]] += 1.0;
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        if (c->group[j] >= 0)
             pass(f, j, (size_t)c->group[j], f->prob[j]);
-        }
+    }
     for (size_t j = 0; j < f->states; j++) {
         const double keep = (1.0 - c->switch_prob) * f->prob[j];
         if (c->group[j] < 0 || !(f->next[c->group[j]] > 0.0))
             continue;
         const size_t g = (size_t)c->group[j];
-        const double come = c->switch_prob * f->next[g] / members[g], sum = keep + come;
-        const double scale = c->switch_prob / members[g];
+        const double come = c->switch_prob * f->next[g] / f->members[g], sum = keep + come;
+        const double scale = c->switch_prob / f->members[g];
         for (size_t a = 0; a < f->gains; a++) {
             double *v = f->residual + j * f->gains + a;
             *v = (keep * *v + scale * f->residual_next[g * f->gains + a]) / sum;
@@ -298,6 +328,10 @@ static void exchange(struct traj_course_filter *f)
         }
         f->prob[j] = sum;
     }
+    memset(f->next, 0, f->states * sizeof(double));
+    memset(f->residual_next, 0, f->states * f->gains * sizeof(double));
+    memset(f->curvature_next, 0, f->states * f->tri * sizeof(double));
+    list_active(f);
 }
 
 /* The trial's start: a share of the probability stands where trials begin, by what is believed
@@ -321,6 +355,9 @@ static void enter(struct traj_course_filter *f, const double *belief)
             f->curvature[j * f->tri + t] *= share;
         f->prob[j] = sum;
     }
+    memset(f->next, 0, f->states * sizeof(double));
+    memset(f->weight, 0, f->states * sizeof(double));
+    list_active(f);
     f->entering = false;
 }
 
@@ -421,14 +458,16 @@ static double condition(struct traj_course_filter *f, double dt)
 {
     const struct traj_chain *c = &f->model->chain;
     double most = -INFINITY, sum = 0.0, evidence = 0.0, before = 0.0;
-    for (size_t j = 0; j < f->states; j++) {
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
         if (!(f->prob[j] > 0.0))
             continue;
         f->likely[j] = between(c, j, f->log_likelihood);
         most = f->likely[j] > most ? f->likely[j] : most;
         follow_gains(f, j, dt);
     }
-    for (size_t j = 0; j < f->states; j++) {
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
         if (!(f->prob[j] > 0.0))
             continue;
         before += f->prob[j];
@@ -438,36 +477,53 @@ static double condition(struct traj_course_filter *f, double dt)
     }
     if (!(sum > 0.0) || !(sum < INFINITY))
         return NAN;
-    for (size_t j = 0; j < f->states; j++)
-        f->prob[j] /= sum;
+    for (size_t i = 0; i < f->actives; i++)
+        f->prob[f->active[i]] /= sum;
     return most + traj_log(evidence / before);
+}
+
+/* The gains' factor on the posterior. */
+static void weigh_gains(struct traj_course_filter *f)
+{
+    double most = -INFINITY;
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        if (!(f->prob[j] > 0.0))
+            continue;
+        f->likely[j] = gain_evidence(f, j);
+        most = f->likely[j] > most ? f->likely[j] : most;
+    }
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        if (f->prob[j] > 0.0)
+            f->weight[j] *= traj_exp(f->model->chain.temper * (f->likely[j] - most));
+    }
 }
 
 /* The posterior with the gains' factor. */
 static bool weigh(struct traj_course_filter *f)
 {
-    double most = -INFINITY, sum = 0.0;
-    memcpy(f->weight, f->prob, f->states * sizeof(double));
-    if (f->gains > 0) {
-        for (size_t j = 0; j < f->states; j++)
-            if (f->prob[j] > 0.0) {
-                f->likely[j] = gain_evidence(f, j);
-                most = f->likely[j] > most ? f->likely[j] : most;
-            }
-        for (size_t j = 0; j < f->states; j++)
-            if (f->prob[j] > 0.0)
-                f->weight[j] *= traj_exp(f->model->chain.temper * (f->likely[j] - most));
+    double greatest = 0.0, sum = 0.0;
+    size_t kept = 0;
+    for (size_t i = 0; i < f->actives; i++)
+        f->weight[f->active[i]] = f->prob[f->active[i]];
+    if (f->gains > 0)
+        weigh_gains(f);
+    for (size_t i = 0; i < f->actives; i++) {
+        const double weight = f->weight[f->active[i]];
+        sum += weight;
+        greatest = weight > greatest ? weight : greatest;
     }
-    double greatest = 0.0;
-    for (size_t j = 0; j < f->states; j++) {
-        sum += f->weight[j];
-        greatest = f->weight[j] > greatest ? f->weight[j] : greatest;
-    }
-    for (size_t j = 0; j < f->states; j++) {
-        if (f->weight[j] < NEGLIGIBLE * greatest)
-            f->prob[j] = f->weight[j] = 0.0;
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        if (f->weight[j] < NEGLIGIBLE * greatest || !(f->prob[j] > 0.0)) {
+            clear_state(f, j);
+            continue;
+        }
         f->weight[j] /= sum;
+        f->active[kept++] = (int32_t)j;
     }
+    f->actives = kept;
     return sum > 0.0 && sum < INFINITY;
 }
 
@@ -496,12 +552,13 @@ static void mixture_moments(const struct traj_course_filter *f, const double *va
     double off[TRAJ_DIM_MAX];
     memset(mean, 0, dim * sizeof(double));
     memset(cov, 0, dim * dim * sizeof(double));
-    for (size_t j = 0; j < f->states; j++)
-        for (size_t d = 0; f->weight[j] > 0.0 && d < dim; d++)
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        for (size_t d = 0; d < dim; d++)
             mean[d] += f->weight[j] * value[j * dim + d];
-    for (size_t j = 0; j < f->states; j++) {
-        if (!(f->weight[j] > 0.0))
-            continue;
+    }
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
         for (size_t d = 0; d < dim; d++)
             off[d] = value[j * dim + d] - mean[d];
         for (size_t d = 0; d < dim; d++)
@@ -519,7 +576,8 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
     double on_course = 0.0, sum = 0.0, timed = 0.0, time = 0.0;
     memset(target, 0, f->model->dims.targets * sizeof(double));
     memset(place, 0, TRAJ_PLACES * sizeof(double));
-    for (size_t j = 0; j < f->states; j++) {
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
         const double weight = f->weight[j];
         place[c->place[j]] += weight;
         if (c->target[j] >= 0)

@@ -27,6 +27,12 @@ struct traj_course_filter {
     bool fresh;    /* the next frame is the first since a reset: no transition before it */
     bool entering; /* a trial has begun; its start distribution enters with the next frame */
     enum traj_context context;
+    /* States with probability, in order; everything below that has a row a state is 0 elsewhere,
+     * and so is the second set of arrays between transitions. */
+    int32_t *active;
+    size_t actives;
+    uint8_t *reached; /* [J] scratch, 0 between transitions */
+    double *members;  /* [J] states of each group */
     double *prob;     /* [J] without the gains' factor */
     double *next;     /* [J] */
     double *weight;   /* [J] posterior, gains included */
@@ -75,7 +81,7 @@ double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered);
 
-/* Moments and probabilities of filter->weight: position[D], its cov[D][D], velocity likewise,
+/* Moments and probabilities of filter->weight over filter->active: position[D], its cov[D][D], velocity likewise,
  * target[M], place[TRAJ_PLACES]; *progress NaN where no state on a course has weight. */
 void traj_course_filter_moments(const struct traj_course_filter *filter, double *position,
                                 double *position_cov, double *velocity, double *velocity_cov,
