@@ -150,6 +150,7 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     const struct traj_chain *c = &model->chain;
     f->model = model;
     f->context = TRAJ_CONTEXT_BETWEEN;
+    f->add_rows = traj_rows_choose();
     memset(f->observed, 1, f->channels);
     for (size_t j = 0; j < f->states; j++)
         if (c->group[j] >= 0)
@@ -389,6 +390,13 @@ static double channel(const struct traj_course_filter *f, const struct traj_obse
     return sqrt((double)o->counts[n] * (f->model->bin_width / o->dt) + 0.25);
 }
 
+/* log_likelihood += sum of value times row, and none are left. */
+static void add_rows(struct traj_course_filter *f, struct traj_rows *rows)
+{
+    f->add_rows(rows, f->nodes, f->log_likelihood);
+    rows->count = 0;
+}
+
 /* l of every node, and G'y; the tables follow when other channels are observed than before. */
 static void emit(struct traj_course_filter *f, const struct traj_observation *o)
 {
@@ -396,6 +404,7 @@ static void emit(struct traj_course_filter *f, const struct traj_observation *o)
     const double *gain = f->model->chain.gain;
     const double exposure = poisson ? o->dt : 1.0;
     bool changed = false;
+    struct traj_rows rows = {.count = 0};
     for (size_t n = 0; n < f->channels; n++) {
         const uint8_t seen = isfinite(channel(f, o, n)) ? 1 : 0;
         changed = changed || seen != f->observed[n];
@@ -410,12 +419,14 @@ static void emit(struct traj_course_filter *f, const struct traj_observation *o)
         const double value = f->observed[n] ? channel(f, o, n) : 0.0;
         if (value == 0.0)
             continue;
-        const double *row = f->table + n * f->nodes;
-        for (size_t e = 0; e < f->nodes; e++)
-            f->log_likelihood[e] += value * row[e];
+        rows.row[rows.count] = f->table + n * f->nodes;
+        rows.value[rows.count++] = value;
+        if (rows.count == TRAJ_ROWS)
+            add_rows(f, &rows);
         for (size_t a = 0; a < f->gains; a++)
             f->gain_counts[a] += value * gain[n * f->gains + a];
     }
+    add_rows(f, &rows);
 }
 
 /* A node table between state j's two nodes. */
@@ -435,22 +446,32 @@ static void follow_gains(struct traj_course_filter *f, size_t j, double dt)
         f->curvature[j * f->tri + t] += dt * between(c, j, f->gain_curve + t * f->nodes);
 }
 
-/* v' H^-1 v / 2 - log|H| / 2 of state j, H = I + curvature. */
+/*
+ * v' H^-1 v / 2 - log|H| / 2 of state j, H = I + curvature, by H = L D L' with the few rows that
+ * there are: a row of L D in place of a matrix, and one logarithm.
+ */
 static double gain_evidence(const struct traj_course_filter *f, size_t j)
 {
-    double factor[TRAJ_GAINS_MAX * TRAJ_GAINS_MAX], v[TRAJ_GAINS_MAX], sum = 0.0;
-    const size_t gains = f->gains;
-    for (size_t a = 0, t = 0; a < gains; a++) {
-        v[a] = f->residual[j * gains + a];
-        for (size_t b = 0; b <= a; b++, t++)
-            factor[a * gains + b] = f->curvature[j * f->tri + t] + (a == b ? 1.0 : 0.0);
+    double lower[TRAJ_GAINS_MAX * TRAJ_GAINS_MAX], pivot[TRAJ_GAINS_MAX], u[TRAJ_GAINS_MAX];
+    double sum = 0.0, determinant = 1.0;
+    const double *h = f->curvature + j * f->tri;
+    for (size_t a = 0; a < f->gains; a++) {
+        double *row = lower + a * TRAJ_GAINS_MAX;
+        double left = f->residual[j * f->gains + a], rest = 1.0;
+        for (size_t b = 0; b < a; b++) {
+            double scaled = *h++; /* L_ab D_b */
+            for (size_t c = 0; c < b; c++)
+                scaled -= row[c] * lower[b * TRAJ_GAINS_MAX + c] * pivot[c];
+            row[b] = scaled / pivot[b];
+            rest -= row[b] * scaled;
+            left -= row[b] * u[b];
+        }
+        pivot[a] = *h++ + rest;
+        u[a] = left;
+        determinant *= pivot[a];
+        sum += left * left / pivot[a];
     }
-    if (!traj_cholesky(gains, factor, factor))
-        return NAN;
-    traj_solve_lower(gains, factor, v);
-    for (size_t a = 0; a < gains; a++)
-        sum += v[a] * v[a];
-    return 0.5 * sum - traj_log_diagonal(gains, factor);
+    return determinant > 0.0 ? 0.5 * (sum - traj_log(determinant)) : NAN;
 }
 
 /* p <- normalise(p exp(tau l)); returns log of sum p exp(l), NaN where nothing is left. */

@@ -18,12 +18,14 @@
 #define TRAJ_MODEL_COURSE_FILTER_H
 
 #include "daemon/model/arena.h"
+#include "daemon/model/kernel.h"
 #include "traj/decoder.h"
 
 struct traj_course_filter {
     const struct traj_model *model;
     size_t states, nodes, channels, gains, factors, links, dim;
-    size_t tri;    /* gains (gains + 1) / 2 */
+    size_t tri; /* gains (gains + 1) / 2 */
+    traj_rows_kernel *add_rows;
     bool fresh;    /* the next frame is the first since a reset: no transition before it */
     bool entering; /* a trial has begun; its start distribution enters with the next frame */
     enum traj_context context;
@@ -81,8 +83,11 @@ double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered);
 
-/* Moments and probabilities of filter->weight over filter->active: position[D], its cov[D][D], velocity likewise,
- * target[M], place[TRAJ_PLACES]; *progress NaN where no state on a course has weight. */
+/*
+ * Moments and probabilities of filter->weight over filter->active: position[D], its cov[D][D],
+ * velocity likewise, target[M], place[TRAJ_PLACES]; *progress NaN where no state on a course has
+ * weight.
+ */
 void traj_course_filter_moments(const struct traj_course_filter *filter, double *position,
                                 double *position_cov, double *velocity, double *velocity_cov,
                                 double *target, double *place, double *progress, double *eta);

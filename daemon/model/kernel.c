@@ -86,3 +86,37 @@ traj_block_kernel *traj_block_choose(void)
 {
     return CAN_RUN_WIDE ? traj_block_wide : traj_block_plain;
 }
+
+INLINE void add_rows(const struct traj_rows *rows, size_t n, double *restrict out)
+{
+    size_t r = 0;
+    for (; r + 4 <= rows->count; r += 4) {
+        const double *restrict a = rows->row[r], *restrict b = rows->row[r + 1];
+        const double *restrict c = rows->row[r + 2], *restrict d = rows->row[r + 3];
+        const double u = rows->value[r], v = rows->value[r + 1];
+        const double w = rows->value[r + 2], x = rows->value[r + 3];
+        for (size_t i = 0; i < n; i++)
+            out[i] = (((out[i] + u * a[i]) + v * b[i]) + w * c[i]) + x * d[i];
+    }
+    for (; r < rows->count; r++) {
+        const double *restrict a = rows->row[r];
+        const double u = rows->value[r];
+        for (size_t i = 0; i < n; i++)
+            out[i] += u * a[i];
+    }
+}
+
+void traj_rows_plain(const struct traj_rows *rows, size_t n, double *out)
+{
+    add_rows(rows, n, out);
+}
+
+WIDE void traj_rows_wide(const struct traj_rows *rows, size_t n, double *out)
+{
+    add_rows(rows, n, out);
+}
+
+traj_rows_kernel *traj_rows_choose(void)
+{
+    return CAN_RUN_WIDE ? traj_rows_wide : traj_rows_plain;
+}

@@ -35,6 +35,22 @@ traj_block_kernel traj_block_plain;
 traj_block_kernel
     traj_block_wide; /* the same as plain where the compiler knows no wide registers */
 
+/*
+ * Rows of a table, each with its factor: out[i] <- (..(out[i] + value[0] row[0][i]) + ..), in this
+ * order for every i, so that the width of registers does not show.
+ */
+#define TRAJ_ROWS 8u /* at most so many a call */
+struct traj_rows {
+    size_t count;
+    const double *row[TRAJ_ROWS];
+    double value[TRAJ_ROWS];
+};
+typedef void traj_rows_kernel(const struct traj_rows *rows, size_t n, double *out);
+
+traj_rows_kernel traj_rows_plain;
+traj_rows_kernel traj_rows_wide;
+traj_rows_kernel *traj_rows_choose(void);
+
 /* The faster one that this processor can run. */
 traj_block_kernel *traj_block_choose(void);
 

@@ -4,6 +4,7 @@
  * by any compiler, at any level of optimisation, on any x86-64 machine must find the one expected;
  * it changes only where the mathematics do.
  */
+#include "tests/oracle/chain_model.h"
 #include "tests/oracle/random_model.h"
 
 #include <inttypes.h>
@@ -136,6 +137,56 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
     return seen;
 }
 
+static uint64_t see(const struct traj_estimate *estimate, uint64_t seen)
+{
+    seen = hash(seen, estimate->position, 2);
+    seen = hash(seen, estimate->position_cov, 4);
+    seen = hash(seen, estimate->velocity, 2);
+    seen = hash(seen, estimate->velocity_cov, 4);
+    seen = hash(seen, estimate->target_prob, TARGETS);
+    seen = hash(seen, estimate->place_prob, TRAJ_PLACES);
+    return hash(seen, &estimate->log_evidence, 1);
+}
+
+/* A filter over courses. */
+static uint64_t run_chain(bool gaussian, size_t gains, size_t frames, uint64_t seen)
+{
+    struct random random = {gains + (gaussian ? 7 : 0)};
+    struct chain_model m;
+    void *memory;
+    chain_draw(&m, &random, gaussian, gains);
+    random.state = 20261124;
+    for (size_t i = 0; i < NODES * UNITS; i++)
+        m.mean[i] = gaussian ? 1.0 + 0.5 * grain(&random) : 2.5 + grain(&random);
+    for (size_t i = 0; i < UNITS * RANK; i++)
+        m.factor[i] = 0.25 * grain(&random);
+    for (size_t i = 0; i < UNITS * gains; i++)
+        m.gain[i] = 0.25 * grain(&random);
+    for (size_t i = 0; i < STATES * 2; i++) {
+        m.position[i] = 8.0 * grain(&random);
+        m.velocity[i] = 64.0 * grain(&random);
+    }
+    m.model.chain.temper = 0.625;
+    m.model.chain.switch_prob = 0.0625;
+    m.group[1] = m.group[2] = 0;
+    struct traj_decoder *decoder = chain_decoder(&m.model, &memory);
+    for (size_t i = 0; i < frames; i++) {
+        struct traj_estimate estimate;
+        uint16_t counts[UNITS];
+        frame_of(&m.model.dims, &random, counts, NULL);
+        if (i % 80 == 10)
+            traj_decoder_trial_start(decoder);
+        if (i % 80 == 60)
+            traj_decoder_trial_stop(decoder);
+        const struct traj_observation frame = {counts, NULL, i % 3 ? 0.02 : 0.0213,
+                                               i % 31 == 30 ? 12 : 1};
+        traj_decoder_step(decoder, &frame, &estimate);
+        seen = see(&estimate, seen);
+    }
+    free(memory);
+    return seen;
+}
+
 int main(int argc, char **argv)
 {
     const struct traj_dims counts = {
@@ -162,6 +213,9 @@ int main(int argc, char **argv)
     seen = run(&features, 2000, seen);
     seen = run(&both, 2000, seen);
     seen = run(&warped, 2000, seen);
+    seen = run_chain(false, 0, 2000, seen);
+    seen = run_chain(false, 2, 2000, seen);
+    seen = run_chain(true, 0, 2000, seen);
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, seen);
     printf("%s\n", text);

@@ -139,12 +139,39 @@ static void beyond_the_ceiling(void **state)
     }
 }
 
+/* Every number of rows, and lengths that are no multiple of a register. */
+static void rows_give_the_same_bits(void **state)
+{
+    struct random random = {*(uint64_t *)*state + 1};
+    static double table[TRAJ_ROWS][101], plain[101], wide[101], one[101];
+    for (size_t i = 0; i < TRAJ_ROWS; i++)
+        for (size_t e = 0; e < 101; e++)
+            table[i][e] = random_normal(&random);
+    for (size_t count = 0; count <= TRAJ_ROWS; count++)
+        for (size_t n = 1; n <= 101; n += 10) {
+            struct traj_rows rows = {.count = count};
+            for (size_t e = 0; e < n; e++)
+                plain[e] = wide[e] = one[e] = random_normal(&random);
+            for (size_t i = 0; i < count; i++) {
+                rows.row[i] = table[i];
+                rows.value[i] = random_normal(&random);
+                for (size_t e = 0; e < n; e++)
+                    one[e] += rows.value[i] * table[i][e];
+            }
+            traj_rows_plain(&rows, n, plain);
+            traj_rows_choose()(&rows, n, wide);
+            assert_memory_equal(plain, one, n * sizeof *one);
+            assert_memory_equal(wide, one, n * sizeof *one);
+        }
+}
+
 int main(void)
 {
     uint64_t seed = test_seed(8);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(both_give_the_same_bits, &seed),
         cmocka_unit_test_prestate(the_sums_are_right, &seed),
+        cmocka_unit_test_prestate(rows_give_the_same_bits, &seed),
         cmocka_unit_test(beyond_the_ceiling),
     };
     return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);
