@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "daemon/learn/assemble.h"
-#include "daemon/learn/codebook.h"
 #include "daemon/learn/course_fit.h"
 #include "daemon/learn/features.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/select.h"
+#include "daemon/learn/session_fit.h"
 #include "daemon/learn/summary.h"
 
 static const char *const family_name[TRAJ_FAMILIES] = {"auto",   "course", "places", "mixture",
@@ -142,16 +142,69 @@ static int check_options(const struct traj_fit_options *options,
     return 0;
 }
 
-/* The component families. */
-static struct traj_model *fit_components(struct fit *fit, size_t prior_count)
+/* Fits the component families, all but the model. */
+static int prepare_components(struct fit *fit)
 {
     fit->lag = calloc(fit->training->units + 1, sizeof *fit->lag);
     traj_choice_default(fit->training, fit->options, &fit->choice);
-    if (!fit->lag) {
-        traj_error_set(fit->error, "no memory for %zu units", fit->training->units);
-        return NULL;
+    if (!fit->lag)
+        return traj_error_set(fit->error, "no memory for %zu units", fit->training->units);
+    return fit_all(fit);
+}
+
+static struct traj_model *fit_components(struct fit *fit, size_t prior_count)
+{
+    return prepare_components(fit) == 0 ? finish(fit, prior_count) : NULL;
+}
+
+/* Refuses a family by name. */
+static struct traj_model *refuse(const struct fit *fit, const char *family, const char *why)
+{
+    traj_error_set(fit->error, "%s: the %s cannot be fitted: %s", fit->training->session[0]->path,
+                   family, why);
+    return NULL;
+}
+
+/* Whether the component families decode what was held out better than the filter of an unbroken
+ * recording does; *status -1 with a sentence. */
+static bool components_better(struct fit *fit, const struct traj_bench *bench, double unexplained,
+                              int *status)
+{
+    double theirs, rmse[2];
+    struct traj_assembly assembly = {&fit->fits, &fit->choice};
+    struct traj_maker maker = traj_assembly_maker(&assembly);
+    *status = traj_session_unexplained(bench, &maker, &theirs, rmse, fit->error);
+    return *status == 0 && theirs < unexplained;
+}
+
+/* The filter of an unbroken recording; with `compete`, or a component family that decodes better
+ * what was held out. */
+static struct traj_model *fit_session(struct fit *fit, struct traj_fit_options *options,
+                                      size_t prior_count, bool with_courses, bool compete)
+{
+    struct traj_bench bench = {.training = fit->training};
+    struct traj_model *model = NULL;
+    bool held_out = fit->training->folds > 1, components = false;
+    int status =
+        held_out ? traj_bench_make(&bench, fit->training, TRAJ_SESSION_BENCH_BINS, fit->error) : 0;
+    struct traj_session_fit *session = NULL;
+    if (status == 0)
+        session = traj_session_fit_new(fit->training, held_out ? &bench : NULL, with_courses,
+                                       options, fit->error);
+    status = session ? 0 : -1;
+    if (session && compete && held_out) {
+        options->family = TRAJ_FAMILY_MIXTURE;
+        status = prepare_components(fit);
+        if (status == 0)
+            components =
+                components_better(fit, &bench, traj_session_fit_unexplained(session), &status);
     }
-    return fit_all(fit) == 0 ? finish(fit, prior_count) : NULL;
+    if (status == 0)
+        model = components ? finish(fit, prior_count)
+                           : traj_session_fit_finish(session, prior_count, fit->error);
+    traj_session_fit_free(session);
+    traj_bench_free(&bench);
+    return model;
 }
 
 /* Settles which family it is to be, and fits it. */
@@ -159,26 +212,24 @@ static struct traj_model *fit_family(struct fit *fit, struct traj_fit_options *o
                                      size_t prior_count)
 {
     const char *no_course = traj_course_fit_obstacle(fit->training);
-    const char *no_places = traj_codebook_obstacle(fit->training);
-    const char *path = fit->training->session[0]->path;
-    double rmse;
+    const char *no_session = traj_session_fit_obstacle(fit->training);
     switch (options->family) {
     case TRAJ_FAMILY_AUTO:
-        options->family = no_course ? TRAJ_FAMILY_MIXTURE : TRAJ_FAMILY_COURSE;
-        return no_course ? fit_components(fit, prior_count)
-                         : traj_course_fit(fit->training, prior_count, options, fit->error);
+        if (!no_course)
+            return traj_course_fit(fit->training, prior_count, options, fit->error);
+        if (!no_session)
+            return fit_session(fit, options, prior_count, true, true);
+        options->family = TRAJ_FAMILY_MIXTURE;
+        return fit_components(fit, prior_count);
     case TRAJ_FAMILY_COURSE:
         if (!no_course)
             return traj_course_fit(fit->training, prior_count, options, fit->error);
-        traj_error_set(fit->error, "%s: the filter over courses cannot be fitted: %s", path,
-                       no_course);
-        return NULL;
+        if (!no_session)
+            return fit_session(fit, options, prior_count, true, false);
+        return refuse(fit, "filter over courses", fit->training->unbroken ? no_session : no_course);
     case TRAJ_FAMILY_PLACES:
-        if (!no_places)
-            return traj_codebook_fit(fit->training, prior_count, options, &rmse, fit->error);
-        traj_error_set(fit->error, "%s: the filter over places cannot be fitted: %s", path,
-                       no_places);
-        return NULL;
+        return no_session ? refuse(fit, "filter over places", no_session)
+                          : fit_session(fit, options, prior_count, false, false);
     default:
         return fit_components(fit, prior_count);
     }

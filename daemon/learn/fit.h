@@ -17,11 +17,13 @@
 #include "traj/model.h"
 
 enum traj_family {
-    /* The default: course for trials that were cut out of a recording, else mixture. */
+    /* The default: course for trials that were cut out of a recording; for an unbroken one the
+     * filter over courses and free places, free places alone or the mixture, by
+     * cross-validation. */
     TRAJ_FAMILY_AUTO,
     /* filter over courses: target, phase and warp (daemon/model/course_filter.h) */
     TRAJ_FAMILY_COURSE,
-    TRAJ_FAMILY_PLACES,  /* filter over free places, for unbroken recordings (learn/codebook.h) */
+    TRAJ_FAMILY_PLACES,  /* the same over free places alone, for unbroken recordings */
     TRAJ_FAMILY_MIXTURE, /* one component a target and a free one (Yu et al. 2007) */
     TRAJ_FAMILY_WARPED,  /* the same with courses at speeds of their own (Corbett et al. 2010) */
     TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */

@@ -390,6 +390,10 @@ static enum traj_status check_chain(struct complaint *complaint, const struct tr
         status = complain(complaint, TRAJ_E_RANGE, "chain.switch_prob", 0);
     if (status == TRAJ_OK && !(chain->temper > 0.0 && chain->temper <= 1.0))
         status = complain(complaint, TRAJ_E_RANGE, "chain.temper", 0);
+    if (status == TRAJ_OK && !(chain->drift >= 0.0 && chain->drift < 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "chain.drift", 0);
+    if (status == TRAJ_OK && chain->drift > 0.0 && chain->gaussian == 0.0)
+        status = complain(complaint, TRAJ_E_RANGE, "chain.drift", 0);
     return status;
 }
 

@@ -53,6 +53,9 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->loading = traj_arena_take(arena, dims->factors * nodes, sizeof(double));
     filter->column = traj_arena_take(arena, dims->factors, sizeof(double));
     filter->gain_counts = traj_arena_take(arena, gains, sizeof(double));
+    filter->drifted = traj_arena_take(arena, channels, sizeof(double));
+    filter->seen = traj_arena_take(arena, channels, sizeof(double));
+    filter->node_weight = traj_arena_take(arena, nodes, sizeof(double));
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
@@ -190,6 +193,7 @@ void traj_course_filter_reset(struct traj_course_filter *f)
 {
     forget(f);
     memcpy(f->weight, f->prob, f->states * sizeof(double));
+    memset(f->drifted, 0, f->channels * sizeof(double));
     f->fresh = true;
     f->entering = false;
     f->context = f->context == TRAJ_CONTEXT_UNMARKED ? TRAJ_CONTEXT_UNMARKED : TRAJ_CONTEXT_BETWEEN;
@@ -416,7 +420,8 @@ static void emit(struct traj_course_filter *f, const struct traj_observation *o)
         f->log_likelihood[e] = -exposure * f->offset[e];
     memset(f->gain_counts, 0, f->gains * sizeof(double));
     for (size_t n = 0; n < f->channels; n++) {
-        const double value = f->observed[n] ? channel(f, o, n) : 0.0;
+        const double value = f->observed[n] ? channel(f, o, n) - f->drifted[n] : 0.0;
+        f->seen[n] = value;
         if (value == 0.0)
             continue;
         rows.row[rows.count] = f->table + n * f->nodes;
@@ -548,6 +553,29 @@ static bool weigh(struct traj_course_filter *f)
     return sum > 0.0 && sum < INFINITY;
 }
 
+/* The channels' offsets follow what the posterior leaves unexplained. */
+static void follow_drift(struct traj_course_filter *f)
+{
+    const struct traj_chain *c = &f->model->chain;
+    memset(f->node_weight, 0, f->nodes * sizeof(double));
+    for (size_t j = 0; j < f->states; j++) {
+        const double weight = f->weight[j], share = c->share[j];
+        if (!(weight > 0.0))
+            continue;
+        f->node_weight[c->node[j]] += weight * (1.0 - share);
+        if (share > 0.0)
+            f->node_weight[c->node[j] + 1] += weight * share;
+    }
+    for (size_t n = 0; n < f->channels; n++)
+        f->drifted[n] += f->observed[n] ? c->drift * f->seen[n] : 0.0;
+    for (size_t e = 0; e < f->nodes; e++) {
+        const double weight = c->drift * f->node_weight[e];
+        const double *mean = c->emission_mean + e * f->channels;
+        for (size_t n = 0; weight > 0.0 && n < f->channels; n++)
+            f->drifted[n] -= f->observed[n] ? weight * mean[n] : 0.0;
+    }
+}
+
 double traj_course_filter_step(struct traj_course_filter *f,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered)
@@ -559,6 +587,8 @@ double traj_course_filter_step(struct traj_course_filter *f,
     if (*recovered) {
         forget(f);
         memcpy(f->weight, f->prob, f->states * sizeof(double));
+    } else if (f->model->chain.drift > 0.0) {
+        follow_drift(f);
     }
     return *recovered ? NAN : evidence;
 }

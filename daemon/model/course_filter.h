@@ -8,6 +8,9 @@
  *     Poisson    l_e = sum_n [y_n log(rate_en) - rate_en dt]
  *     Gaussian   l_e = s' P f_e - f_e' P f_e / 2,  P = (diag + U U')^-1 over what was seen,
  *                s_n = sqrt(y_n D / dt + 1/4) for counts, features as they are
+ * Rates drift over minutes, so a Gaussian channel is read from an offset b_n that follows what the
+ * states leave unexplained, an exponential mean of the residual under the posterior:
+ *     s_n <- s_n - b_n,  b_n += drift (s_n - b_n - sum_j p_j f_jn)  where channel n was observed.
  * A state lies between two nodes; its l is interpolated.  With gains, y_n ~ Poisson(rate_n exp((G
  * z)_n)), z ~ N(0, I) constant within a trial is integrated by Laplace about 0 (v = G'(y - rate),
  * H = I + G' diag(rate) G summed since the trial's start):
@@ -55,6 +58,9 @@ struct traj_course_filter {
     double *loading;        /* [r][E] scratch */
     double *column;         /* [r] scratch */
     double *gain_counts;    /* [q] G'y */
+    double *drifted;        /* [C] b, the offset of each channel by now */
+    double *seen;           /* [C] s - b of this frame, 0 where not observed */
+    double *node_weight;    /* [E] scratch: posterior of the nodes */
 };
 
 void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_arena *arena,

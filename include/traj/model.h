@@ -156,6 +156,7 @@ struct traj_chain {
     double switch_prob;        /* per bin: the target changes, phase and warp kept */
     double temper;             /* tau in (0, 1] */
     double gaussian;           /* 0 = Poisson, 1 = Gaussian emission (enum traj_emission) */
+    double drift; /* [0, 1): share of a channel's residual by which its offset follows it a bin */
 };
 
 /*

@@ -94,6 +94,7 @@ void chain_draw(struct chain_model *m, struct random *random, bool gaussian, siz
 
 void chain_draw_story(struct story *s, struct random *random)
 {
+    memset(s, 0, sizeof *s);
     s->start_at = 2;
     for (size_t t = 0; t < FRAMES; t++) {
         s->dt[t] = t % 2 ? 0.02 : 0.019;
@@ -123,6 +124,12 @@ static void invert(size_t n, real a[UNITS][UNITS])
     }
 }
 
+/* The transformed count. */
+static real root_of(const struct chain_model *m, const struct story *s, size_t t, size_t n)
+{
+    return sqrtl(s->count[t][n] * (real)m->model.bin_width / s->dt[t] + 0.25L);
+}
+
 /* Log likelihood of a frame at a node: Poisson, or Gaussian with the full covariance of what
  * was seen. */
 static real node_likelihood(const struct chain_model *m, const struct story *s, size_t t,
@@ -141,7 +148,7 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
     }
     for (size_t i = 0; i < count; i++) {
         f[i] = mean[seen[i]];
-        x[i] = sqrtl(s->count[t][seen[i]] * (real)m->model.bin_width / s->dt[t] + 0.25L);
+        x[i] = root_of(m, s, t, seen[i]) - s->offset[t][seen[i]];
         for (size_t k = 0; k < count; k++) {
             cov[i][k] = i == k ? m->noise[seen[i]] : 0.0L;
             for (size_t r = 0; r < RANK; r++)
@@ -163,6 +170,23 @@ real chain_likelihood(const struct chain_model *m, const struct story *s, size_t
 }
 
 /* Every state leads to itself alone: five paths that never meet. */
+void chain_drift(const struct chain_model *m, struct story *s, size_t t, const real *posterior)
+{
+    for (size_t n = 0; n < UNITS; n++) {
+        real expected = 0.0L;
+        for (size_t j = 0; j < STATES; j++) {
+            const real first = m->mean[(size_t)m->node[j] * UNITS + n];
+            const real second =
+                m->mean[((size_t)m->node[j] + (m->share[j] > 0.0 ? 1 : 0)) * UNITS + n];
+            expected += posterior[j] * (first + m->share[j] * (second - first));
+        }
+        s->offset[t + 1][n] = s->offset[t][n];
+        if (s->count[t][n] != TRAJ_COUNT_MISSING)
+            s->offset[t + 1][n] +=
+                m->model.chain.drift * (root_of(m, s, t, n) - s->offset[t][n] - expected);
+    }
+}
+
 void chain_never_meet(struct chain_model *m)
 {
     for (size_t c = 0; c < TRAJ_CONTEXTS; c++)

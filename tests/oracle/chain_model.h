@@ -37,7 +37,8 @@ struct story {
     uint16_t count[FRAMES][UNITS];
     double dt[FRAMES];
     size_t steps[FRAMES];
-    size_t start_at; /* a trial starts before this frame */
+    size_t start_at;                /* a trial starts before this frame */
+    real offset[FRAMES + 1][UNITS]; /* by which each unit has drifted before each frame */
 };
 
 /* A model with every transition possible; two targets; `gains` slow gains, at most GAINS. */
@@ -49,6 +50,9 @@ void chain_never_meet(struct chain_model *m);
 
 /* Log likelihood of a frame in a state, but for what depends on the counts alone, not tempered. */
 real chain_likelihood(const struct chain_model *m, const struct story *s, size_t t, size_t j);
+
+/* The offsets of the frame after t: they follow what the posterior leaves unexplained. */
+void chain_drift(const struct chain_model *m, struct story *s, size_t t, const real *posterior);
 
 /* Rate of unit n in state j (interpolated between nodes, as the tables are). */
 real chain_rate(const struct chain_model *m, size_t j, size_t n);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Does the filter over courses equal the sum over all paths, written out in long double: with
- * Poisson and with correlated Gaussian observations, tempered, with missing units, gaps and trial
- * starts; and, with slow gains, the Laplace integral over each path that never meets another?
+ * Poisson and with correlated Gaussian observations that drift, tempered, with missing units, gaps
+ * and trial starts; and, with slow gains, the Laplace integral over each path that never meets
+ * another?
  */
 #include <math.h>
 #include <setjmp.h>
@@ -42,7 +43,7 @@ static void enumerate(const struct chain_model *m, const struct story *s, size_t
 }
 
 /* Largest relative difference between the decoder and the enumeration over a story. */
-static double compare(const struct chain_model *m, const struct story *s)
+static double compare(const struct chain_model *m, struct story *s)
 {
     void *memory;
     struct traj_decoder *decoder = chain_decoder(&m->model, &memory);
@@ -56,6 +57,7 @@ static double compare(const struct chain_model *m, const struct story *s)
             traj_decoder_trial_start(decoder);
         assert_int_equal(traj_decoder_step(decoder, &o, &e), TRAJ_OK);
         enumerate(m, s, t, posterior);
+        chain_drift(m, s, t, posterior);
         for (size_t j = 0; j < STATES; j++) {
             for (size_t d = 0; d < 2; d++) {
                 position[d] += posterior[j] * m->position[2 * j + d];
@@ -87,6 +89,7 @@ static void equals_the_sum_over_all_paths(void **state)
             struct chain_model m;
             struct story s;
             chain_draw(&m, &random, gaussian != 0, 0);
+            m.model.chain.drift = gaussian ? 0.2 : 0.0;
             chain_draw_story(&s, &random);
             worst = fmax(worst, compare(&m, &s));
         }
