@@ -362,9 +362,9 @@ static int turn_to_targets(const struct traj_labels *labels, const struct traj_t
 {
     size_t dim = training->dim, nodes = labels->targets * labels->row;
     sums->turn = calloc(labels->targets * dim * dim + 1, sizeof *sums->turn);
-    sums->count = calloc(nodes, sizeof *sums->count);
-    sums->profile = calloc(labels->row * 2 * dim, sizeof *sums->profile);
-    sums->profile_count = calloc(labels->row, sizeof *sums->profile_count);
+    sums->count = calloc(nodes + 1, sizeof *sums->count);
+    sums->profile = calloc(labels->row * 2 * dim + 1, sizeof *sums->profile);
+    sums->profile_count = calloc(labels->row + 1, sizeof *sums->profile_count);
     for (size_t m = 0; sums->turn && m < labels->targets; m++) {
         double toward[TRAJ_DIM_MAX];
         for (size_t d = 0; d < dim; d++)

@@ -72,7 +72,7 @@ static int settle_centres(struct traj_places *places, const struct traj_training
                           const size_t *sample, size_t count)
 {
     size_t width = 2 * places->dim;
-    double *sum = calloc(places->places * (width + 1), sizeof *sum);
+    double *sum = calloc(places->places * (width + 1) + 1, sizeof *sum);
     if (!sum)
         return -1;
     double *bins = sum + places->places * width;

@@ -279,8 +279,8 @@ static int analysis_alloc(struct analysis *a, size_t c)
     a->vector = gsl_matrix_alloc(c, c);
     a->value = gsl_vector_alloc(c);
     a->work = gsl_eigen_symmv_alloc(c);
-    a->unique = malloc(c * sizeof *a->unique);
-    a->variance = malloc(c * sizeof *a->variance);
+    a->unique = malloc((c + 1) * sizeof *a->unique);
+    a->variance = malloc((c + 1) * sizeof *a->variance);
     return a->cov && a->scaled && a->vector && a->value && a->work && a->unique && a->variance ? 0
                                                                                                : -1;
 }

@@ -6,3 +6,5 @@ traj_test(NAME test_adapt SOURCES test_adapt.c ${CMAKE_SOURCE_DIR}/tests/common/
     LIBS traj_learn m LABELS unit TIMEOUT 900)
 traj_test(NAME test_health SOURCES test_health.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
     LIBS traj_learn m LABELS unit)
+traj_test(NAME test_unbroken SOURCES test_unbroken.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
+    LIBS traj_evaluate traj_learn m LABELS unit TIMEOUT 900)
