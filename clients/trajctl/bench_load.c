@@ -19,7 +19,7 @@
 
 #define WAIT_MS 10000    /* for a subscriber, and for its first answer */
 #define BEHIND_S 2.0     /* so far behind, a load is given up */
-#define DRAIN_S 3.0      /* for what is still under way at the end */
+#define DRAIN_S 3.0      /* without an answer, at the end, until the rest is lost */
 #define RECEIVE_MS 50    /* between two looks whether it is over */
 #define FIRST_GAP_S 0.01 /* between frames that ask whether anybody answers */
 
@@ -174,10 +174,15 @@ static int send_all(struct run *run, struct traj_error *error)
 /* Waits for the last answer as long as answers come. */
 static void drain(struct run *run)
 {
+    uint64_t newest = atomic_load(&run->newest);
     double give_up = monotonic_seconds() + DRAIN_S;
-    while (atomic_load(&run->newest) + 1 < run->seq && monotonic_seconds() < give_up &&
-           !interrupted()) {
+    while (newest + 1 < run->seq && monotonic_seconds() < give_up && !interrupted()) {
         sleep_until(monotonic_seconds() + 0.005);
+        uint64_t now = atomic_load(&run->newest);
+        if (now != newest) {
+            newest = now;
+            give_up = monotonic_seconds() + DRAIN_S;
+        }
     }
 }
 

@@ -182,9 +182,9 @@ static size_t put_links(const struct lattice *l, size_t states, const struct tra
             continue;
         }
         (void)phase_of(l, own + 1, &s, &before_last);
-        put_link(&writer, j + 1, before_last ? 1 - l->stay : 1 - l->stay - SKIP);
+        put_link(&writer, j + 1, (1 - l->stay) * (before_last ? 1 : 1 - SKIP));
         if (!before_last) {
-            put_link(&writer, j + 2, SKIP);
+            put_link(&writer, j + 2, (1 - l->stay) * SKIP);
         }
     }
     if (model) {

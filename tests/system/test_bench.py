@@ -157,6 +157,17 @@ class Bench(daemon.DaemonTest):
                                           "--bin-ms", "5", "--frames", "200")
         self.assertEqual((cell["lost"], latencies.count(None)), (20, 20))
 
+    def test_models_of_all_sizes_are_models(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "m.tjm")
+            for units, targets, bin_ms in ((1, 1, 100), (3, 256, 0.5), (8, 108, 1), (9, 32, 5), (4, 8, 20)):
+                sizes = ["--channels", str(units), "--targets", str(targets), "--bin-ms", str(bin_ms)]
+                subprocess.run([os.environ["TRAJCTL"], "bench", *sizes, "--write-model", path], check=True)
+                # Reading a model checks it.
+                said = subprocess.check_output([os.environ["TRAJCTL"], "model", "show", path], text=True)
+                self.assertRegex(said, rf"units +{units}\b")
+                self.assertRegex(said, rf"targets +{targets} of")
+
     def test_refused(self):
         for arguments, word in ((["--channels", "0"], "channels"), (["--bin-ms", "5,,1"], "bin-ms"),
                                 (["--targets", "2.5"], "targets"), (["--transport", "udp"], "udp"),
