@@ -21,7 +21,7 @@
 #define LEVEL_SHARE 0.2     /* of the population's: sd of the same feature's level */
 #define EVIDENCE_TEMPER 0.5 /* of counts: slow gains and bursts make them less telling */
 #define GAUSSIAN_TEMPER 0.3
-#define RESTED_S 4.0      /* s that bins weigh together whose state is a guess */
+#define RESTED_S 1.0      /* s that bins weigh together whose state is a guess */
 #define NOISE_BINS 1000.0 /* that yesterday's noise counts for */
 #define PLAN_SAME_S 3.0   /* s of data that yesterday's rates of a plan window count for */
 #define PLAN_OTHER_S 1.0  /* and a unit's own mean rate where it is another one */

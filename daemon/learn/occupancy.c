@@ -15,7 +15,7 @@
 #define ALIKE 0.25
 #define OTHER_TARGET 3.0 /* nats a bin against states of another target than the trial's */
 #define VISITED_S 3.0    /* s of a trial that tell how often states are visited */
-#define GUESSED_S 4.0    /* s that all bins weigh together whose state is a guess */
+#define GUESSED_S 1.0    /* s that all bins weigh together whose state is a guess */
 #define NEGLIGIBLE 1e-3  /* weight of a node in a bin */
 #define CELLS 4000000    /* states times bins that are held at a time */
 #define AHEAD 100        /* bins beyond which the future no longer tells */
