@@ -587,19 +587,13 @@ static int fill(void *self, unsigned without, struct traj_model *model)
 {
     struct chain *chain = self;
     const struct traj_chain *into = &model->chain;
-    size_t gains = model->dims.gains;
     if (fit_tables(chain, without, writable(into->emission_mean)))
         return -1;
-    for (size_t c = 0; c < chain->channels; c++) {
-        size_t was = chain->adapt->today->was[c];
-        for (size_t k = 0; k < gains; k++)
-            writable(into->gain)[c * gains + k] =
-                was == TRAJ_UNIT_NEW ? 0
-                                     : chain->same[c] * chain->from->chain.gain[was * gains + k];
+    for (size_t c = 0; c < chain->channels; c++)
         writable(into->emission_noise)[c] = 1;
-    }
     if (!chain->gaussian)
-        return 0;
+        return traj_adapt_gains(chain->adapt, &chain->occupancy, into->emission_mean, chain->same,
+                                without, writable(into->gain));
     memcpy(chain->mean, into->emission_mean, chain->nodes * chain->channels * sizeof(double));
     return fit_noise(chain, model->dims.factors, writable(into->emission_noise),
                      writable(into->emission_factor));

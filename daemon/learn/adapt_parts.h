@@ -4,6 +4,7 @@
 #define TRAJ_LEARN_ADAPT_PARTS_H
 
 #include "daemon/learn/adapt.h"
+#include "daemon/learn/occupancy.h"
 #include "daemon/learn/population.h"
 #include "daemon/learn/today.h"
 #include "daemon/learn/training.h"
@@ -82,6 +83,13 @@ void traj_adapt_settle(struct traj_adapt *adapt, const double *same, const doubl
  */
 void traj_adapt_shift(struct traj_adapt *adapt, const double *spikes, const double *expected,
                       size_t units);
+
+/*
+ * Slow gains of today's units, gain[units][gains] of adapt->from, where bins lie at `at` and units
+ * have log rates mean[nodes][channels]; same[units].  0, or -1 without memory.
+ */
+int traj_adapt_gains(const struct traj_adapt *adapt, const struct traj_occupancy *at,
+                     const double *mean, const double *same, unsigned without, double *gain);
 
 /* A family of models: prepares, and fills in what depends on units. */
 struct traj_adapt_family {
