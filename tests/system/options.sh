@@ -72,6 +72,8 @@ expect 2 'one file' convert recording --out "$work/s.h5"
 expect 2 'neither a file' convert csv x --out "$work/s.h5"
 expect 1 'no.rec' convert recording "$work/no.rec" --out "$work/s.h5"
 expect 2 '"kalman" is not auto' train --session s --out m --family kalman
+expect 2 'family does not go with --from' train --session s --out o --from m --family stm
+expect 1 'm: cannot be opened' train --session s --out o --from m
 expect 2 'is not 0, 2 or 3' train --session s --out m --order 1
 expect 2 'is not start, go or stop' trial begin
 expect 2 'is not start, stop, verify' record
