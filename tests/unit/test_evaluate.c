@@ -297,6 +297,26 @@ static void blocks_cover_an_unbroken_session_once(void **state)
     gsl_rng_free(rng);
 }
 
+/* A tenth of the bins may lie outside the trials of a session that counts as cut out. */
+static void what_lies_outside_trials_decides(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    struct traj_session *s = make_session(40 * 30, 3, true, false, rng);
+    for (size_t r = 0; r < s->trials; r++) {
+        s->stop[r] = s->start[r] + 1.85; /* 37 of 40 bins */
+    }
+    assert_false(traj_session_is_unbroken(s));
+    for (size_t r = 0; r < s->trials; r++) {
+        s->stop[r] = s->start[r] + 1.75; /* 35 of 40 */
+    }
+    assert_true(traj_session_is_unbroken(s));
+    s->trials = 0;
+    assert_true(traj_session_is_unbroken(s));
+    traj_session_free(s);
+    gsl_rng_free(rng);
+}
+
 static void a_target_that_is_left_out_is_never_trained_on(void **state)
 {
     (void)state;
@@ -468,6 +488,7 @@ int main(void)
         cmocka_unit_test(folds_hold_out_every_trial_once),
         cmocka_unit_test(a_draw_tests_on_all_that_it_does_not_train_on),
         cmocka_unit_test(blocks_cover_an_unbroken_session_once),
+        cmocka_unit_test(what_lies_outside_trials_decides),
         cmocka_unit_test(a_target_that_is_left_out_is_never_trained_on),
         cmocka_unit_test(leads_are_missing_from_tests_alone),
         cmocka_unit_test(units_are_lost_as_asked),
