@@ -21,5 +21,7 @@ endif()
 if(TARGET trajd AND TARGET trajctl)
     traj_script_test(NAME trajctl_bench LABELS system TIMEOUT 600
         COMMAND ${TRAJ_PYTHON} test_bench.py)
+    traj_script_test(NAME python_client LABELS system TIMEOUT 600
+        COMMAND ${TRAJ_PYTHON} test_python.py)
     traj_script_test(NAME quickstart LABELS system TIMEOUT 900 COMMAND sh quickstart.sh)
 endif()

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Client of trajd, the daemon that decodes intended movement from neural activity.
+
+    Source      publishes frames and events               (needs pyzmq)
+    Intents     iterates what the daemon publishes        (needs pyzmq)
+    Control     asks the daemon: status, prior, model ... (needs pyzmq)
+    Session     a recorded session as arrays, and its file (needs numpy, h5py)
+    train, decode, score    run the trajctl program on sessions
+
+Lengths are in the session's own unit, times in seconds, rates in spikes per second.
+"""
+from .control import Control, Refused
+from .frame import MISSING, decode_frame, encode_frame
+from .intents import Intent, Intents, Stale
+from .session import Session, Trials
+from .source import Source
+from .tools import decode, score, train
+
+__version__ = "0.1.0"
+__all__ = ["Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
+           "decode", "decode_frame", "encode_frame", "score", "train"]

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A source of frames and events."""
+import json
+import time
+from typing import Optional, Sequence
+
+import zmq
+
+from . import sockets
+from .frame import encode_frame
+
+
+def _plain(value):
+    """Arrays and numbers of numpy as JSON knows them."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+class Source(sockets.Connection):
+    """Publishes frames and events to trajd and loses nothing: it blocks when the daemon is behind.
+
+        with Source() as rig:
+            rig.wait()
+            rig.session("2024-03-01 a", marks=True)
+            rig.trial_start(t=0.0)
+            rig.frame(counts, t=0.02, dt=0.02)
+
+    Frames are numbered here, from 0, and anew with each session.  One object a thread.
+    """
+
+    def __init__(self, endpoint: str = sockets.FRAMES, context=None, queue: int = 1000):
+        super().__init__(zmq.XPUB, endpoint, context, XPUB_NODROP=1, SNDHWM=queue)
+        self._topics = set()
+        self._seq = 0
+
+    def _read_subscriptions(self, timeout_ms: int = 0) -> None:
+        while self._socket.poll(timeout_ms):
+            body = self._socket.recv()
+            if body[:1] == b"\1":
+                self._topics.add(body[1:])
+            elif body[:1] == b"\0":
+                self._topics.discard(body[1:])
+            timeout_ms = 0
+
+    def wait(self, timeout_s: float = 10.0) -> None:
+        """Waits until a daemon listens; TimeoutError where none does in time."""
+        deadline = time.monotonic() + timeout_s
+        while not (b"" in self._topics or {b"frame", b"event"} <= self._topics):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no trajd has subscribed to frames and events in {timeout_s:g} s")
+            self._read_subscriptions(max(1, int(left * 1000)))
+
+    def _send(self, topic: bytes, body: bytes) -> None:
+        self._read_subscriptions()
+        self._socket.send_multipart([topic, body])
+
+    def frame(self, counts: Optional[Sequence] = None, *, t: float, dt: float,
+              features: Optional[Sequence] = None, seq: Optional[int] = None, device: int = 0) -> int:
+        """One bin that ends at t and is dt wide (s); counts [N], None = not observed.  Returns its seq."""
+        if seq is not None:
+            self._seq = seq
+        self._send(b"frame", encode_frame(self._seq, t, dt, counts, features, device))
+        self._seq += 1
+        return self._seq - 1
+
+    def event(self, type: str, **fields) -> None:
+        """Any event of proto/event.md; fields that are None are left out, but for a label's target."""
+        body = {"type": type}
+        body.update((key, _plain(value)) for key, value in fields.items()
+                    if value is not None or key == "target")
+        self._send(b"event", json.dumps(body, allow_nan=False).encode())
+
+    def session(self, run: str, marks: bool = True) -> None:
+        """A new run: the posterior starts anew, seq begins at 0; marks: trial marks will come."""
+        self.event("session", run=run, marks=marks)
+        self._seq = 0
+
+    def trial_start(self, t: float) -> None:
+        self.event("trial_start", t=t)
+
+    def go(self, t: float) -> None:
+        self.event("go", t=t)
+
+    def trial_stop(self, t: float) -> None:
+        self.event("trial_stop", t=t)
+
+    def target_prior(self, t: float, prob: Sequence[float]) -> None:
+        """How probable each of the model's M targets is, until the trial stops."""
+        self.event("target_prior", t=t, prob=prob)
+
+    def gaze(self, t: float, position: Sequence[float], cov: Sequence) -> None:
+        """Where the eyes are: position [D], covariance [D][D] or its D*D numbers row by row."""
+        rows = _plain(cov)
+        flat = [x for row in rows for x in row] if isinstance(rows[0], (list, tuple)) else rows
+        self.event("gaze", t=t, position=position, cov=flat)
+
+    def kinematics(self, t: float, position: Sequence[float],
+                   velocity: Optional[Sequence[float]] = None) -> None:
+        """What the hand did; for recording and learning alone, the decoder never sees it."""
+        self.event("kinematics", t=t, position=position, velocity=velocity)
+
+    def trial_label(self, t: float, target: Optional[int], go: Optional[float] = None,
+                    rewarded: Optional[bool] = None) -> None:
+        """What the trial was; for recording and learning alone."""
+        self.event("trial_label", t=t, target=target, go=go, rewarded=rewarded)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does the Python client say what the protocol's vectors say, and does a user's Python program work
+against a real daemon and the real tools?"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import daemon
+
+TOP = os.environ["TRAJ_SOURCE_DIR"]
+CLIENT = os.path.join(TOP, "clients", "python")
+sys.path.insert(0, CLIENT)
+
+try:
+    import numpy as np
+    import h5py  # noqa: F401  the session file needs it
+except ImportError:
+    print("python3-numpy or python3-h5py is not installed: the Python client was not tested")
+    sys.exit(77)
+
+import trajd  # noqa: E402
+from trajd import frame as frames  # noqa: E402
+
+
+def vector(name):
+    with open(os.path.join(TOP, "proto", "vectors", name), "rb") as file:
+        return file.read()
+
+
+class Frames(unittest.TestCase):
+    def test_vectors_are_written_to_the_byte(self):
+        for name in ("counts", "features", "both", "extremes"):
+            said = json.loads(vector(f"frame/{name}.json"))
+            body = trajd.encode_frame(said["seq"], said["t"], said["dt"], said.get("counts"),
+                                      said.get("features"), said.get("device") or 0)
+            self.assertEqual(body, vector(f"frame/{name}.bin"), name)
+
+    def test_every_damaged_vector_is_refused(self):
+        folder = os.path.join(TOP, "proto", "vectors", "frame")
+        expected = {}
+        with open(os.path.join(TOP, "proto", "vectors", "expected.txt"), encoding="utf-8") as lines:
+            for line in lines:
+                words = line.split()
+                if words and words[0].startswith("frame/"):
+                    expected[words[0][6:]] = words[1]
+        structural = [n for n in os.listdir(folder) if n.endswith(".bin") and expected[n] in
+                      ("checksum", "length", "magic", "version", "truncated")]
+        self.assertGreater(len(structural), 0)
+        for name in structural:
+            with self.assertRaises(ValueError, msg=name):
+                trajd.decode_frame(vector("frame/" + name))
+
+    def test_round_trip_of_arrays(self):
+        counts = np.array([0, 3, trajd.MISSING], "u2")
+        back = trajd.decode_frame(trajd.encode_frame(7, 0.5, 0.02, counts))
+        self.assertEqual((back.seq, back.t, back.dt, back.counts), (7, 0.5, 0.02, (0, 3, 65535)))
+
+    def test_what_is_no_count_is_refused(self):
+        for bad in (-1, 1.5, 65536):
+            with self.assertRaises(ValueError):
+                trajd.encode_frame(0, 0.02, 0.02, [bad])
+
+    def test_plain_checksum_is_that_of_the_standard(self):
+        self.assertEqual(frames._crc32c_plain(b"123456789"), 0xE3069283)
+
+
+class Sessions(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="trajd-")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def simulated(self):
+        trajctl = os.environ["TRAJCTL"]
+        subprocess.run([trajctl, "simulate", "--out", self.path("s.h5"), "--seed", "3", "--units", "24",
+                        "--targets", "4", "--trials-per-target", "6"], check=True, capture_output=True)
+        return trajd.Session.read(self.path("s.h5"))
+
+    def test_read_and_written_again_nothing_is_lost(self):
+        session = self.simulated()
+        session.write(self.path("again.h5"))
+        again = trajd.Session.read(self.path("again.h5"))
+        for name in ("counts", "t_end", "dt", "position", "kinematics_t", "targets"):
+            np.testing.assert_array_equal(getattr(session, name), getattr(again, name), name)
+        for name in ("start", "stop", "target", "go", "move"):
+            np.testing.assert_array_equal(getattr(session.trials, name), getattr(again.trials, name))
+        self.assertEqual(session.target_id, again.target_id)
+
+    def test_a_slice_holds_its_bins_and_whole_trials(self):
+        session = self.simulated()
+        part = session[100:2000]
+        self.assertEqual(len(part), 1900)
+        begin, end = part.t_end[0] - part.dt[0], part.t_end[-1]
+        whole = (session.trials.start >= begin) & (session.trials.stop <= end)
+        np.testing.assert_array_equal(part.trials.start, session.trials.start[whole])
+        self.assertTrue((part.kinematics_t <= end + 1e-9).all())
+
+    def test_lengths_that_disagree_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "position"):
+            trajd.Session(counts=np.zeros((5, 2)), dt=0.02, position=np.zeros(5))
+        with self.assertRaisesRegex(ValueError, "kinematics_t"):
+            trajd.Session(counts=np.zeros((5, 2)), dt=0.02, position=np.zeros((4, 2)))
+        with self.assertRaisesRegex(ValueError, "counts"):
+            trajd.Session(counts=np.full((5, 2), 0.5), dt=0.02)
+
+    def test_lines_of_readme_decode_arrays(self):
+        with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+            blocks = re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
+        lines = [block for block in blocks if "trajd.Session(" in block]
+        self.assertEqual(len(lines), 1, "README shows once how arrays are decoded")
+        self.assertLess(len([x for x in lines[0].splitlines() if x.strip()]), 10)
+        session = self.simulated()
+        hand = np.stack([np.interp(session.t_end, session.kinematics_t, session.position[:, d])
+                         for d in range(2)], 1)
+        np.savez(self.path("mine.npz"), counts=session.counts, position=hand)
+        script = "import os, sys\nsys.path.insert(0, %r)\nos.chdir(%r)\n" % (CLIENT, self.folder.name)
+        done = subprocess.run([sys.executable, "-c", script + lines[0]], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"\d")
+
+    def test_example_decodes_arrays_better_than_their_mean(self):
+        session = self.simulated()
+        hand = np.stack([np.interp(session.t_end, session.kinematics_t, session.position[:, d])
+                         for d in range(2)], 1)
+        np.savez(self.path("mine.npz"), counts=session.counts, position=hand)
+        done = subprocess.run(
+            [sys.executable, os.path.join(CLIENT, "examples", "arrays.py"), "mine.npz", "0.02"],
+            capture_output=True, text=True, cwd=self.folder.name,
+            env={**os.environ, "PYTHONPATH": CLIENT})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        error = float(re.search(r"rmse ([\d.]+)", done.stdout).group(1))
+        test = hand[len(hand) * 3 // 4:]
+        spread = float(np.sqrt(((test - test.mean(0)) ** 2).sum(1).mean()))
+        print(f"rmse {error:.1f}, standard deviation {spread:.1f}")
+        self.assertLess(error, spread)
+
+    def test_a_tool_that_refuses_says_why(self):
+        with self.assertRaisesRegex(RuntimeError, "nowhere.h5"):
+            trajd.train(self.path("nowhere.h5"), self.path("m.tjm"))
+
+
+class Live(daemon.DaemonTest):
+    def test_frames_events_intents_control(self):
+        d = self.start()
+        with trajd.Intents(d.endpoints["intents"]) as intents, \
+                trajd.Source(d.endpoints["frames"]) as rig, \
+                trajd.Control(d.endpoints["control"]) as control:
+            daemon.wait_for(lambda: control.status()["subscribers"] > 0)
+            rig.wait(daemon.PATIENCE)
+            rig.session("one", marks=True)
+            rig.trial_start(0.0)
+            rig.target_prior(0.0, np.full(daemon.TARGETS, 1 / daemon.TARGETS))
+            for seq in range(20):
+                rig.frame(daemon.counts_of(seq), t=(seq + 1) * daemon.BIN, dt=daemon.BIN)
+            rig.gaze(0.4, [1.0, 2.0], np.eye(2))
+            rig.trial_stop(0.4)
+            rig.trial_label(0.4, target=None, rewarded=True)
+            got = [intents.receive(daemon.PATIENCE) for _ in range(20)]
+            self.assertEqual([i.frame for i in got], list(range(20)))
+            self.assertEqual(intents.lost, 0)
+            self.assertEqual(len(got[0].position), 2)
+            self.assertAlmostEqual(sum(got[-1].target_prob) + got[-1].free_prob, 1.0, places=9)
+            d.settle(events=6)
+            status = control.status()
+            self.assertEqual(sum(status["events"]["refused"].values()), 0)
+            self.assertEqual(status["frames"]["invalid"], 0)
+            self.assertEqual(status["frames"]["decoded"], 20)
+            with self.assertRaisesRegex(trajd.Refused, "prob"):
+                control.prior([1.0])
+            self.assertEqual(control.pause()["ok"], True)
+            self.assertEqual(control.model()["model"]["units"], daemon.UNITS)
+
+    def test_holes_are_counted_and_a_new_run_is_none(self):
+        intents = trajd.Intents("ipc://" + tempfile.mkdtemp() + "/s")
+        intents.close()
+        counted = []
+        for seq in (0, 1, 4, 0, 1):
+            message = trajd.Intent(seq=seq, frame=seq, t=0.0, valid=True)
+            intents._socket = Said(message)
+            intents.receive(0)
+            counted.append(intents.lost)
+        self.assertEqual(counted, [0, 0, 2, 2, 2])
+
+    def test_nobody_there(self):
+        with trajd.Source("ipc://" + tempfile.mkdtemp() + "/nobody") as rig:
+            with self.assertRaisesRegex(TimeoutError, "subscribed"):
+                rig.wait(0.1)
+        with trajd.Control("ipc://" + tempfile.mkdtemp() + "/nobody", timeout_s=0.1) as control:
+            with self.assertRaises(TimeoutError):
+                control.ping()
+
+    def test_example_of_a_task(self):
+        d = self.start()
+        words = [word for name in ("frames", "intents", "control")
+                 for word in ("--" + name, d.endpoints[name])]
+        done = subprocess.run(
+            [sys.executable, os.path.join(CLIENT, "examples", "task.py"), "--asap", "--bins", "20", *words],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": CLIENT})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("60 intents, 0 lost", done.stdout)
+
+
+class Said:
+    """A socket that has one message."""
+
+    def __init__(self, intent):
+        self.body = json.dumps({name: getattr(intent, name) for name in ("seq", "frame", "t", "valid")})
+
+    def poll(self, *_):
+        return 1
+
+    def recv_multipart(self):
+        return [b"intent", self.body.encode()]
+
+    def close(self, **_):
+        pass
+
+
+if __name__ == "__main__":
+    daemon.main()
