@@ -173,7 +173,7 @@ class Live(daemon.DaemonTest):
             self.assertEqual(sum(status["events"]["refused"].values()), 0)
             self.assertEqual(status["frames"]["invalid"], 0)
             self.assertEqual(status["frames"]["decoded"], 20)
-            with self.assertRaisesRegex(trajd.Refused, "prob"):
+            with self.assertRaisesRegex(trajd.Refused, "target_prior"):
                 control.prior([1.0])
             self.assertEqual(control.pause()["ok"], True)
             self.assertEqual(control.model()["model"]["units"], daemon.UNITS)

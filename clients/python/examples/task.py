@@ -35,6 +35,8 @@ def run(arguments):
     now, number = 0.0, 0
     with trajd.Source(arguments.frames) as rig, trajd.Intents(arguments.intents, stale=True) as intents:
         rig.wait()
+        while control.status()["subscribers"] == 0:  # until the daemon knows of us
+            time.sleep(0.01)
         rig.session("task", marks=True)
         for trial in range(arguments.trials):
             cursor, target = Cursor(), trial % max(1, model["targets"])
