@@ -29,7 +29,9 @@ struct sending {
     uint64_t unsent;   /* messages that were no messages: not two parts, or of another topic */
     uint64_t losses;   /* places where something that came in is missing */
     bool paused;
-    struct traj_recorded_model model; /* in force before the anchor */
+    /* In force before the first message. */
+    struct traj_recorded_model model;
+    struct traj_recorded_settings settings;
     bool model_checked;
 };
 
@@ -147,10 +149,32 @@ static int look_at(struct sending *s, const struct traj_record *record)
 {
     if (record->kind == TRAJ_RECORD_MODEL) {
         (void)traj_recorded_model(record, &s->model);
+    } else if (record->kind == TRAJ_RECORD_SETTINGS) {
+        (void)traj_recorded_settings(record, &s->settings);
     } else if (record->kind == TRAJ_RECORD_PAUSE) {
         s->paused = record->code != 0;
     }
     return 0;
+}
+
+/* No request tells what a daemon's settings are, so that a person has to look. */
+static void tell_settings(const struct sending *s)
+{
+    const struct traj_recorded_settings *settings = &s->settings;
+    struct traj_pipeline_settings usual;
+    char text[200];
+    traj_pipeline_settings_default(&usual);
+    if (settings->count_max == 0 ||
+        (settings->gap_reset_s == usual.gap_reset_s && settings->count_max == usual.count_max &&
+         settings->speed_limit == usual.speed_limit && settings->dims == 0)) {
+        return;
+    }
+    (void)snprintf(text, sizeof text,
+                   "recorded with gap_reset_s %g, count_max %u, speed_limit %g and %s workspace: "
+                   "the daemon must be configured alike",
+                   settings->gap_reset_s, (unsigned)settings->count_max, settings->speed_limit,
+                   settings->dims > 0 ? "a" : "no");
+    note(s, text);
 }
 
 /* Before the first message or command of all: the daemon is brought to what is in force. */
@@ -160,6 +184,7 @@ static int begin(struct sending *s, struct traj_error *error)
         return 0;
     }
     int result = check_daemon(s, error);
+    tell_settings(s);
     if (result == 0 && s->paused) {
         json_t *reply = ask(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", 1), ASK_MS, error);
         json_decref(reply);
@@ -256,7 +281,10 @@ static int send_record(struct sending *s, const struct traj_record *record,
         (void)look_at(s, record);
         return swap ? load_model(s, &s->model, error) : 0;
     case TRAJ_RECORD_SETTINGS:
-        if (s->model_checked && !record->carried) {
+        if (!s->model_checked) {
+            return look_at(s, record);
+        }
+        if (!record->carried) {
             note(s, "the recording's settings change here, which no request can do: configure the "
                     "daemon and send SIGHUP");
         }

@@ -61,7 +61,7 @@ struct gathering {
 static void *append(struct gathering *g, struct list *list, size_t size, size_t count)
 {
     list->size = size;
-    if (list->count + count > list->cap) {
+    if (list->item == NULL || list->count + count > list->cap) {
         size_t cap = 2 * (list->count + count) + 64;
         char *larger = cap < SIZE_MAX / 2 / size ? realloc(list->item, cap * size) : NULL;
         if (larger == NULL) {
