@@ -252,6 +252,29 @@ static int end_part(struct traj_recording *r, struct traj_recording_item *item,
     return next_part(r, error);
 }
 
+/*
+ * A length that is itself damaged asks for bytes that are not there: passes over it if a whole
+ * record follows.  false where none does, and then the rest is a torn tail.
+ */
+static bool pass_over(struct traj_recording *r)
+{
+    size_t at = r->begin + 1;
+    while (at < r->end) {
+        struct traj_record later;
+        size_t used, wanted;
+        if (traj_record_next(r->buffer + at, r->end - at, &later, &used, &wanted) ==
+            TRAJ_RECORD_GOOD)
+            break;
+        at += used > 0 ? used : 1;
+    }
+    if (at >= r->end)
+        return false;
+    r->broken += at - r->begin;
+    r->done += at - r->begin;
+    r->begin = at;
+    return true;
+}
+
 /* Looks at what stands next: 1 an item, 2 look again, 0 the part's end, -1 with a sentence. */
 static int look(struct traj_recording *r, struct traj_recording_item *item,
                 struct traj_error *error)
@@ -260,23 +283,8 @@ static int look(struct traj_recording *r, struct traj_recording_item *item,
     enum traj_record_outcome outcome =
         traj_record_next(r->buffer + r->begin, r->end - r->begin, &r->held, &used, &wanted);
     if (outcome == TRAJ_RECORD_MORE) {
-        if (r->exhausted) {
-            /* A length that is itself damaged asks for bytes that are not there. */
-            if (r->end - r->begin > TRAJ_RECORD_HEADER && r->end > r->begin) {
-                struct traj_record later;
-                size_t at = r->begin + 1, step, more;
-                while (at < r->end && traj_record_next(r->buffer + at, r->end - at, &later, &step,
-                                                       &more) != TRAJ_RECORD_GOOD)
-                    at += step > 0 ? step : 1;
-                if (at < r->end) {
-                    r->broken += at - r->begin;
-                    r->done += at - r->begin;
-                    r->begin = at;
-                    return 2;
-                }
-            }
-            return 0;
-        }
+        if (r->exhausted)
+            return pass_over(r) ? 2 : 0;
         return fill(r, wanted, error) == 0 ? 2 : -1;
     }
     if (outcome == TRAJ_RECORD_BROKEN) {

@@ -178,6 +178,36 @@ class Live(daemon.DaemonTest):
             self.assertEqual(control.pause()["ok"], True)
             self.assertEqual(control.model()["model"]["units"], daemon.UNITS)
 
+    def test_what_a_rig_says_becomes_a_session(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = temporary.name
+        d = self.start(config={"record": {"directory": os.path.join(folder, "r"), "start": False}})
+        names = [f"unit {n}" for n in range(daemon.UNITS)]
+        with trajd.Source(d.endpoints["frames"]) as rig, trajd.Control(d.endpoints["control"]) as control:
+            rig.wait(daemon.PATIENCE)
+            self.assertTrue(control.record()["on"])
+            rig.session("one", subject="R", length_unit="mm", description="day 3")
+            rig.targets(0.0, "pair", ["left", "right"], [[-1.0, 0.0], [1.0, 0.5]])
+            rig.units(0.0, names)
+            rig.trial_start(0.1)
+            for seq in range(20):
+                t = (seq + 1) * daemon.BIN
+                rig.frame(daemon.counts_of(seq), t=t, dt=daemon.BIN)
+                rig.kinematics(t, [t, -t])
+            rig.trial_label(0.4, 1, go=0.15, rewarded=True, start=0.1, stop=0.375, move=0.2)
+            d.settle(frames=20, events=25)
+            recording = control.record(False)["file"]
+        trajctl = os.environ["TRAJCTL"]
+        subprocess.run([trajctl, "convert", "recording", recording, "--out", folder + "/s.h5"], check=True,
+                       stdout=subprocess.DEVNULL)
+        session = trajd.Session.read(folder + "/s.h5")
+        self.assertEqual((session.subject, session.length_unit), ("R", "mm"))
+        self.assertEqual(list(session.unit_name), names)
+        self.assertEqual(session.counts.tolist(), [daemon.counts_of(seq) for seq in range(20)])
+        self.assertEqual(session.targets.tolist(), [[-1.0, 0.0], [1.0, 0.5]])
+        self.assertEqual(session.position.tolist(), [[t, -t] for t in session.t_end])
+
     def test_holes_are_counted_and_a_new_run_is_none(self):
         intents = trajd.Intents("ipc://" + tempfile.mkdtemp() + "/s")
         intents.close()

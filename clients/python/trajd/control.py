@@ -68,6 +68,10 @@ class Control(sockets.Connection):
     def pause(self, on: bool = True) -> dict:
         return self.request("pause", on=on)
 
+    def record(self, on: bool = True) -> dict:
+        """Begins or ends a recording in the daemon's configured directory; tells its file."""
+        return self.request("record", action="start" if on else "stop")["recording"]
+
     def model(self) -> dict:
         return self.request("model", action="show")
 

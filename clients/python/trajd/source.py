@@ -70,9 +70,14 @@ class Source(sockets.Connection):
                     if value is not None or key == "target")
         self._send(b"event", json.dumps(body, allow_nan=False).encode())
 
-    def session(self, run: str, marks: bool = True) -> None:
-        """A new run: the posterior starts anew, seq begins at 0; marks: trial marks will come."""
-        self.event("session", run=run, marks=marks)
+    def session(self, run: str, marks: bool = True, *, subject: Optional[str] = None,
+                length_unit: Optional[str] = None, description: Optional[str] = None) -> None:
+        """A new run: the posterior starts anew, seq begins at 0; marks: trial marks will come.
+
+        The rest is for recordings: whose session it is, the unit of all positions, anything else.
+        """
+        self.event("session", run=run, marks=marks, subject=subject, length_unit=length_unit,
+                   description=description)
         self._seq = 0
 
     def trial_start(self, t: float) -> None:
@@ -100,6 +105,20 @@ class Source(sockets.Connection):
         self.event("kinematics", t=t, position=position, velocity=velocity)
 
     def trial_label(self, t: float, target: Optional[int], go: Optional[float] = None,
-                    rewarded: Optional[bool] = None) -> None:
-        """What the trial was; for recording and learning alone."""
-        self.event("trial_label", t=t, target=target, go=go, rewarded=rewarded)
+                    rewarded: Optional[bool] = None, *, start: Optional[float] = None,
+                    stop: Optional[float] = None, move: Optional[float] = None) -> None:
+        """What the trial was; for recording and learning alone.
+
+        Without start and stop it is the trial between the trial_start and trial_stop before.
+        """
+        self.event("trial_label", t=t, target=target, go=go, rewarded=rewarded, start=start, stop=stop,
+                   move=move)
+
+    def targets(self, t: float, set: str, id: Sequence[str], position: Sequence) -> None:
+        """Where the targets are: names [M], positions [M][D]."""
+        self.event("targets", t=t, set=set, id=id, position=position)
+
+    def units(self, t: float, names: Sequence[str]) -> None:
+        """Names of all units, in the order of the counts; for recording and learning alone."""
+        for first in range(0, len(names), 256):
+            self.event("units", t=t, first=first, id=list(names[first:first + 256]))
