@@ -27,9 +27,10 @@ const char *traj_row_name(const struct traj_row *row, char *out, size_t cap)
 static void protocol_sentence(const struct traj_evaluation *e, char *out, size_t cap)
 {
     const struct traj_evaluate_options *o = &e->options;
-    bool curve = false;
+    bool curve = false, all = false;
     for (size_t i = 0; i < o->per_target_count; i++) {
         curve = curve || o->per_target[i] > 0;
+        all = all || o->per_target[i] == 0;
     }
     if (o->test) {
         snprintf(out, cap, "trained on %s, tested on %s", e->session->path, o->test->path);
@@ -39,7 +40,7 @@ static void protocol_sentence(const struct traj_evaluation *e, char *out, size_t
         snprintf(out, cap, "%zu folds of contiguous time", o->folds);
     } else if (curve) {
         snprintf(out, cap, "trained on n trials a target, tested on all others%s",
-                 o->per_target_count > 1 ? " (all: by folds)" : "");
+                 all ? " (all: by folds)" : "");
     } else {
         snprintf(out, cap, "%zu folds of trials", o->folds);
     }
