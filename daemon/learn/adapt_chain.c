@@ -425,7 +425,10 @@ static void carry_noise(const struct chain *chain, size_t rank, double *noise, d
 static int fit_noise(struct chain *chain, size_t rank, double *noise, double *factor)
 {
     size_t channels = chain->channels;
-    if (channels > NOISE_CHANNELS || chain->occupancy.count == 0) {
+    double seen = 0;
+    for (size_t i = 0; i < chain->slots * channels; i++)
+        seen += chain->weight[i];
+    if (channels > NOISE_CHANNELS || !(seen > 0)) {
         carry_noise(chain, rank, noise, factor);
         return 0;
     }

@@ -173,6 +173,28 @@ static void alike(const double *a, const double *b, size_t count)
             fail_msg("[%zu]: %.17g, not %.17g", i, a[i], b[i]);
 }
 
+static void no_data_leave_noise_as_it_was(void **state)
+{
+    (void)state;
+    struct made_options options = usual(1, 12);
+    options.unbroken = true;
+    struct traj_session *yesterday = day(&options);
+    options.seed = 2;
+    struct traj_session *today = day(&options);
+    silence(today);
+    struct traj_model *from = train(yesterday, TRAJ_FAMILY_PLACES);
+    struct traj_model *model = adapt(from, today);
+    assert_memory_equal(&model->dims, &from->dims, sizeof model->dims);
+    assert_memory_equal(model->chain.emission_mean, from->chain.emission_mean,
+                        from->dims.nodes * UNITS * sizeof(double));
+    alike(model->chain.emission_noise, from->chain.emission_noise, UNITS);
+    alike(model->chain.emission_factor, from->chain.emission_factor, UNITS * from->dims.factors);
+    traj_model_free(model);
+    traj_model_free(from);
+    traj_session_free(yesterday);
+    traj_session_free(today);
+}
+
 static void no_data_leave_components_as_they_were(void **state)
 {
     (void)state;
@@ -256,7 +278,8 @@ static void every_family_adapts(void **state)
         double delay;
     } cases[] = {{TRAJ_FAMILY_MIXTURE, false, false, 0.3}, {TRAJ_FAMILY_STM, false, false, 0},
                  {TRAJ_FAMILY_RWM, false, false, 0},       {TRAJ_FAMILY_MIXTURE, true, false, 0},
-                 {TRAJ_FAMILY_PLACES, true, false, 0},     {TRAJ_FAMILY_MIXTURE, false, true, 0}};
+                 {TRAJ_FAMILY_PLACES, true, false, 0},     {TRAJ_FAMILY_MIXTURE, false, true, 0},
+                 {TRAJ_FAMILY_COURSE, true, false, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct made_options options = usual(1, cases[i].unbroken ? 12 : 6);
         options.unbroken = cases[i].unbroken;
@@ -337,8 +360,10 @@ static void lost_units_vanish_and_new_ones_come_in(void **state)
     struct traj_session *test = day(&options);
     reshape(today, 5, 4);
     reshape(test, 5, 4);
+    (void)snprintf(from->about.digest, sizeof from->about.digest, "0123abcd");
     struct traj_model *model = adapt(from, today);
     assert_int_equal(model->dims.units, UNITS - 5);
+    assert_non_null(strstr(model->about.training, "{\"from\":\"0123abcd\","));
     assert_string_equal(model->about.unit_name[0], "u5");
     assert_true(listed(model, "\"lost\":[", "u0") && listed(model, "\"lost\":[", "u4"));
     assert_false(listed(model, "\"lost\":[", "u5"));
@@ -454,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_data_leave_the_tables_as_they_were),
         cmocka_unit_test(no_data_leave_components_as_they_were),
+        cmocka_unit_test(no_data_leave_noise_as_it_was),
         cmocka_unit_test(other_units_are_found),
         cmocka_unit_test(every_family_adapts),
         cmocka_unit_test(the_same_day_changes_little),
