@@ -102,8 +102,9 @@ static void add_bin(void *context, const struct traj_held *held, size_t bin,
     tally->target[tally->labelled++] = held->target[bin];
 }
 
-/* Mean log probability of the true target when all are raised to a power. */
-static double log_score(const struct tally *tally, double power)
+/* Mean log probability of the true target when all are raised to a power, and a share of it all is
+ * spread evenly. */
+static double log_score(const struct tally *tally, double power, double leak)
 {
     double sum = 0;
     for (size_t i = 0; i < tally->labelled; i++) {
@@ -113,21 +114,29 @@ static double log_score(const struct tally *tally, double power)
             most = fmax(most, row[m]);
         for (size_t m = 0; m <= tally->targets; m++)
             total += exp(power * (row[m] - most));
-        sum += power * (row[tally->target[i]] - most) - log(total);
+        double own = power * (row[tally->target[i]] - most) - log(total);
+        sum += leak > 0 ? log((1 - leak) * exp(own) + leak / (double)(tally->targets + 1)) : own;
     }
     return sum / (double)tally->labelled;
 }
 
+/*
+ * The power that scores best beside a share of trials that nothing foretells (the movement that
+ * belongs to none of the targets, a change of mind): without that share a few of them would make
+ * all the others seem less certain than they are.
+ */
 static double best_power(const struct tally *tally)
 {
+    static const double leak[] = {0, 0.01, 0.02, 0.04, 0.08};
     double best = -INFINITY, chosen = 1;
-    for (int i = -20; i <= 10; i++) {
-        double power = pow(2, (double)i / 5), score = log_score(tally, power);
-        if (score > best) {
-            best = score;
-            chosen = power;
+    for (int i = -20; i <= 10; i++)
+        for (size_t l = 0; l < sizeof leak / sizeof *leak; l++) {
+            double power = pow(2, (double)i / 5), score = log_score(tally, power, leak[l]);
+            if (score > best) {
+                best = score;
+                chosen = power;
+            }
         }
-    }
     return chosen;
 }
 
@@ -229,8 +238,8 @@ static void settle(struct tally *tally, const struct traj_training *training,
         settle_regions(tally, &weight, training->dim, calibration);
     if (tally->labelled >= BINS_NEEDED) {
         calibration->target_power = pow(best_power(tally), weight.target);
-        calibrated->log_score_before = log_score(tally, 1);
-        calibrated->log_score_after = log_score(tally, calibration->target_power);
+        calibrated->log_score_before = log_score(tally, 1, 0);
+        calibrated->log_score_after = log_score(tally, calibration->target_power, 0);
     }
 }
 
