@@ -197,9 +197,11 @@ static void print_findings(const struct findings *f, const char *path)
     printf("damage      %" PRIu64 " bytes at %" PRIu64 " places are no record (CRC-32C); %" PRIu64
            " records are missing at %" PRIu64 " places\n",
            f->broken_bytes, f->broken_places, f->missing, f->gaps);
-    printf("end         %s", f->ended ? "ended in good order\n" : "not ended by the daemon");
+    printf("end         %s",
+           f->ended ? "ended in good order\n"
+                    : "not ended by the daemon: it still records, or was killed (record recover)");
     if (!f->ended) {
-        printf(f->torn_bytes > 0 ? ": %" PRIu64 " bytes of a torn record\n" : "\n", f->torn_bytes);
+        printf(f->torn_bytes > 0 ? "; %" PRIu64 " bytes of a torn record\n" : "\n", f->torn_bytes);
     }
     printf("replay      %" PRIu64 " intents equal to the byte, %" PRIu64 " differ, %" PRIu64
            " could not be compared",
