@@ -11,6 +11,7 @@
 #include "daemon/learn/features.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/model_layout.h"
+#include "daemon/learn/root_noise.h"
 #include "traj/decoder.h"
 
 #define SPEED_LIMIT 1.2 /* |s|: three times as fast, or as slow */
@@ -26,6 +27,12 @@ static int fit_slot(struct traj_fits *fits, const struct traj_choice *choice, si
     if (units > 0 &&
         traj_tuning_fit(training, columns, &choice->tuning, without,
                         fits->weight + slot * units * columns, fits->offset + slot * units, error))
+        return -1;
+    if (fits->root_noise &&
+        traj_root_noise_fit(training, &choice->tuning, without,
+                            fits->weight + slot * units * columns, fits->offset + slot * units,
+                            fits->root_noise + slot * units,
+                            fits->root_factor + slot * units * choice->tuning.rank, error))
         return -1;
     size_t sets = training->targets * units;
     if (fits->own_weight && traj_tuning_fit_own(training, columns, &choice->tuning, without,
@@ -51,6 +58,12 @@ int traj_fits_make(struct traj_fits *fits, const struct traj_training *training,
     fits->feature_weight = calloc(slots * features * columns + 1, sizeof(double));
     fits->feature_offset = calloc(slots * features + 1, sizeof(double));
     fits->feature_noise = calloc(slots * features * features + 1, sizeof(double));
+    if (choice->tuning.root) {
+        fits->root_noise = calloc(slots * units + 1, sizeof(double));
+        fits->root_factor = calloc(slots * units * choice->tuning.rank + 1, sizeof(double));
+        if (!fits->root_noise || !fits->root_factor)
+            return traj_error_set(error, "no memory for the noise of %zu units", units);
+    }
     size_t sets = slots * training->targets * units;
     if (choice->tuning.own) {
         fits->own_weight = calloc(sets * columns + 1, sizeof(double));
@@ -74,6 +87,8 @@ void traj_fits_free(struct traj_fits *fits)
     free(fits->offset);
     free(fits->own_weight);
     free(fits->own_offset);
+    free(fits->root_noise);
+    free(fits->root_factor);
     free(fits->feature_weight);
     free(fits->feature_offset);
     free(fits->feature_noise);
@@ -282,6 +297,13 @@ static void put_observations(const struct traj_fits *fits, const struct traj_cho
         memcpy((int32_t *)(uintptr_t)model->tuning.lag, choice->tuning.lag,
                units * sizeof(int32_t));
         put_own(fits, slot, model);
+        if (fits->root_noise) {
+            size_t rank = model->dims.factors;
+            memcpy(writable(model->tuning.noise), fits->root_noise + slot * units,
+                   units * sizeof(double));
+            memcpy(writable(model->tuning.factor), fits->root_factor + slot * units * rank,
+                   units * rank * sizeof(double));
+        }
     }
     if (features > 0) {
         put_weights(fits->feature_weight + slot * features * columns, features, columns, state,
@@ -345,6 +367,7 @@ struct traj_model *traj_assemble(struct traj_fits *fits, const struct traj_choic
                              .components = cast_size(&cast),
                              .lag = choice->tuning.lag_max,
                              .tunings = choice->tuning.own && fits->own_weight ? cast.targets : 0};
+    dims.factors = fits->root_noise ? choice->tuning.rank : 0;
     if (traj_fits_movement(fits, choice, error))
         return NULL;
     if (cast.delays > 1 || cast.warped)

@@ -41,11 +41,13 @@ struct traj_choice {
  * out. */
 struct traj_fits {
     const struct traj_training *training;
-    size_t columns;     /* C: observations depend on position and velocity alone, whatever S is */
-    double *weight;     /* [folds + 1][units][C] */
-    double *offset;     /* [folds + 1][units] */
-    double *own_weight; /* [folds + 1][targets][units][C], NULL where targets have no sets */
-    double *own_offset; /* [folds + 1][targets][units] */
+    size_t columns;      /* C: observations depend on position and velocity alone, whatever S is */
+    double *weight;      /* [folds + 1][units][C] */
+    double *offset;      /* [folds + 1][units] */
+    double *own_weight;  /* [folds + 1][targets][units][C], NULL where targets have no sets */
+    double *own_offset;  /* [folds + 1][targets][units] */
+    double *root_noise;  /* [folds + 1][units], NULL where counts are Poisson */
+    double *root_factor; /* [folds + 1][units][rank] */
     double *feature_weight;         /* [folds + 1][F][C] */
     double *feature_offset;         /* [folds + 1][F] */
     double *feature_noise;          /* [folds + 1][F][F] */

@@ -100,6 +100,8 @@ static int fit_all(struct fit *fit)
     /* Tuning must not learn from the bins of a window that has just been found. */
     if (choice->plan.end != window && fit_tuning(fit))
         return -1;
+    if (traj_select_observation(&fit->fits, fit->options, choice, &fit->selection, fit->error))
+        return -1;
     return traj_select(&fit->fits, fit->options, choice, &fit->selection, fit->error);
 }
 

@@ -45,6 +45,13 @@ static void show_lags(const struct traj_model *model, FILE *out)
 static void show_units(const struct traj_model *model, FILE *out)
 {
     const double *offset = model->tuning.offset;
+    if (model->dims.factors > 0) {
+        fprintf(out,
+                "counts       their roots are Gaussian, with noise of rank %zu and a diagonal\n",
+                model->dims.factors);
+        show_lags(model, out);
+        return;
+    }
     double sum = 0, low = offset[0], high = offset[0];
     for (size_t n = 0; n < model->dims.units; n++) {
         sum += offset[n];

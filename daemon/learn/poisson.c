@@ -10,8 +10,9 @@
 
 #define STEPS 30
 #define HALVINGS 20
-#define TOLERANCE 1e-9 /* Newton decrement at which the fit has arrived, nats */
-#define CEILING 20.0   /* log spikes/s; nothing fires so fast, and exp must not overflow */
+#define TOLERANCE 1e-9     /* Newton decrement at which the fit has arrived, nats */
+#define ROOT_VARIANCE 1e-3 /* at least, of the roots of one unit's counts */
+#define CEILING 20.0       /* log spikes/s; nothing fires so fast, and exp must not overflow */
 
 #define PARAMETERS TRAJ_POISSON_PARAMETERS
 
@@ -126,6 +127,39 @@ static inline bool row_count(const struct traj_poisson_task *task, size_t i, dou
     return value != TRAJ_COUNT_MISSING;
 }
 
+bool traj_poisson_root(const struct traj_poisson_task *task, size_t i, double *root)
+{
+    double count, dt;
+    if (!row_count(task, i, &count, &dt))
+        return false;
+    *root = sqrt(count * task->rows->training->bin / dt + 0.25);
+    return true;
+}
+
+/* Mean of the roots of the rows that train, and their variance. */
+static double mean_root(const struct traj_poisson_task *task, double *variance)
+{
+    double sum = 0, square = 0, count = 0, root;
+    for (size_t i = 0; i < task->rows->rows; i++)
+        if (traj_fold_used(task->rows->fold[i], task->without) &&
+            traj_poisson_root(task, i, &root)) {
+            sum += root;
+            square += root * root;
+            count++;
+        }
+    double mean = count > 0 ? sum / count : 0.5;
+    *variance = count > 1 ? fmax(square / count - mean * mean, ROOT_VARIANCE) : ROOT_VARIANCE;
+    return mean;
+}
+
+static inline double linear(const double *parameter, const double *z, size_t columns)
+{
+    double sum = parameter[columns];
+    for (size_t j = 0; j < columns; j++)
+        sum += parameter[j] * z[j];
+    return sum;
+}
+
 static inline double log_rate(const double *parameter, const double *z, size_t columns)
 {
     double eta = parameter[columns];
@@ -195,6 +229,35 @@ static double evaluate(const struct traj_poisson_task *task, const double *cente
     return value + add_prior(task, center, parameter, gradient, hessian);
 }
 
+/* The mode of the regression of roots: its normal equations. */
+static void fit_root(const struct traj_poisson_task *task, const double *center, double *parameter)
+{
+    const struct traj_poisson_rows *rows = task->rows;
+    size_t columns = task->columns, size = columns + 1;
+    double gradient[PARAMETERS] = {0}, hessian[PARAMETERS * PARAMETERS] = {0}, root;
+    memcpy(parameter, center, size * sizeof *parameter);
+    for (size_t i = 0; i < rows->rows; i++) {
+        if (!traj_fold_used(rows->fold[i], task->without) || !traj_poisson_root(task, i, &root))
+            continue;
+        const double *z = rows->z + i * rows->columns;
+        double apart = root - linear(center, z, columns);
+        for (size_t j = 0; j < columns; j++) {
+            gradient[j] += apart * z[j];
+            for (size_t k = 0; k <= j; k++)
+                hessian[j * size + k] += z[j] * z[k];
+            hessian[columns * size + j] += z[j];
+        }
+        gradient[columns] += apart;
+        hessian[columns * size + columns] += 1;
+    }
+    (void)add_prior(task, center, center, gradient, hessian);
+    if (traj_matrix_cholesky(hessian, size))
+        return;
+    traj_matrix_cholesky_solve(hessian, size, gradient, 1);
+    for (size_t j = 0; j < size; j++)
+        parameter[j] += gradient[j];
+}
+
 /* ---- fit ------------------------------------------------------------------------------------- */
 
 void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *parameter)
@@ -204,8 +267,13 @@ void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *p
         step[PARAMETERS], usual[PARAMETERS] = {0};
     const double *center = task->center;
     if (!center) {
-        usual[size - 1] = log_mean_rate(task);
+        double variance;
+        usual[size - 1] = task->root ? mean_root(task, &variance) : log_mean_rate(task);
         center = usual;
+    }
+    if (task->root) {
+        fit_root(task, center, parameter);
+        return;
     }
     if (!warm)
         memcpy(parameter, center, size * sizeof *parameter);
@@ -233,9 +301,24 @@ void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *p
     }
 }
 
+static double score_root(const struct traj_poisson_task *task, const double *parameter)
+{
+    const struct traj_poisson_rows *rows = task->rows;
+    double variance, mean = mean_root(task, &variance), score = 0, root;
+    for (size_t i = 0; i < rows->rows; i++) {
+        if (rows->fold[i] != task->without || !traj_poisson_root(task, i, &root))
+            continue;
+        double apart = root - linear(parameter, rows->z + i * rows->columns, task->columns);
+        score += (root - mean) * (root - mean) - apart * apart;
+    }
+    return score / (2 * variance);
+}
+
 double traj_poisson_score(const struct traj_poisson_task *task, const double *parameter)
 {
     const struct traj_poisson_rows *rows = task->rows;
+    if (task->root)
+        return score_root(task, parameter);
     double constant = log_mean_rate(task), rate = exp(constant), score = 0, count, dt;
     for (size_t i = 0; i < rows->rows; i++) {
         if (rows->fold[i] != task->without || !row_count(task, i, &count, &dt))

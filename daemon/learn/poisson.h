@@ -4,7 +4,10 @@
  * eq. for y_n; the prior is MAP shrinkage):
  *     y(b - lag) ~ Poisson(dt exp(c' z_b + d)),   c ~ N(c_0, I / ridge),   d ~ N(d_0, 1 /
  precision)
- * on states z that are centred and scaled.  Internal to this room.
+ * on states z that are centred and scaled.  Or, for Gaussian observations (traj/model.h), ridge
+ * regression of the roots,
+ *     sqrt(y(b - lag) D / dt + 1/4) = c' z_b + d + N(0, v),   c ~ N(c_0, v I / ridge),
+ * D the training bin.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_POISSON_H
 #define TRAJ_LEARN_POISSON_H
@@ -52,11 +55,15 @@ struct traj_poisson_task {
     double ridge;
     const double *center; /* c_0, d_0 [columns + 1], or NULL: 0 and the log of the mean rate */
     double precision;     /* of d */
+    bool root;            /* of the roots of counts */
 };
 
 /* Fits parameter[columns + 1] = c, d by Newton's method from the prior's mean, or *parameter where
  * warm. */
 void traj_poisson_fit(const struct traj_poisson_task *task, bool warm, double *parameter);
+
+/* The root of the count that row i explains; false where it was not observed. */
+bool traj_poisson_root(const struct traj_poisson_task *task, size_t i, double *root);
 
 /*
  * Log likelihood of the task's rows in the fold that it leaves out, minus that of a constant rate

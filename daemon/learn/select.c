@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "daemon/learn/root_noise.h"
+
 #define WINDOWS_MAX 16
 #define BINS_MAX 8000   /* held-out bins that a candidate is judged by */
 #define TRIALS_NEEDED 3 /* a target, below which leaving trials out says more about luck */
@@ -379,6 +381,62 @@ int traj_select_window(struct traj_fits *fits, const struct traj_fit_options *op
     if (fits->training->trials == 0 || !enough(fits->training, choice))
         return settle_plan(&search, choice->plan.end);
     return run_search(&search, choose_window);
+}
+
+/* Least error over a few tempers. */
+static int try_tempers(struct search *search, double *least)
+{
+    static const double temper[] = {0.25, 1, 0.05};
+    if (vary(search, &search->choice->evidence_temper, temper, 3))
+        return -1;
+    *least = search->selection->rmse;
+    return 0;
+}
+
+/* Fits tuning anew, as the choice now says. */
+static int refit(struct search *search)
+{
+    const struct traj_training *training = search->fits->training;
+    traj_fits_free(search->fits);
+    return traj_fits_make(search->fits, training, search->choice, search->error);
+}
+
+static int choose_observation(struct search *search)
+{
+    const struct traj_training *training = search->fits->training;
+    struct traj_choice *choice = search->choice, poisson;
+    double counts, roots;
+    if (try_tempers(search, &counts))
+        return -1;
+    poisson = *choice;
+    choice->tuning.root = true;
+    if (traj_root_noise_choose(training, &choice->tuning, search->error) ||
+        (poisson.tuning.own && traj_tuning_choose_own(training, &choice->tuning, search->error)) ||
+        refit(search) || try_tempers(search, &roots))
+        return -1;
+    if (roots < counts)
+        return 0;
+    *choice = poisson;
+    search->selection->rmse = counts;
+    return refit(search);
+}
+
+int traj_select_observation(struct traj_fits *fits, const struct traj_fit_options *options,
+                            struct traj_choice *choice, struct traj_selection *selection,
+                            struct traj_error *error)
+{
+    struct search search = {.fits = fits,
+                            .options = options,
+                            .choice = choice,
+                            .selection = selection,
+                            .marks = true,
+                            .error = error};
+    search.expected = DECODINGS;
+    choice->tuning.root = false;
+    if (fits->training->units == 0 || fits->training->units > TRAJ_ROOT_UNITS_MAX ||
+        !enough(fits->training, choice))
+        return 0;
+    return run_search(&search, choose_observation);
 }
 
 static int choose_rest(struct search *search)

@@ -22,6 +22,13 @@ struct traj_selection {
 int traj_select_window(struct traj_fits *fits, const struct traj_fit_options *options,
                        struct traj_choice *choice, struct traj_selection *selection,
                        struct traj_error *error);
+/*
+ * In between, whether counts are Poisson or their roots Gaussian with noise that is correlated over
+ * units: choice->tuning, and the fits anew.
+ */
+int traj_select_observation(struct traj_fits *fits, const struct traj_fit_options *options,
+                            struct traj_choice *choice, struct traj_selection *selection,
+                            struct traj_error *error);
 int traj_select(struct traj_fits *fits, const struct traj_fit_options *options,
                 struct traj_choice *choice, struct traj_selection *selection,
                 struct traj_error *error);

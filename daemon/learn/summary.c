@@ -52,6 +52,9 @@ void traj_summary_components(FILE *out, const void *of)
     fputs(",\"tuning\":{\"prior_precision\":", out);
     fprintf(out, "%.17g", choice->tuning.ridge);
     traj_summary_number(out, "gain_nats_per_s", choice->tuning.gain);
+    fprintf(out, ",\"counts\":\"%s\"", choice->tuning.root ? "gaussian roots" : "poisson");
+    if (choice->tuning.root)
+        put_count(out, "noise_rank", choice->tuning.rank);
     fprintf(out, ",\"own\":%s", choice->tuning.own ? "true" : "false");
     traj_summary_number(out, "own_precision", choice->tuning.own ? choice->tuning.own_ridge : NAN);
     traj_summary_number(out, "own_gain_nats_per_s",

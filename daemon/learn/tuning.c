@@ -45,7 +45,8 @@ static size_t longest_lag(const struct traj_training *training)
 
 /* A regression of one unit on all rows. */
 static struct traj_poisson_task shared_task(const struct traj_poisson_rows *rows, size_t columns,
-                                            size_t unit, size_t lag, double ridge, unsigned without)
+                                            size_t unit, size_t lag, double ridge, unsigned without,
+                                            bool root)
 {
     return (struct traj_poisson_task){.rows = rows,
                                       .columns = columns,
@@ -54,7 +55,8 @@ static struct traj_poisson_task shared_task(const struct traj_poisson_rows *rows
                                       .target = -1,
                                       .without = without,
                                       .ridge = ridge,
-                                      .precision = OFFSET_PRECISION};
+                                      .precision = OFFSET_PRECISION,
+                                      .root = root};
 }
 
 /* Held-out gain of one unit at one lag or ridge, over all folds. */
@@ -64,7 +66,7 @@ static double held_out(const struct traj_poisson_rows *rows, size_t unit, size_t
     double sum = 0;
     for (size_t f = 0; f < rows->training->folds; f++) {
         struct traj_poisson_task task =
-            shared_task(rows, rows->columns, unit, lag, ridge, (unsigned)f);
+            shared_task(rows, rows->columns, unit, lag, ridge, (unsigned)f, false);
         traj_poisson_fit(&task, warm, parameter + f * PARAMETERS);
         sum += traj_poisson_score(&task, parameter + f * PARAMETERS);
     }
@@ -207,8 +209,8 @@ int traj_tuning_fit(const struct traj_training *training, size_t state,
         return -1;
     double parameter[PARAMETERS];
     for (size_t n = 0; n < training->units; n++) {
-        struct traj_poisson_task task =
-            shared_task(&rows, columns, n, (size_t)choice->lag[n], choice->ridge, without);
+        struct traj_poisson_task task = shared_task(&rows, columns, n, (size_t)choice->lag[n],
+                                                    choice->ridge, without, choice->root);
         traj_poisson_fit(&task, false, parameter);
         to_natural(training, state, columns, parameter, parameter[columns], weight + n * state,
                    &offset[n]);
@@ -294,13 +296,14 @@ static void fit_along(const struct own *own, size_t unit, unsigned without, doub
     size_t lag = (size_t)own->choice->lag[unit];
     double first[PARAMETERS], prior[PARAMETERS] = {0}, second[PARAMETERS];
     struct traj_poisson_task task =
-        shared_task(&own->all, columns, unit, lag, own->choice->ridge, without);
+        shared_task(&own->all, columns, unit, lag, own->choice->ridge, without, own->choice->root);
     traj_poisson_fit(&task, false, first);
     if (shared)
         memcpy(shared, first, (columns + 1) * sizeof *shared);
     memcpy(prior, first, columns * sizeof *prior);
     prior[extended] = first[columns];
-    task = shared_task(&own->reach, extended, unit, lag, own->choice->ridge, without);
+    task = shared_task(&own->reach, extended, unit, lag, own->choice->ridge, without,
+                       own->choice->root);
     task.center = prior;
     traj_poisson_fit(&task, false, second);
     for (size_t m = 0; m < training->targets; m++) {
@@ -317,7 +320,8 @@ static struct traj_poisson_task own_task(const struct own *own, size_t unit, siz
 {
     size_t columns = own->choice->columns;
     struct traj_poisson_task task =
-        shared_task(&own->reach, columns, unit, (size_t)own->choice->lag[unit], ridge, without);
+        shared_task(&own->reach, columns, unit, (size_t)own->choice->lag[unit], ridge, without,
+                    own->choice->root);
     task.target = (int32_t)target;
     task.precision = ridge;
     task.center = center + target * (columns + 1);

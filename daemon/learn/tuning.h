@@ -26,6 +26,8 @@ struct traj_tuning_choice {
     double own_ridge; /* precision of a target's departure */
     /* Held-out nats per second of movement gained by own sets over the shared one. */
     double own_gain;
+    bool root;   /* Gaussian tuning of the roots of counts in place of Poisson tuning */
+    size_t rank; /* then, of the low-rank part of the noise */
 };
 
 /* Called with the share that is done. */

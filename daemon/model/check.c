@@ -133,6 +133,16 @@ static enum traj_status check_tuning(struct complaint *complaint, const struct t
         return status;
     if (!tuning->lag && dims->units > 0)
         return complain(complaint, TRAJ_E_DIMS, "tuning.lag", 0);
+    if (dims->factors > 0) {
+        status = finite(complaint, "tuning.noise", tuning->noise, dims->units, 1);
+        if (status == TRAJ_OK)
+            status = finite(complaint, "tuning.factor", tuning->factor, dims->units, dims->factors);
+        if (status != TRAJ_OK)
+            return status;
+    }
+    for (size_t n = 0; n < dims->units && dims->factors > 0; n++)
+        if (!(tuning->noise[n] > 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "tuning.noise", n);
     for (size_t n = 0; n < dims->units; n++)
         if (tuning->lag[n] < 0 || (size_t)tuning->lag[n] > dims->lag)
             return complain(complaint, TRAJ_E_RANGE, "tuning.lag", n);

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A step counts as no fall where l loses less than this part of itself: what rounding may do. */
+/* A step counts as no fall where l loses less than this part of 1 and itself: what rounding may
+ * do; its terms may be large where their sum is not. */
 #define ROUNDING 1e-12
 
 static void lay_out(struct traj_laplace *laplace, struct traj_arena *arena, size_t state)
@@ -96,7 +97,7 @@ static bool climb(struct traj_laplace *laplace, const struct traj_observed *obse
         for (size_t s = 0; s < laplace->state; s++)
             laplace->trial[s] = laplace->point[s] + length * laplace->step[s];
         const double reached = evaluate(laplace, observed, mean, laplace->trial);
-        if (reached >= *value - ROUNDING * fabs(*value)) {
+        if (reached >= *value - ROUNDING * (1.0 + fabs(*value))) {
             memcpy(laplace->point, laplace->trial, laplace->state * sizeof(double));
             *value = reached;
             return true;

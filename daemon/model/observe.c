@@ -22,9 +22,10 @@ void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *ar
     observed->tunings = 1 + dims->tunings;
     observed->unit = traj_arena_take(arena, dims->units, sizeof(uint32_t));
     observed->gathered = traj_arena_take(arena, dims->units, sizeof(uint32_t));
-    observed->weight =
-        traj_arena_take(arena, observed->tunings * dims->state * stride, sizeof(double));
-    observed->offset = traj_arena_take(arena, observed->tunings * stride, sizeof(double));
+    traj_roots_lay_out(&observed->roots, arena, dims);
+    const size_t gathered = observed->roots.factors > 0 ? 0 : observed->tunings * stride;
+    observed->weight = traj_arena_take(arena, gathered * dims->state, sizeof(double));
+    observed->offset = traj_arena_take(arena, gathered, sizeof(double));
     observed->count = traj_arena_take(arena, stride, sizeof(double));
     observed->exposure = traj_arena_take(arena, stride, sizeof(double));
     observed->feature = traj_arena_take(arena, dims->features, sizeof(uint32_t));
@@ -63,10 +64,22 @@ static void gather_tuning(struct traj_observed *observed)
     observed->gathered_units = observed->units;
 }
 
+/* The frame's roots; numbers that give no finite answer leave the units unobserved. */
+static void prepare_roots(struct traj_observed *observed)
+{
+    if (observed->units == 0)
+        return;
+    if (traj_roots_prepare(&observed->roots, observed->unit, observed->count, observed->units))
+        observed->constant += observed->roots.constant;
+    else
+        observed->units = 0;
+}
+
 static void prepare_counts(struct traj_observed *observed, const struct traj_history *history,
                            bool with_plan)
 {
     const struct traj_model *model = observed->model;
+    const bool roots = observed->roots.factors > 0;
     struct traj_history_bin bin[TRAJ_LAG_MAX + 1];
     for (size_t lag = 0; lag <= model->dims.lag; lag++)
         bin[lag] = traj_history_bin(history, lag, with_plan);
@@ -77,12 +90,20 @@ static void prepare_counts(struct traj_observed *observed, const struct traj_his
             continue;
         const unsigned count = from->counts[n];
         observed->unit[units] = (uint32_t)n;
-        observed->count[units] = (double)count;
         observed->exposure[units] = from->width;
-        observed->constant += (double)count * from->log_width - traj_log_factorial(count);
+        if (roots) {
+            observed->count[units] = sqrt((double)count * (model->bin_width / from->width) + 0.25);
+        } else {
+            observed->count[units] = (double)count;
+            observed->constant += (double)count * from->log_width - traj_log_factorial(count);
+        }
         units++;
     }
     observed->units = units;
+    if (roots) {
+        prepare_roots(observed);
+        return;
+    }
     observed->padded = padded(units);
     for (size_t i = units; i < observed->padded; i++) {
         observed->count[i] = 0.0;
@@ -161,6 +182,7 @@ enum traj_status traj_observed_init(struct traj_observed *observed, const struct
 {
     observed->model = model;
     observed->kernel = traj_block_choose();
+    traj_roots_init(&observed->roots, model);
     observed->units = 0;
     observed->padded = 0;
     observed->gathered_units = 0;
@@ -220,6 +242,8 @@ double traj_observed_evaluate(const struct traj_observed *observed, size_t tunin
     } else {
         memset(information, 0, state * state * sizeof(double));
     }
+    if (observed->roots.factors > 0 && observed->units > 0)
+        return value + traj_roots_evaluate(&observed->roots, tuning, x, gradient, information);
     struct traj_block block = {.state = state, .stride = observed->stride};
     for (size_t first = 0; first < observed->padded; first += block.units) {
         const size_t left = observed->padded - first;

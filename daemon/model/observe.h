@@ -4,6 +4,7 @@
  * evaluated at as many states as the components like.
  *
  *     counts     y_n ~ Poisson(dt exp(eta_n)),  eta_n = c_n' x + d_n     (Yu et al. 2007)
+ *                or their roots, Gaussian with correlated noise (roots.h)
  *     features   f = C x + d + N(0, R)
  *
  * Above TRAJ_LOG_RATE_CEILING the exponential of the Poisson model goes on as its own second-order
@@ -16,6 +17,7 @@
 #include "daemon/model/arena.h"
 #include "daemon/model/history.h"
 #include "daemon/model/kernel.h"
+#include "daemon/model/roots.h"
 #include "traj/decoder.h"
 
 #define TRAJ_LOG_RATE_CEILING 20.0 /* log spikes/s */
@@ -33,11 +35,12 @@ struct traj_observed {
     uint32_t *unit;     /* [units] which */
     uint32_t *gathered; /* [units] those that weight and offset were gathered for */
     size_t gathered_units;
-    size_t tunings;   /* sets of tuning, the shared one first */
-    double *weight;   /* [tunings][S][stride] tuning, one row a state variable */
-    double *offset;   /* [tunings][stride] */
-    double *count;    /* [padded] */
-    double *exposure; /* [padded] s */
+    size_t tunings;          /* sets of tuning, the shared one first */
+    double *weight;          /* [tunings][S][stride] tuning, one row a state variable */
+    double *offset;          /* [tunings][stride] */
+    double *count;           /* [padded]; or [units] roots */
+    double *exposure;        /* [padded] s */
+    struct traj_roots roots; /* in place of the last four where the model has factors */
 
     /* Features observed in this frame, whitened by the Cholesky factor of their part of R. */
     size_t features;

@@ -45,26 +45,32 @@ struct traj_dims {
     size_t delay;      /* the largest delay of any component, bins */
     size_t warps;      /* distributions of speed that warped components have, 0 = none is warped */
     /* Filter over courses, whose models have no components; all 0 in the other families: */
-    size_t states;  /* J */
-    size_t nodes;   /* E, emission nodes */
-    size_t gains;   /* q, slow gain factors */
-    size_t factors; /* r, rank of the noise's low-rank part */
-    size_t links;   /* L, transitions with positive probability */
+    size_t states; /* J */
+    size_t nodes;  /* E, emission nodes */
+    size_t gains;  /* q, slow gain factors */
+    size_t links;  /* L, transitions with positive probability */
+    /* r, rank of the low-rank part of the noise; with components 0 = Poisson counts */
+    size_t factors;
 };
 
 /*
  * Poisson tuning (Yu et al. 2007):
  *     y_n(t - lag_n) | x_t ~ Poisson(dt exp(c_n' x_t + d_n))
+ * or, with dims.factors > 0, Gaussian tuning of roots with noise that is correlated over units, D
+ * the training bin:
+ *     sqrt(y_n(t - lag_n) D / dt + 1/4) = c_n' x_t + d_n + e_n,  e ~ N(0, diag(noise) + U U')
  * shared by all components but those that have a set of their own: what a unit does along one
  * course (its speed tuning above all) is linear in the state there and nowhere else.
  */
 struct traj_tuning {
-    const double *weight;     /* c [N][S], log rate per unit of state */
+    const double *weight;     /* c [N][S], log rate (or root) per unit of state */
     const double *offset;     /* d [N], log spikes/s at x = 0 */
     const int32_t *lag;       /* [N], bins by which activity leads movement, 0..TRAJ_LAG_MAX */
     const double *own_weight; /* [tunings][N][S] */
     const double *own_offset; /* [tunings][N] */
-    const int32_t *own; /* [K] the component's set, -1 = the shared one; NULL where tunings = 0 */
+    const int32_t *own;   /* [K] the component's set, -1 = the shared one; NULL where tunings = 0 */
+    const double *noise;  /* [N], positive; NULL where factors = 0 */
+    const double *factor; /* U [N][r] */
 };
 
 /* Gaussian observation of continuous features: f = C x + d + N(0, R). */

@@ -76,10 +76,11 @@ static void allocate(struct random_model *made)
 {
     const struct traj_dims *d = &made->model.dims;
     const size_t square = d->state * d->state;
-    const size_t numbers =
-        d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
-        d->components * (3 * square + 2 * d->state + 1) + d->targets * (d->position + d->units) +
-        2 * d->units + 5 * d->components + d->tunings * d->units * (d->state + 1) + 4 * d->warps;
+    const size_t numbers = d->units * (d->state + 1) + d->features * (d->state + 1 + d->features) +
+                           d->components * (3 * square + 2 * d->state + 1) +
+                           d->targets * (d->position + d->units) + 2 * d->units +
+                           5 * d->components + d->tunings * d->units * (d->state + 1) +
+                           4 * d->warps + d->units * (d->factors + 1);
     made->memory = calloc(numbers, sizeof(double));
     if (!made->memory)
         abort();
@@ -103,6 +104,8 @@ static void allocate(struct random_model *made)
     made->target = (int32_t *)(void *)take(&place, d->components);
     made->own = (int32_t *)(void *)take(&place, d->components);
     made->delay = (int32_t *)(void *)take(&place, d->components);
+    made->root_noise = take(&place, d->units);
+    made->root_factor = take(&place, d->units * d->factors);
     made->warped = (int32_t *)(void *)take(&place, d->components);
     made->speed = take(&place, d->warps);
     made->speed_variance = take(&place, d->warps);
@@ -170,13 +173,27 @@ static void draw_components(struct random_model *made, struct random *random,
         made->prior[k] /= sum;
 }
 
+/* Noise of roots, shared by units about as much as it is their own; offsets are those of roots. */
+static void draw_roots(struct random_model *made, struct random *random)
+{
+    const struct traj_dims *d = &made->model.dims;
+    for (size_t n = 0; n < d->units && d->factors > 0; n++) {
+        made->root_noise[n] = random_between(random, 0.2, 0.8);
+        made->offset[n] = random_between(random, 0.5, 1.5);
+        for (size_t w = 0; w < d->tunings; w++)
+            made->own_offset[w * d->units + n] = random_between(random, 0.5, 1.5);
+    }
+    for (size_t i = 0; i < d->units * d->factors; i++)
+        made->root_factor[i] = 0.4 * random_normal(random) / sqrt((double)d->factors);
+}
+
 /* Clocks that run up to twice as fast or slow; some components keep time. */
 static void draw_speeds(struct random_model *made, struct random *random)
 {
     const struct traj_dims *d = &made->model.dims;
     for (size_t w = 0; w < d->warps; w++) {
         made->speed[w] = random_between(random, -0.4, 0.4);
-        made->speed_variance[w] = random_between(random, 0.01, 0.15);
+        made->speed_variance[w] = random_between(random, 0.01, 0.08);
         made->speed_walk[w] = random_below(random, 2) ? random_between(random, 0.0, 0.01) : 0.0;
         made->speed_limit[w] = random_between(random, 0.5, 1.2);
     }
@@ -194,9 +211,11 @@ void random_model_make(struct random_model *made, struct random *random,
     draw_observations(made, random);
     draw_components(made, random, free_components);
     draw_speeds(made, random);
+    draw_roots(made, random);
     model->bin_width = 0.02;
-    model->tuning = (struct traj_tuning){made->weight,     made->offset,     made->lag,
-                                         made->own_weight, made->own_offset, made->own};
+    model->tuning =
+        (struct traj_tuning){made->weight,     made->offset, made->lag,        made->own_weight,
+                             made->own_offset, made->own,    made->root_noise, made->root_factor};
     model->feature =
         (struct traj_feature_map){made->feature_weight, made->feature_offset, made->feature_noise};
     model->dynamics = (struct traj_dynamics){made->transition, made->drift, made->noise,

@@ -29,6 +29,7 @@ struct random_model {
     double *own_weight, *own_offset;
     int32_t *lag, *target, *own, *delay, *warped;
     double *transition, *drift, *noise, *start, *start_cov, *prior, *position, *rate;
+    double *root_noise, *root_factor;
     double *speed, *speed_variance, *speed_walk, *speed_limit;
     uint8_t *restarts;
 };

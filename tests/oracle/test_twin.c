@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The decoder against its naive long-double twin: random models and random courses of events with
- * Poisson counts and Gaussian features, lags, missing units and features, irregular dt, gaps, plan
- * windows, target priors, gaze, trials with and without marks, switching, clocks of their own
- * speed.
+ * Poisson counts or their roots with correlated noise, Gaussian features, lags, missing units and
+ * features, irregular dt, gaps, plan windows, target priors, gaze, trials with and without marks,
+ * switching, clocks of their own speed.
  */
 #include "tests/oracle/random_model.h"
 #include "tests/oracle/twin.h"
@@ -150,6 +150,7 @@ static struct traj_dims draw_dims(struct random *random, size_t *free_components
     dims.tunings = random_below(random, dims.components + 1);
     dims.delay = random_below(random, 4);
     dims.warps = random_below(random, dims.components + 1);
+    dims.factors = random_below(random, 2) ? random_below(random, dims.units + 1) : 0;
     *free_components = random_below(random, dims.components < 2 ? dims.components + 1 : 3);
     return dims;
 }

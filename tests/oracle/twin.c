@@ -502,9 +502,31 @@ struct said {
     size_t units, features;
     size_t *unit, *feature;
     real *count, *exposure, *value;
-    real *precision; /* R^-1 of the features observed */
-    real log_det;    /* log |R| */
+    real *precision;      /* R^-1 of the features observed */
+    real log_det;         /* log |R| */
+    real *root_precision; /* likewise of the roots of counts, where the model has them */
+    real root_log_det;
 };
+
+/* R^-1 of the roots that were observed, from the dense R = diag + U U'. */
+static void listen_roots(const struct traj_model *model, struct said *said)
+{
+    const size_t units = said->units, rank = model->dims.factors;
+    said->root_precision = reals(units * units);
+    if (rank == 0)
+        return;
+    real *noise = reals(units * units);
+    for (size_t i = 0; i < units; i++)
+        for (size_t j = 0; j < units; j++) {
+            const double *u = model->tuning.factor + said->unit[i] * rank;
+            const double *v = model->tuning.factor + said->unit[j] * rank;
+            noise[i * units + j] = i == j ? model->tuning.noise[said->unit[i]] : 0.0L;
+            for (size_t a = 0; a < rank; a++)
+                noise[i * units + j] += (real)u[a] * v[a];
+        }
+    said->root_log_det = twin_invert(units, noise, said->root_precision);
+    free(noise);
+}
 
 static struct said listen(const struct twin *twin, const float *features)
 {
@@ -541,6 +563,7 @@ static struct said listen(const struct twin *twin, const float *features)
                 model->feature.noise[said.feature[i] * n_features + said.feature[j]];
     said.log_det = twin_invert(said.features, noise, said.precision);
     free(noise);
+    listen_roots(model, &said);
     return said;
 }
 
@@ -552,6 +575,36 @@ static void said_free(struct said *said)
     free(said->exposure);
     free(said->value);
     free(said->precision);
+    free(said->root_precision);
+}
+
+/* log p(roots | x), complete; adds its gradient and negative Hessian if these are wanted. */
+static real root_likelihood(const struct traj_model *model, const struct said *said,
+                            const double *weight, const double *offset, const real *x,
+                            real *gradient, real *hessian)
+{
+    const size_t s = model->dims.state, n = said->units;
+    real *apart = reals(n);
+    real sum = n > 0 ? -said->root_log_det / 2 - (real)n * logl(2 * acosl(-1.0L)) / 2 : 0.0L;
+    for (size_t i = 0; i < n; i++) {
+        const real rate = said->count[i] * (real)model->bin_width / said->exposure[i];
+        apart[i] = sqrtl(rate + 0.25L) - (real)offset[said->unit[i]];
+        for (size_t a = 0; a < s; a++)
+            apart[i] -= weight[said->unit[i] * s + a] * x[a];
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            const double *ci = weight + said->unit[i] * s, *cj = weight + said->unit[j] * s;
+            const real p = said->root_precision[i * n + j];
+            sum -= apart[i] * p * apart[j] / 2;
+            for (size_t a = 0; gradient && a < s; a++) {
+                gradient[a] += ci[a] * p * apart[j];
+                for (size_t b = 0; b < s; b++)
+                    hessian[a * s + b] += ci[a] * p * cj[b];
+            }
+        }
+    free(apart);
+    return sum;
 }
 
 /* log p(said | x) in component k, complete; adds its gradient and negative Hessian if these are
@@ -566,8 +619,9 @@ static real log_likelihood(const struct traj_model *model, size_t k, const struc
         offset = model->tuning.own_offset + (size_t)model->tuning.own[k] * model->dims.units;
     }
     const real ceiling = 20.0L;
-    real sum = 0.0L;
-    for (size_t i = 0; i < said->units; i++) {
+    const bool roots = model->dims.factors > 0;
+    real sum = roots ? root_likelihood(model, said, weight, offset, x, gradient, hessian) : 0.0L;
+    for (size_t i = 0; i < said->units && !roots; i++) {
         const double *c = weight + said->unit[i] * s;
         real eta = offset[said->unit[i]];
         for (size_t a = 0; a < s; a++)
