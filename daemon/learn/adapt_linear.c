@@ -30,7 +30,8 @@
 
 /* Units or features: what is fitted alike. */
 struct block {
-    bool gaussian;
+    bool gaussian; /* features, or roots of counts */
+    bool units;
     size_t first, count, was; /* today's first channel, their number, that of yesterday's */
     size_t sets, size;        /* tuning sets, the shared one last; numbers of a channel */
     double *theta;            /* [was][size] yesterday's */
@@ -173,17 +174,28 @@ static void to_natural(const struct linear *linear, const double *from, double *
     }
 }
 
+/* Sd of the noise of a unit's roots, 1 for Poisson counts. */
+static double noise_of(const struct traj_model *model, size_t n)
+{
+    size_t rank = model->dims.factors;
+    double variance = rank > 0 ? model->tuning.noise[n] : 1;
+    for (size_t a = 0; a < rank; a++)
+        variance += model->tuning.factor[n * rank + a] * model->tuning.factor[n * rank + a];
+    return sqrt(variance);
+}
+
 static void read_units(struct linear *linear)
 {
     const struct traj_tuning *tuning = &linear->from->tuning;
     size_t units = linear->from->dims.units, state = linear->state, each = state + 1;
     for (size_t n = 0; n < units; n++) {
         double *out = linear->units.theta + n * linear->units.size;
-        linear->units.unit[n] = 1;
+        double unit = noise_of(linear->from, n);
+        linear->units.unit[n] = unit;
         for (size_t t = 0; t + 1 < linear->units.sets; t++)
             standardise(linear, tuning->own_weight + (t * units + n) * state,
-                        tuning->own_offset[t * units + n], 1, out + t * each);
-        standardise(linear, tuning->weight + n * state, tuning->offset[n], 1,
+                        tuning->own_offset[t * units + n], unit, out + t * each);
+        standardise(linear, tuning->weight + n * state, tuning->offset[n], unit,
                     out + (linear->units.sets - 1) * each);
     }
 }
@@ -294,7 +306,7 @@ static double gather(const struct linear *linear, const struct block *block, siz
         if (b < linear->history[b] + lag ||
             (without != TRAJ_FOLD_NONE && traj_adapt_slot(linear->adapt, b) == without))
             continue;
-        double value = traj_today_value(today, b - lag, block->first + c, false);
+        double value = traj_today_value(today, b - lag, block->first + c, block->gaussian);
         if (isnan(value))
             continue;
         y[i] = block->weight[i] * value / unit;
@@ -315,7 +327,7 @@ static void set_scales(const struct linear *linear, struct block *block)
 
 static int32_t lag_of(const struct linear *linear, const struct block *block, size_t was)
 {
-    if (block->gaussian)
+    if (!block->units)
         return 0;
     return was == TRAJ_UNIT_NEW ? linear->lag_other : linear->from->tuning.lag[was];
 }
@@ -323,7 +335,7 @@ static int32_t lag_of(const struct linear *linear, const struct block *block, si
 static size_t was_of(const struct linear *linear, const struct block *block, size_t c)
 {
     size_t was = linear->adapt->today->was[block->first + c];
-    return was == TRAJ_UNIT_NEW || !block->gaussian ? was : was - linear->from->dims.units;
+    return was == TRAJ_UNIT_NEW || block->units ? was : was - linear->from->dims.units;
 }
 
 static int fit_channel(const struct linear *linear, struct block *block, size_t c, unsigned without,
@@ -467,19 +479,23 @@ static void set_levels(struct linear *linear)
     for (size_t c = 0; c < block->count; c++) {
         size_t was = was_of(linear, block, c);
         double spikes = 0.5, seconds = 0.5, mean = 0;
+        double unit = was == TRAJ_UNIT_NEW ? block->unit_now[c] : block->unit[was];
         double *out = block->found + c * block->size;
         for (size_t b = 0; b < today->bins; b++) {
-            double value = traj_today_value(today, b, c, false);
+            double value = traj_today_value(today, b, c, block->gaussian);
             spikes += isnan(value) ? 0 : value;
-            seconds += isnan(value) ? 0 : today->dt[b];
+            seconds += isnan(value) ? 0 : block->gaussian ? 1 : today->dt[b];
         }
         memset(out, 0, block->size * sizeof *out);
         if (was != TRAJ_UNIT_NEW)
             memcpy(out, block->theta + was * block->size, block->size * sizeof *out);
         for (size_t t = 0; t < block->sets; t++)
             mean += out[t * each + linear->state] / (double)block->sets;
+        double level = block->gaussian ? spikes / seconds / unit : log(spikes / seconds);
         for (size_t t = 0; t < block->sets; t++)
-            out[t * each + linear->state] += log(spikes / seconds) - mean;
+            out[t * each + linear->state] += level - mean;
+        for (size_t i = 0; i < block->size; i++)
+            out[i] *= unit;
         block->same[c] = was == TRAJ_UNIT_NEW ? 0 : 1;
         block->lag[c] = lag_of(linear, block, was);
     }
@@ -553,6 +569,27 @@ static double *writable(const double *array)
     return (double *)(uintptr_t)array;
 }
 
+/* Yesterday's noise of units that are the same; of others, what they vary by, all their own. */
+static void put_root_noise(const struct linear *linear, struct traj_model *model)
+{
+    const struct block *block = &linear->units;
+    const struct traj_tuning *tuning = &linear->from->tuning;
+    size_t rank = model->dims.factors, then = linear->from->dims.factors;
+    for (size_t c = 0; c < block->count; c++) {
+        size_t was = was_of(linear, block, c);
+        double p = was == TRAJ_UNIT_NEW ? 0 : block->same[c], now = block->unit_now[c];
+        double noise = (1 - p) * now * now, kept = 0, whole = 0;
+        for (size_t a = 0; a < rank; a++) {
+            double u = p > 0 ? sqrt(p) * tuning->factor[was * then + a] : 0;
+            writable(model->tuning.factor)[c * rank + a] = u;
+            kept += u * u;
+        }
+        if (p > 0)
+            whole = p * block->unit[was] * block->unit[was];
+        writable(model->tuning.noise)[c] = fmax(noise + whole - kept, 1e-4);
+    }
+}
+
 static void put_units(const struct linear *linear, const double *found, struct traj_model *model)
 {
     const struct block *block = &linear->units;
@@ -567,6 +604,8 @@ static void put_units(const struct linear *linear, const double *found, struct t
                    writable(model->tuning.weight) + c * state, writable(model->tuning.offset) + c);
         ((int32_t *)(uintptr_t)model->tuning.lag)[c] = block->lag[c];
     }
+    if (model->dims.factors > 0)
+        put_root_noise(linear, model);
 }
 
 /* Noise of the features about their new means, drawn towards yesterday's. */
@@ -739,7 +778,7 @@ static void measure_units(const struct linear *linear, struct block *block)
         double sum = 0, square = 0, count = 0;
         block->unit_now[c] = 1;
         for (size_t b = 0; b < today->bins && block->gaussian; b++) {
-            double value = traj_today_value(today, b, block->first + c, false);
+            double value = traj_today_value(today, b, block->first + c, block->gaussian);
             if (isnan(value))
                 continue;
             sum += value;
@@ -780,15 +819,15 @@ static int prepare_block(struct linear *linear, struct block *block)
 {
     if (allocate_block(linear, block))
         return -1;
-    if (block->gaussian)
-        read_features(linear);
-    else
+    if (block->units)
         read_units(linear);
+    else
+        read_features(linear);
     measure_units(linear, block);
     if (make_population(linear, block))
         return -1;
     if (traj_heir_init(&block->heir, 2 * (ROWS_MAX + 1), block->population.columns) ||
-        (!block->gaussian && usual_lag(linear)))
+        (block->units && usual_lag(linear)))
         return traj_error_set(linear->adapt->error, "no memory for the population of units");
     return 0;
 }
@@ -815,8 +854,11 @@ static int prepare(struct traj_adapt *adapt, void **self)
     linear->from = adapt->from;
     linear->dim = dims->position;
     linear->state = dims->state;
-    linear->units =
-        (struct block){.count = adapt->today->units, .was = dims->units, .sets = dims->tunings + 1};
+    linear->units = (struct block){.gaussian = dims->factors > 0,
+                                   .units = true,
+                                   .count = adapt->today->units,
+                                   .was = dims->units,
+                                   .sets = dims->tunings + 1};
     linear->features = (struct block){.gaussian = true,
                                       .first = adapt->today->units,
                                       .count = adapt->today->features,

@@ -66,6 +66,20 @@ static void look_at_nodes(struct traj_health *health, const struct traj_model *m
     }
 }
 
+/* Roots between two means: y + 1/4 = z^2, whose mean is the square of the mean and its variance. */
+static void extend_root(struct traj_health *health, const struct traj_model *model, size_t n,
+                        double low, double high)
+{
+    double variance = model->tuning.noise[n];
+    for (size_t r = 0; r < model->dims.factors; r++) {
+        const double u = model->tuning.factor[n * model->dims.factors + r];
+        variance += u * u;
+    }
+    const double most = high > 0.5 ? high * high : 0.25;
+    const double least = low > 0.5 ? low * low - 0.25 : 0.0;
+    extend(health, n, least / model->bin_width, (most + variance) / model->bin_width);
+}
+
 /* Rates of component k's tuning at a state x, with the spread of its start. */
 static void look_at_state(struct traj_health *health, const struct traj_model *model, size_t k,
                           const double *x)
@@ -85,7 +99,10 @@ static void look_at_state(struct traj_health *health, const struct traj_model *m
             variance += c[s] * c[s] * cov[s * state + s];
         }
         const double swing = SPREADS * sqrt(variance);
-        extend(health, n, traj_exp(eta - swing), traj_exp(eta + swing));
+        if (model->dims.factors > 0)
+            extend_root(health, model, n, eta - swing, eta + swing);
+        else
+            extend(health, n, traj_exp(eta - swing), traj_exp(eta + swing));
     }
 }
 

@@ -56,6 +56,12 @@ static void fill(struct random_model *made, struct random *random)
         made->prior[k] = 1.0 / (double)d->components;
         made->warped[k] = k % 2 == 0 && d->warps > 0 ? 0 : -1;
     }
+    for (size_t n = 0; n < d->units && d->factors > 0; n++) {
+        made->root_noise[n] = 0.25;
+        made->offset[n] = 0.75 + 0.125 * grain(random);
+    }
+    for (size_t i = 0; i < d->units * d->factors; i++)
+        made->root_factor[i] = 0.25 * grain(random);
     for (size_t w = 0; w < d->warps; w++) {
         made->speed[w] = 0.125;
         made->speed_variance[w] = 0.0625;
@@ -208,6 +214,13 @@ int main(int argc, char **argv)
                                      .lag = 3,
                                      .delay = 2,
                                      .warps = 1};
+    const struct traj_dims roots = {.position = 2,
+                                    .state = 6,
+                                    .units = 40,
+                                    .targets = 4,
+                                    .components = 5,
+                                    .lag = 3,
+                                    .factors = 5};
     uint64_t seen = 0xcbf29ce484222325u;
     seen = run(&counts, 2000, seen);
     seen = run(&features, 2000, seen);
@@ -216,6 +229,7 @@ int main(int argc, char **argv)
     seen = run_chain(false, 0, 2000, seen);
     seen = run_chain(false, 2, 2000, seen);
     seen = run_chain(true, 0, 2000, seen);
+    seen = run(&roots, 2000, seen);
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, seen);
     printf("%s\n", text);

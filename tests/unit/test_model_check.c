@@ -19,7 +19,8 @@ static const struct traj_dims dims = {.position = 2,
                                       .components = 4,
                                       .lag = 2,
                                       .tunings = 2,
-                                      .warps = 2};
+                                      .warps = 2,
+                                      .factors = 2};
 
 static void usual_model(struct random_model *made)
 {
@@ -85,6 +86,9 @@ static void arrays(void **state)
     spoil(&made, &made.noise[16], NAN, TRAJ_E_NONFINITE, "dynamics.noise", 1);
     spoil(&made, &made.noise[16 * 2 + 5], 0.0, TRAJ_E_NOT_PD, "dynamics.noise", 2);
     spoil(&made, &made.start_cov[1], 7.0, TRAJ_E_NOT_PD, "dynamics.start_cov", 0);
+    spoil(&made, &made.root_noise[3], NAN, TRAJ_E_NONFINITE, "tuning.noise", 3);
+    spoil(&made, &made.root_noise[4], 0.0, TRAJ_E_RANGE, "tuning.noise", 4);
+    spoil(&made, &made.root_factor[3], INFINITY, TRAJ_E_NONFINITE, "tuning.factor", 1);
     spoil(&made, &made.speed[1], NAN, TRAJ_E_NONFINITE, "warp.mean", 1);
     spoil(&made, &made.speed[1], -1.3, TRAJ_E_RANGE, "warp.mean", 1);
     spoil(&made, &made.speed_variance[0], -0.1, TRAJ_E_RANGE, "warp.variance", 0);
