@@ -152,7 +152,7 @@ static void intervals_hold_what_they_should(void **state)
         traj_group_sums_free(&a);
     }
     printf("%zu of %zu intervals hold the mean\n", held, times);
-    assert_true(held > 0.90 * (double)times && held < 0.985 * (double)times);
+    assert_true((double)held > 0.90 * (double)times && (double)held < 0.985 * (double)times);
     gsl_rng_free(rng);
 }
 
