@@ -126,11 +126,13 @@ int cmd_train(int argc, char **argv)
          "adapt this model to the sessions of a new day instead: a few trials, or rest alone, tell "
          "what became of its units; its courses and dynamics are kept"},
         {"family", "NAME", OPTION_TEXT, &family,
-         "course (a filter over learned courses, for trials cut out of a recording), places (a "
-         "filter over free places, for unbroken recordings; knows no targets), mixture (a "
+         "course (a filter over learned courses; for an unbroken recording over rest, reaches, "
+         "holds, returns and free places), places (free places alone, for unbroken recordings; "
+         "knows no targets), mixture (a "
          "trajectory model for each target and a free one), warped (the same with courses at "
          "speeds of their own), stm (one trajectory model for all), "
-         "rwm (random walk) or auto (course where the data can teach it, else mixture)"},
+         "rwm (random walk) or auto (course where trials are cut out; for an unbroken "
+         "recording what decodes best what is held out: course, places or mixture)"},
         {"no-plan", NULL, OPTION_NO, &fit.plan,
          "do not learn the prior over targets from delay activity"},
         {"folds", "N", OPTION_SIZE, &fit.folds, "folds of the inner cross-validation", 2, 100},
