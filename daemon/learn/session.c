@@ -454,8 +454,25 @@ size_t traj_session_trial_at(const struct traj_session *session, double t)
     return begun - 1;
 }
 
-/* Share of bins outside trials, beyond which a session counts as an unbroken recording. */
+/* Share of bins outside trials, beyond which a session counts as an unbroken recording, and share
+ * of the trials after the first that follow a gap, below which it does. */
 #define OUTSIDE 0.1
+#define AFTER_GAP 0.5
+
+/* How many trials after the first have a gap in the frames between them and the one before. */
+static size_t trials_after_gap(const struct traj_session *session)
+{
+    size_t count = 0, last = (size_t)-1;
+    for (size_t i = 1; i < session->bins; i++) {
+        double since = session->t_end[i] - session->t_end[i - 1] - session->dt[i];
+        size_t begun = count_before(session->start, session->trials, session->t_end[i]);
+        if (since > session->dt[i] / 2 && begun > 1 && begun != last) {
+            last = begun;
+            count++;
+        }
+    }
+    return count;
+}
 
 bool traj_session_is_unbroken(const struct traj_session *session)
 {
@@ -464,7 +481,8 @@ bool traj_session_is_unbroken(const struct traj_session *session)
     size_t outside = 0;
     for (size_t i = 0; i < session->bins; i++)
         outside += traj_session_trial_at(session, session->t_end[i]) == (size_t)-1;
-    return (double)outside > OUTSIDE * (double)session->bins;
+    return (double)outside > OUTSIDE * (double)session->bins ||
+           (double)trials_after_gap(session) < AFTER_GAP * (double)(session->trials - 1);
 }
 
 /* True where samples i and i + 1 exist and belong to one run. */

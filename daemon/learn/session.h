@@ -118,7 +118,8 @@ size_t traj_session_trial_at(const struct traj_session *session, double t);
 
 /*
  * Whether the session is an unbroken recording: it has no trials, or more than a tenth of its bins
- * lie outside them (rests, returns).  Otherwise its trials were cut out of a recording.
+ * lie outside them (rests, returns), or its trials follow each other without gaps (random targets).
+ * Otherwise its trials were cut out of a recording.
  */
 bool traj_session_is_unbroken(const struct traj_session *session);
 

@@ -297,7 +297,8 @@ static void blocks_cover_an_unbroken_session_once(void **state)
     gsl_rng_free(rng);
 }
 
-/* A tenth of the bins may lie outside the trials of a session that counts as cut out. */
+/* A tenth of the bins may lie outside the trials of a session that counts as cut out, and gaps lie
+ * between them. */
 static void what_lies_outside_trials_decides(void **state)
 {
     (void)state;
@@ -305,6 +306,14 @@ static void what_lies_outside_trials_decides(void **state)
     struct traj_session *s = make_session(40 * 30, 3, true, false, rng);
     for (size_t r = 0; r < s->trials; r++) {
         s->stop[r] = s->start[r] + 1.85; /* 37 of 40 bins */
+    }
+    assert_true(traj_session_is_unbroken(s)); /* trials run on into each other */
+    for (size_t r = 0; r < s->trials; r++) {
+        s->start[r] += (double)r;
+        s->stop[r] += (double)r;
+    }
+    for (size_t i = 0; i < s->bins; i++) {
+        s->t_end[i] += (double)(i / 40); /* a second of nothing before each trial but the first */
     }
     assert_false(traj_session_is_unbroken(s));
     for (size_t r = 0; r < s->trials; r++) {
