@@ -313,7 +313,8 @@ static void what_lies_outside_trials_decides(void **state)
         s->stop[r] += (double)r;
     }
     for (size_t i = 0; i < s->bins; i++) {
-        s->t_end[i] += (double)(i / 40); /* a second of nothing before each trial but the first */
+        s->t_end[i] +=
+            floor((double)i / 40.0); /* a second of nothing before each trial but the first */
     }
     assert_false(traj_session_is_unbroken(s));
     for (size_t r = 0; r < s->trials; r++) {
