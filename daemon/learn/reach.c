@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/learn/matrix.h"
+
 #define ROUNDS 4
 #define SETTLED 10       /* bins at the start of a trial that tell where reaches begin */
 #define TAIL 8           /* phases kept beyond the longest trial */
 #define LIGHT 0.02       /* cells below this share of a trial are dropped */
 #define COURSE_PRIOR 0.3 /* trials that the pooled profile counts for in a target's course */
-#define WARP_PRIOR 8.0   /* trials that the believed distribution of warps counts for */
-#define SLOW_SD 0.18     /* sd of log s that is believed */
-#define DELAY_SD_S 0.02  /* sd of d that is believed, s */
-#define SCATTER 0.03     /* of reach length */
-#define CORRELATED 4.0   /* neighbouring positions say the same: so many count as one */
+#define PROFILE_MAX (1 + TRAJ_DIM_MAX)
+#define SLOPE_RIDGE 1.0 /* targets that the belief in no slope counts for */
+#define WARP_PRIOR 8.0  /* trials that the believed distribution of warps counts for */
+#define SLOW_SD 0.18    /* sd of log s that is believed */
+#define DELAY_SD_S 0.02 /* sd of d that is believed, s */
+#define SCATTER 0.03    /* of reach length */
+#define CORRELATED 4.0  /* neighbouring positions say the same: so many count as one */
 
 const double traj_reach_slow[TRAJ_REACH_SLOWS] = {0.70, 0.78, 0.86, 0.93, 1.00,
                                                   1.08, 1.17, 1.27, 1.40, 1.60};
@@ -184,19 +188,40 @@ static void sum_courses(const struct traj_reach *reach, double *sum)
 
 /*
  * The profile of all reaches: displacement as a share along the target and, in the plane, across
- * it (a complex number that turns and scales with the target).
+ * it (a complex number that turns and scales with the target), and how that share goes with the
+ * direction, for a hand is slower and bends more one way than another:
+ *     share of target m = f_m' profile,  f_m = (1, u_m),  u_m the unit vector towards the target
+ * by least squares over targets, the slopes shrunk.  profile[features][2].
  */
-static void profile_at(const struct traj_reach *reach, const double *sum, size_t g,
-                       double profile[2])
+static size_t features_of(const struct traj_reach *reach, size_t m, double *feature,
+                          double *towards)
 {
     const double *place = reach->training->target_position;
-    double along = 0, across = 0, total = 0;
+    double square = 0;
+    for (size_t d = 0; d < reach->dim; d++) {
+        towards[d] = place[m * reach->dim + d] - reach->origin[d];
+        square += towards[d] * towards[d];
+    }
+    feature[0] = 1;
+    for (size_t d = 0; d < reach->dim; d++)
+        feature[1 + d] = square > 0 ? towards[d] / sqrt(square) : 0;
+    return 1 + reach->dim;
+}
+
+static void profile_at(const struct traj_reach *reach, const double *sum, size_t g, double *profile)
+{
+    double gram[PROFILE_MAX * PROFILE_MAX] = {0}, ridge[PROFILE_MAX],
+                              work[PROFILE_MAX * PROFILE_MAX];
+    size_t size = 1 + reach->dim;
+    memset(profile, 0, size * 2 * sizeof *profile);
+    for (size_t k = 0; k < size; k++)
+        ridge[k] = k == 0 ? 1e-9 : SLOPE_RIDGE;
     for (size_t m = 0; m < reach->targets; m++) {
-        double square = 0, dot = 0, cross = 0, u[TRAJ_DIM_MAX], v[TRAJ_DIM_MAX];
+        double square = 0, dot = 0, cross = 0, u[TRAJ_DIM_MAX], v[TRAJ_DIM_MAX], f[PROFILE_MAX];
+        features_of(reach, m, f, u);
         if (!(reach->count[m] > 0))
             continue;
         for (size_t d = 0; d < reach->dim; d++) {
-            u[d] = place[m * reach->dim + d] - reach->origin[d];
             v[d] =
                 sum[(m * reach->phases + g) * reach->dim + d] / reach->count[m] - reach->origin[d];
             square += u[d] * u[d];
@@ -204,31 +229,34 @@ static void profile_at(const struct traj_reach *reach, const double *sum, size_t
         }
         if (reach->dim == 2)
             cross = u[0] * v[1] - u[1] * v[0];
-        if (!(square > 0))
-            continue;
-        along += reach->count[m] * dot / square;
-        across += reach->count[m] * cross / square;
-        total += reach->count[m];
+        /* Beyond a few trials it is the targets that differ. */
+        double weight = reach->count[m] / (reach->count[m] + 1);
+        for (size_t k = 0; square > 0 && k < size; k++) {
+            for (size_t l = 0; l < size; l++)
+                gram[k * size + l] += weight * f[k] * f[l];
+            profile[k * 2] += weight * f[k] * dot / square;
+            profile[k * 2 + 1] += weight * f[k] * cross / square;
+        }
     }
-    profile[0] = total > 0 ? along / total : 0;
-    profile[1] = total > 0 ? across / total : 0;
+    traj_matrix_solve_moments(gram, ridge, size, profile, 2, work);
 }
 
 static void shrink_courses(struct traj_reach *reach, const double *sum)
 {
-    const double *place = reach->training->target_position;
     for (size_t g = 0; g < reach->phases; g++) {
-        double profile[2];
+        double profile[2 * PROFILE_MAX];
         profile_at(reach, sum, g, profile);
         for (size_t m = 0; m < reach->targets; m++) {
-            double u[TRAJ_DIM_MAX];
-            for (size_t d = 0; d < reach->dim; d++)
-                u[d] = place[m * reach->dim + d] - reach->origin[d];
+            double u[TRAJ_DIM_MAX], f[PROFILE_MAX], along = 0, across = 0;
+            for (size_t k = features_of(reach, m, f, u); k-- > 0;) {
+                along += f[k] * profile[k * 2];
+                across += f[k] * profile[k * 2 + 1];
+            }
             for (size_t d = 0; d < reach->dim; d++) {
                 size_t at = (m * reach->phases + g) * reach->dim + d;
-                double pooled = reach->origin[d] + profile[0] * u[d];
+                double pooled = reach->origin[d] + along * u[d];
                 if (reach->dim == 2)
-                    pooled += profile[1] * (d == 0 ? -u[1] : u[0]);
+                    pooled += across * (d == 0 ? -u[1] : u[0]);
                 reach->course[at] =
                     (sum[at] + COURSE_PRIOR * pooled) / (reach->count[m] + COURSE_PRIOR);
             }
