@@ -358,6 +358,7 @@ static int fill(const struct lattice *lattice, const struct traj_rates *rates,
         put_start(lattice, model);
         memcpy(writable(model->chain.emission_mean), rates->log_rate,
                rates->nodes * rates->units * sizeof(double));
+        memcpy(writable(model->chain.emission_doubt), rates->doubt, rates->nodes * sizeof(double));
         for (size_t n = 0; n < rates->units; n++)
             writable(model->chain.emission_noise)[n] = 1;
         if (rates->gains > 0)

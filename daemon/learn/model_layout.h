@@ -13,7 +13,7 @@
 #include "proto/safetensors.h"
 #include "traj/model.h"
 
-#define TRAJ_MODEL_FIELDS 64
+#define TRAJ_MODEL_FIELDS 72
 
 /* Where the values of a field live. */
 enum traj_model_place {

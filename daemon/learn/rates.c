@@ -133,6 +133,7 @@ static int fit_unit(struct traj_rate_fit *fit, const struct where *where,
     for (size_t i = 0; i < rates->nodes; i++) {
         double rate = exp(fmin(fit->eta[i] + fit->variance[i] / 2, top)) / training->bin;
         rates->log_rate[i * rates->units + unit] = log(fmax(rate, RATE_MIN));
+        rates->doubt[i] += 0.5 * fmax(rate, RATE_MIN) * fit->variance[i];
     }
     for (size_t part = 0; part < TRAJ_RATE_PARTS; part++) {
         rates->square[part] += fit->square[part];
@@ -251,8 +252,9 @@ int traj_rates_fit(struct traj_rates *rates, const struct traj_reach *reach,
     rates->coefficients = kernel->shared + kernel->targets * kernel->own;
     rates->mode = calloc(units * rates->coefficients + 1, sizeof *rates->mode);
     rates->log_rate = calloc(nodes * units + 1, sizeof *rates->log_rate);
+    rates->doubt = calloc(nodes + 1, sizeof *rates->doubt);
     int status = traj_rate_fit_init(&fit, kernel);
-    if (find_where(&where, reach) || !rates->log_rate || !rates->mode)
+    if (find_where(&where, reach) || !rates->log_rate || !rates->doubt || !rates->mode)
         status = -1;
     for (size_t n = 0; n < units && status == 0; n++)
         status = fit_unit(&fit, &where, reach->training, n, near, rates);
@@ -270,6 +272,7 @@ void traj_rates_free(struct traj_rates *rates)
 {
     free(rates->log_rate);
     free(rates->mode);
+    free(rates->doubt);
     free(rates->gain);
     *rates = (struct traj_rates){.gain = NULL};
 }

@@ -14,6 +14,7 @@ struct traj_rates {
     size_t targets, phases, units, nodes; /* nodes = targets * phases */
     size_t gains;
     double *log_rate; /* [nodes][units] log spikes/s */
+    double *doubt;    /* [nodes] nats/s, see traj/model.h */
     double *gain;     /* [units][gains], NULL when gains = 0 */
     double square[TRAJ_RATE_PARTS], known[TRAJ_RATE_PARTS]; /* of all units, see rate_kernel.h */
     size_t coefficients;                                    /* of a unit */

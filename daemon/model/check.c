@@ -351,6 +351,11 @@ static enum traj_status check_emission(struct complaint *complaint, const struct
         return complain(complaint, TRAJ_E_RANGE, "chain.gaussian", 0);
     enum traj_status status =
         finite(complaint, "chain.emission_mean", chain->emission_mean, dims->nodes, channels);
+    if (status == TRAJ_OK && chain->emission_doubt)
+        status = finite(complaint, "chain.emission_doubt", chain->emission_doubt, dims->nodes, 1);
+    for (size_t e = 0; status == TRAJ_OK && chain->emission_doubt && e < dims->nodes; e++)
+        if (!(chain->emission_doubt[e] >= 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "chain.emission_doubt", e);
     if (status == TRAJ_OK && gaussian)
         status = finite(complaint, "chain.emission_noise", chain->emission_noise, channels, 1);
     for (size_t n = 0; status == TRAJ_OK && gaussian && n < channels; n++)

@@ -63,6 +63,8 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
 /* Sums of the observed units' rates, and what the gains need of them. */
 static void tabulate_poisson(struct traj_course_filter *f)
 {
+    const double *doubt = f->model->chain.emission_doubt;
+    double seen = 0.0;
     const double *gain = f->model->chain.gain;
     const size_t nodes = f->nodes, gains = f->gains;
     memset(f->offset, 0, nodes * sizeof(double));
@@ -71,6 +73,7 @@ static void tabulate_poisson(struct traj_course_filter *f)
     for (size_t n = 0; n < f->channels; n++) {
         if (!f->observed[n])
             continue;
+        seen += 1.0;
         const double *rate = f->rate + n * nodes;
         for (size_t e = 0; e < nodes; e++)
             f->offset[e] += rate[e];
@@ -85,6 +88,8 @@ static void tabulate_poisson(struct traj_course_filter *f)
             }
         }
     }
+    for (size_t e = 0; doubt && e < nodes; e++)
+        f->offset[e] -= doubt[e] * (seen / (double)f->channels);
 }
 
 /* Cholesky factor of I + U' D^-1 U over the observed channels. */

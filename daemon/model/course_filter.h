@@ -5,7 +5,7 @@
  *     p <- normalise((p T) exp(tau l(y)))
  *
  * l is linear in what was observed, so that one table serves all states of a node:
- *     Poisson    l_e = sum_n [y_n log(rate_en) - rate_en dt]
+ *     Poisson    l_e = sum_n [y_n log(rate_en) - rate_en dt] + doubt_e dt (share of units seen)
  *     Gaussian   l_e = s' P f_e - f_e' P f_e / 2,  P = (diag + U U')^-1 over what was seen,
  *                s_n = sqrt(y_n D / dt + 1/4) for counts, features as they are
  * Rates drift over minutes, so a Gaussian channel is read from an offset b_n that follows what the
@@ -50,7 +50,7 @@ struct traj_course_filter {
     uint8_t *observed;      /* [C] which */
     double *table;          /* [C][E] log rate, or P f */
     double *rate;           /* [C][E] spikes/s (Poisson) */
-    double *offset;         /* [E] sum of rates (per bin width), or f' P f / 2 */
+    double *offset;         /* [E] sum of rates less doubt (per bin width), or f' P f / 2 */
     double *gain_rate;      /* [q][E] G' rate */
     double *gain_curve;     /* [tri][E] G' diag(rate) G */
     double *log_likelihood; /* [E] of this frame */

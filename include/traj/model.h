@@ -149,6 +149,10 @@ struct traj_chain {
     const int32_t *group; /* [J] states that may be exchanged when the target changes, -1 = none */
     const double
         *emission_mean; /* [E][C] log spikes/s, or mean of the transformed channel; C = N (+ F) */
+    /* [E] nats/s that a node is credited with because its rates are known badly (Poisson): what
+     * plug-in rates are expected to lose, half the sum of rate times variance of log rate; NULL =
+     * 0 */
+    const double *emission_doubt;
     const double *emission_noise; /* [C] diagonal of the noise covariance (Gaussian) */
     const double
         *emission_factor;      /* [C][r] its low-rank part U, covariance = diag + U U' (Gaussian) */

@@ -43,6 +43,7 @@ static void point_model(struct chain_model *m, bool gaussian, size_t gains)
                                          .share = m->share,
                                          .group = m->group,
                                          .emission_mean = m->mean,
+                                         .emission_doubt = m->doubt,
                                          .emission_noise = m->noise,
                                          .emission_factor = m->factor,
                                          .gain = m->gain,
@@ -81,6 +82,8 @@ void chain_draw(struct chain_model *m, struct random *random, bool gaussian, siz
     for (size_t i = 0; i < NODES * UNITS; i++)
         m->mean[i] =
             gaussian ? random_between(random, 0.5, 2.0) : log(random_between(random, 10, 80));
+    for (size_t e = 0; e < NODES; e++)
+        m->doubt[e] = random_between(random, 0.0, 60.0);
     for (size_t n = 0; n < UNITS; n++) {
         m->noise[n] = random_between(random, 0.1, 0.5);
         for (size_t a = 0; a < gains; a++)
@@ -144,7 +147,7 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
     if (m->model.chain.gaussian == 0.0) {
         for (size_t i = 0; i < count; i++)
             sum += s->count[t][seen[i]] * (real)mean[seen[i]] - s->dt[t] * expl(mean[seen[i]]);
-        return sum;
+        return sum + s->dt[t] * (real)m->doubt[node] * (real)count / UNITS;
     }
     for (size_t i = 0; i < count; i++) {
         f[i] = mean[seen[i]];

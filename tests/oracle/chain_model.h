@@ -27,7 +27,8 @@ struct chain_model {
     int32_t target[STATES], node[STATES], group[STATES], first[STATES + 1], to[LINKS];
     uint8_t place[STATES];
     double progress[STATES], eta[STATES], share[STATES];
-    double mean[NODES * UNITS], noise[UNITS], factor[UNITS * RANK], gain[UNITS * GAINS];
+    double mean[NODES * UNITS], doubt[NODES], noise[UNITS], factor[UNITS * RANK],
+        gain[UNITS * GAINS];
     double link[TRAJ_CONTEXTS * LINKS], initial[STATES], start[STATES];
     double target_position[TARGETS * 2];
 };
