@@ -354,11 +354,12 @@ static void the_same_twice(void **state)
     made_options_default(&options);
     struct traj_session *session = made_session(&options);
     const struct traj_session *one = session;
-    char digest[3][65], folder[] = "/tmp/test_fit.XXXXXX", path[64];
+    enum { RUNS = 3 }; // twice the same seed, and another
+    char digest[RUNS][65], folder[] = "/tmp/test_fit.XXXXXX", path[64];
     assert_non_null(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/a.tjm", folder);
     size_t calls = 0;
-    for (size_t i = 0; i < FAMILIES; i++) {
+    for (size_t i = 0; i < RUNS; i++) {
         struct traj_fit_options fit;
         traj_fit_options_default(&fit);
         fit.seed = i < 2 ? 1 : 2;
