@@ -57,11 +57,13 @@ static int grow(void **array, size_t *cap, size_t needed, size_t size)
 static void follow_priors(struct traj_smoother *s, const struct traj_course_filter *filter)
 {
     struct frame *last = &s->frame[s->frames - 1];
+    double *prob = s->dense;
     double sum = 0;
+    traj_course_filter_spread(filter, prob);
     for (size_t i = last->first; i < last->first + last->count; i++) {
         size_t j = (size_t)s->state[i];
         if (s->prob[j] > 0)
-            s->weight[i] *= filter->prob[j] / s->prob[j];
+            s->weight[i] *= prob[j] / s->prob[j];
         sum += s->weight[i];
     }
     for (size_t i = last->first; i < last->first + last->count && sum > 0; i++)
@@ -128,14 +130,13 @@ static int keep_filter(struct traj_smoother *s, const struct traj_estimate *esti
     kept->begins = kept->begins || (estimate->flags & TRAJ_FLAG_RECOVERED) != 0;
     kept->first = s->kept;
     for (size_t i = 0; i < filter->actives; i++) {
-        int32_t j = filter->active[i];
-        if (!(filter->weight[j] > KEPT_LEAST))
+        if (!(filter->weight[i] > KEPT_LEAST))
             continue;
-        s->state[s->kept] = j;
-        s->weight[s->kept++] = filter->weight[j];
+        s->state[s->kept] = filter->active[i];
+        s->weight[s->kept++] = filter->weight[i];
     }
     kept->count = s->kept - kept->first;
-    memcpy(s->prob, filter->prob, s->states * sizeof *s->prob);
+    traj_course_filter_spread(filter, s->prob);
     return 0;
 }
 
@@ -270,8 +271,7 @@ void traj_smoother_show(struct traj_smoother *s, size_t t, struct traj_estimate 
     }
     struct traj_course_filter *filter = &s->decoder->filter;
     const struct traj_course_filter filtered = *filter;
-    spread_out(s, &s->frame[t], s->dense);
-    filter->weight = s->dense;
+    filter->weight = s->weight + s->frame[t].first;
     filter->active = s->state + s->frame[t].first;
     filter->actives = s->frame[t].count;
     traj_decoder_publish(s->decoder, estimate);

@@ -8,9 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-/* States whose posterior falls below this share of the greatest are dropped: all that are dropped
- * in a frame together weigh less than states times this. */
-#define NEGLIGIBLE 1e-12
 #define STEPS_MAX 4096u /* transitions taken over one gap; by then the chain has forgotten */
 
 static size_t channels_of(const struct traj_dims *dims)
@@ -18,44 +15,73 @@ static size_t channels_of(const struct traj_dims *dims)
     return dims->units + dims->features;
 }
 
+static size_t rounded(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* What moves: a number a state that has probability, and what is gathered of every state. */
+static void lay_out_states(struct traj_course_filter *f, struct traj_arena *arena)
+{
+    const size_t states = f->states, room = states > 0 ? states + 3 : 0;
+    const size_t blocks = rounded(states, TRAJ_LANES) / TRAJ_LANES;
+    f->active = traj_arena_take(arena, room, sizeof(int32_t));
+    f->prob = traj_arena_take(arena, room, sizeof(double));
+    f->weight = traj_arena_take(arena, room, sizeof(double));
+    f->likely = traj_arena_take(arena, room, sizeof(double));
+    f->evidence = traj_arena_take(arena, room, sizeof(double));
+    f->place = traj_arena_take(arena, room, sizeof(int32_t));
+    f->row = traj_arena_take(arena, room * f->width, sizeof(double));
+    f->next = traj_arena_take(arena, states * f->width, sizeof(double));
+    f->reached = traj_arena_take(arena, blocks, sizeof(uint8_t));
+    f->span = traj_arena_take(arena, 2 * blocks, sizeof(int32_t));
+    f->members = traj_arena_take(arena, states, sizeof(double));
+    f->node_after = traj_arena_take(arena, states, sizeof(int32_t));
+    f->shape = traj_arena_take(arena, f->dim == 2 ? states * TRAJ_SHAPE : 0, sizeof(double));
+}
+
+static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *arena)
+{
+    const size_t channels = f->channels, stride = f->stride;
+    const size_t rows = channels > f->nodes ? channels : f->nodes;
+    f->observed = traj_arena_take(arena, channels, sizeof(uint8_t));
+    f->table = traj_arena_take(arena, channels * stride, sizeof(double));
+    f->rate = traj_arena_take(arena, channels * stride, sizeof(double));
+    f->offset = traj_arena_take(arena, stride, sizeof(double));
+    f->node_row = traj_arena_take(arena, f->nodes * f->width, sizeof(double));
+    f->gain_rate = traj_arena_take(arena, f->gains * stride, sizeof(double));
+    f->gain_curve = traj_arena_take(arena, f->tri * stride, sizeof(double));
+    f->log_likelihood = traj_arena_take(arena, stride, sizeof(double));
+    f->needed = traj_arena_take(arena, stride / TRAJ_LANES, sizeof(uint8_t));
+    f->noise_factor = traj_arena_take(arena, f->factors * f->factors, sizeof(double));
+    f->loading = traj_arena_take(arena, f->factors * stride, sizeof(double));
+    f->column = traj_arena_take(arena, f->factors, sizeof(double));
+    f->drifted = traj_arena_take(arena, channels, sizeof(double));
+    f->seen = traj_arena_take(arena, channels, sizeof(double));
+    f->node_weight = traj_arena_take(arena, stride, sizeof(double));
+    f->expected = traj_arena_take(arena, channels, sizeof(double));
+    f->row_of = traj_arena_take(arena, rows, sizeof(const double *));
+    f->value_of = traj_arena_take(arena, rows, sizeof(double));
+}
+
 void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_arena *arena,
                                 const struct traj_dims *dims)
 {
-    const size_t states = dims->states, nodes = dims->nodes, gains = dims->gains;
-    const size_t channels = states ? channels_of(dims) : 0, tri = gains * (gains + 1) / 2;
-    filter->states = states;
-    filter->nodes = nodes;
-    filter->channels = channels;
+    const size_t gains = dims->gains;
+    filter->states = dims->states;
+    filter->nodes = dims->nodes;
+    filter->stride = rounded(dims->nodes, TRAJ_LANES);
+    filter->channels = dims->states ? channels_of(dims) : 0;
     filter->gains = gains;
     filter->factors = dims->factors;
     filter->links = dims->links;
     filter->dim = dims->position;
-    filter->tri = tri;
-    filter->active = traj_arena_take(arena, states, sizeof(int32_t));
-    filter->reached = traj_arena_take(arena, states, sizeof(uint8_t));
-    filter->members = traj_arena_take(arena, states, sizeof(double));
-    filter->prob = traj_arena_take(arena, states, sizeof(double));
-    filter->next = traj_arena_take(arena, states, sizeof(double));
-    filter->weight = traj_arena_take(arena, states, sizeof(double));
-    filter->likely = traj_arena_take(arena, states, sizeof(double));
-    filter->residual = traj_arena_take(arena, states * gains, sizeof(double));
-    filter->residual_next = traj_arena_take(arena, states * gains, sizeof(double));
-    filter->curvature = traj_arena_take(arena, states * tri, sizeof(double));
-    filter->curvature_next = traj_arena_take(arena, states * tri, sizeof(double));
-    filter->observed = traj_arena_take(arena, channels, sizeof(uint8_t));
-    filter->table = traj_arena_take(arena, channels * nodes, sizeof(double));
-    filter->rate = traj_arena_take(arena, channels * nodes, sizeof(double));
-    filter->offset = traj_arena_take(arena, nodes, sizeof(double));
-    filter->gain_rate = traj_arena_take(arena, gains * nodes, sizeof(double));
-    filter->gain_curve = traj_arena_take(arena, tri * nodes, sizeof(double));
-    filter->log_likelihood = traj_arena_take(arena, nodes, sizeof(double));
-    filter->noise_factor = traj_arena_take(arena, dims->factors * dims->factors, sizeof(double));
-    filter->loading = traj_arena_take(arena, dims->factors * nodes, sizeof(double));
-    filter->column = traj_arena_take(arena, dims->factors, sizeof(double));
-    filter->gain_counts = traj_arena_take(arena, gains, sizeof(double));
-    filter->drifted = traj_arena_take(arena, channels, sizeof(double));
-    filter->seen = traj_arena_take(arena, channels, sizeof(double));
-    filter->node_weight = traj_arena_take(arena, nodes, sizeof(double));
+    filter->tri = gains * (gains + 1) / 2;
+    filter->width = gains ? rounded(1 + gains + filter->tri, 4) : 1;
+    lay_out_states(filter, arena);
+    lay_out_tables(filter, arena);
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
@@ -66,30 +92,37 @@ static void tabulate_poisson(struct traj_course_filter *f)
     const double *doubt = f->model->chain.emission_doubt;
     double seen = 0.0;
     const double *gain = f->model->chain.gain;
-    const size_t nodes = f->nodes, gains = f->gains;
-    memset(f->offset, 0, nodes * sizeof(double));
-    memset(f->gain_rate, 0, gains * nodes * sizeof(double));
-    memset(f->gain_curve, 0, f->tri * nodes * sizeof(double));
+    const size_t nodes = f->nodes, stride = f->stride, gains = f->gains;
+    memset(f->offset, 0, stride * sizeof(double));
+    memset(f->gain_rate, 0, gains * stride * sizeof(double));
+    memset(f->gain_curve, 0, f->tri * stride * sizeof(double));
     for (size_t n = 0; n < f->channels; n++) {
         if (!f->observed[n])
             continue;
         seen += 1.0;
-        const double *rate = f->rate + n * nodes;
+        const double *rate = f->rate + n * stride;
         for (size_t e = 0; e < nodes; e++)
             f->offset[e] += rate[e];
         for (size_t a = 0, t = 0; a < gains; a++) {
             const double one = gain[n * gains + a];
             for (size_t e = 0; e < nodes; e++)
-                f->gain_rate[a * nodes + e] += one * rate[e];
+                f->gain_rate[a * stride + e] += one * rate[e];
             for (size_t b = 0; b <= a; b++, t++) {
                 const double two = one * gain[n * gains + b];
                 for (size_t e = 0; e < nodes; e++)
-                    f->gain_curve[t * nodes + e] += two * rate[e];
+                    f->gain_curve[t * stride + e] += two * rate[e];
             }
         }
     }
     for (size_t e = 0; doubt && e < nodes; e++)
         f->offset[e] -= doubt[e] * (seen / (double)f->channels);
+    for (size_t e = 0; gains > 0 && e < nodes; e++) {
+        double *row = f->node_row + e * f->width + 1;
+        for (size_t a = 0; a < gains; a++)
+            row[a] = -f->gain_rate[a * stride + e];
+        for (size_t t = 0; t < f->tri; t++)
+            row[gains + t] = f->gain_curve[t * stride + e];
+    }
 }
 
 /* Cholesky factor of I + U' D^-1 U over the observed channels. */
@@ -116,19 +149,19 @@ static bool factor_noise(struct traj_course_filter *f)
 static bool tabulate_gaussian(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
-    const size_t nodes = f->nodes, rank = f->factors;
+    const size_t nodes = f->nodes, stride = f->stride, rank = f->factors;
     if (!factor_noise(f))
         return false;
-    memset(f->loading, 0, rank * nodes * sizeof(double));
+    memset(f->loading, 0, rank * stride * sizeof(double));
     for (size_t n = 0; n < f->channels; n++)
         for (size_t a = 0; f->observed[n] && a < rank; a++) {
             const double u = c->emission_factor[n * rank + a] / c->emission_noise[n];
             for (size_t e = 0; e < nodes; e++)
-                f->loading[a * nodes + e] += u * c->emission_mean[e * f->channels + n];
+                f->loading[a * stride + e] += u * c->emission_mean[e * f->channels + n];
         }
     for (size_t e = 0; e < nodes; e++) {
         for (size_t a = 0; a < rank; a++)
-            f->column[a] = f->loading[a * nodes + e];
+            f->column[a] = f->loading[a * stride + e];
         traj_solve_lower(rank, f->noise_factor, f->column);
         traj_solve_lower_transposed(rank, f->noise_factor, f->column);
         f->offset[e] = 0.0;
@@ -137,8 +170,8 @@ static bool tabulate_gaussian(struct traj_course_filter *f)
             double left = mean;
             for (size_t a = 0; a < rank; a++)
                 left -= c->emission_factor[n * rank + a] * f->column[a];
-            f->table[n * nodes + e] = f->observed[n] ? left / c->emission_noise[n] : 0.0;
-            f->offset[e] += 0.5 * mean * f->table[n * nodes + e];
+            f->table[n * stride + e] = f->observed[n] ? left / c->emission_noise[n] : 0.0;
+            f->offset[e] += 0.5 * mean * f->table[n * stride + e];
         }
     }
     return true;
@@ -152,6 +185,41 @@ static bool tabulate(struct traj_course_filter *f)
     return true;
 }
 
+/* What never changes of the states. */
+static void describe_states(struct traj_course_filter *f)
+{
+    const struct traj_chain *c = &f->model->chain;
+    for (size_t j = 0; j < f->states; j++) {
+        if (c->group[j] >= 0)
+            f->members[c->group[j]] += 1.0;
+        f->node_after[j] = c->node[j] + (c->share[j] > 0.0 ? 1 : 0);
+        int32_t *span = f->span + 2 * (j / TRAJ_LANES);
+        const int32_t low = c->node[j] / (int32_t)TRAJ_LANES;
+        const int32_t high = f->node_after[j] / (int32_t)TRAJ_LANES;
+        span[0] = j % TRAJ_LANES == 0 || low < span[0] ? low : span[0];
+        span[1] = j % TRAJ_LANES == 0 || high > span[1] ? high : span[1];
+        if (f->dim != 2)
+            continue;
+        const double *p = c->position_spread + 4 * j, *v = c->velocity_spread + 4 * j;
+        const double on = c->progress[j] >= 0.0 ? 1.0 : 0.0, timed = c->eta[j] >= 0.0 ? 1.0 : 0.0;
+        const double shape[TRAJ_SHAPE] = {c->position[2 * j],
+                                          c->position[2 * j + 1],
+                                          c->velocity[2 * j],
+                                          c->velocity[2 * j + 1],
+                                          p[0],
+                                          p[2],
+                                          p[3],
+                                          v[0],
+                                          v[2],
+                                          v[3],
+                                          on,
+                                          on * c->progress[j],
+                                          timed,
+                                          timed * c->eta[j]};
+        memcpy(f->shape + TRAJ_SHAPE * j, shape, sizeof shape);
+    }
+}
+
 enum traj_status traj_course_filter_init(struct traj_course_filter *f,
                                          const struct traj_model *model)
 {
@@ -159,15 +227,15 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     f->model = model;
     f->context = TRAJ_CONTEXT_BETWEEN;
     f->add_rows = traj_rows_choose();
+    f->kernels = traj_course_kernels_choose();
     memset(f->observed, 1, f->channels);
-    for (size_t j = 0; j < f->states; j++)
-        if (c->group[j] >= 0)
-            f->members[c->group[j]] += 1.0;
+    describe_states(f);
     if (c->gaussian == 0.0)
         for (size_t n = 0; n < f->channels; n++)
             for (size_t e = 0; e < f->nodes; e++) {
-                f->table[n * f->nodes + e] = c->emission_mean[e * f->channels + n];
-                f->rate[n * f->nodes + e] = traj_exp(c->emission_mean[e * f->channels + n]);
+                const double mean = c->emission_mean[e * f->channels + n];
+                f->table[n * f->stride + e] = mean;
+                f->rate[n * f->stride + e] = traj_exp(mean);
             }
     if (!tabulate(f))
         return TRAJ_E_NOT_PD;
@@ -177,27 +245,27 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
 
 /* ---- trials -------------------------------------------------------------------------------- */
 
-/* Lists the states that have probability. */
-static void list_active(struct traj_course_filter *f)
-{
-    f->actives = 0;
-    for (size_t j = 0; j < f->states; j++)
-        if (f->prob[j] > 0.0)
-            f->active[f->actives++] = (int32_t)j;
-}
-
+/* Back to the initial distribution, weights included. */
 static void forget(struct traj_course_filter *f)
 {
-    memcpy(f->prob, f->model->chain.initial, f->states * sizeof(double));
-    memset(f->residual, 0, f->states * f->gains * sizeof(double));
-    memset(f->curvature, 0, f->states * f->tri * sizeof(double));
-    list_active(f);
+    const double *initial = f->model->chain.initial;
+    f->actives = 0;
+    for (size_t j = 0; j < f->states; j++) {
+        if (!(initial[j] > 0.0))
+            continue;
+        double *row = f->row + f->actives * f->width;
+        memset(row, 0, f->width * sizeof(double));
+        row[0] = 1.0;
+        f->active[f->actives] = (int32_t)j;
+        f->place[f->actives] = (int32_t)f->actives;
+        f->prob[f->actives] = initial[j];
+        f->weight[f->actives++] = initial[j];
+    }
 }
 
 void traj_course_filter_reset(struct traj_course_filter *f)
 {
     forget(f);
-    memcpy(f->weight, f->prob, f->states * sizeof(double));
     memset(f->drifted, 0, f->channels * sizeof(double));
     f->fresh = true;
     f->entering = false;
@@ -228,120 +296,62 @@ void traj_course_filter_trial_stop(struct traj_course_filter *f)
 void traj_course_filter_reweigh(struct traj_course_filter *f, const double *change)
 {
     const int32_t *target = f->model->chain.target;
-    for (size_t j = 0; j < f->states; j++)
-        if (target[j] >= 0)
-            f->prob[j] *= traj_exp(change[target[j]]);
+    for (size_t i = 0; i < f->actives; i++) {
+        const int32_t m = target[f->active[i]];
+        if (m >= 0)
+            f->prob[i] *= traj_exp(change[m]);
+    }
+}
+
+void traj_course_filter_spread(const struct traj_course_filter *f, double *prob)
+{
+    memset(prob, 0, f->states * sizeof(double));
+    for (size_t i = 0; i < f->actives; i++)
+        prob[f->active[i]] = f->prob[i];
 }
 
 /* ---- prediction ---------------------------------------------------------------------------- */
 
-/* Divides the sums of v and H of each state by its probability. */
-static void divide(const struct traj_course_filter *f, size_t width, double *sums)
+static void reach(struct traj_course_filter *f, size_t j)
+{
+    f->reached[j / TRAJ_LANES] = 1;
+}
+
+/* What is predicted from stands as it is: no time has passed. */
+static void stay(struct traj_course_filter *f)
 {
     for (size_t i = 0; i < f->actives; i++) {
         const size_t j = (size_t)f->active[i];
-        for (size_t k = 0; k < width; k++)
-            sums[j * width + k] /= f->prob[j];
+        const double *row = f->row + (size_t)f->place[i] * f->width;
+        for (size_t k = 0; k < f->width; k++)
+            f->next[j * f->width + k] = f->prob[i] * row[k];
+        reach(f, j);
     }
-}
-
-static void swap(double **a, double **b)
-{
-    double *held = *a;
-    *a = *b;
-    *b = held;
-}
-
-/* Leaves state j without probability. */
-static void clear_state(struct traj_course_filter *f, size_t j)
-{
-    f->prob[j] = 0.0;
-    f->weight[j] = 0.0;
-    for (size_t a = 0; a < f->gains; a++)
-        f->residual[j * f->gains + a] = 0.0;
-    for (size_t t = 0; t < f->tri; t++)
-        f->curvature[j * f->tri + t] = 0.0;
-}
-
-/* What was gathered in the second set of arrays becomes the distribution. */
-static void adopt(struct traj_course_filter *f)
-{
-    for (size_t i = 0; i < f->actives; i++)
-        clear_state(f, (size_t)f->active[i]);
-    swap(&f->prob, &f->next);
-    swap(&f->residual, &f->residual_next);
-    swap(&f->curvature, &f->curvature_next);
-    f->actives = 0;
-    for (size_t j = 0; j < f->states; j++) {
-        if (!f->reached[j])
-            continue;
-        f->reached[j] = 0;
-        f->active[f->actives++] = (int32_t)j;
-    }
-    divide(f, f->gains, f->residual);
-    divide(f, f->tri, f->curvature);
-}
-
-/* Adds probability `mass` that comes from state j to place `to` of the second set. */
-static void pass(struct traj_course_filter *f, size_t j, size_t to, double mass)
-{
-    f->next[to] += mass;
-    for (size_t a = 0; a < f->gains; a++)
-        f->residual_next[to * f->gains + a] += mass * f->residual[j * f->gains + a];
-    for (size_t t = 0; t < f->tri; t++)
-        f->curvature_next[to * f->tri + t] += mass * f->curvature[j * f->tri + t];
-}
-
-static void transition(struct traj_course_filter *f)
-{
-    const struct traj_chain *c = &f->model->chain;
-    const double *prob = c->link_prob + (size_t)f->context * f->links;
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        for (int32_t l = c->link_first[j]; l < c->link_first[j + 1]; l++) {
-            const double mass = f->prob[j] * prob[l];
-            if (!(mass > 0.0))
-                continue;
-            pass(f, j, (size_t)c->link_to[l], mass);
-            f->reached[c->link_to[l]] = 1;
-        }
-    }
-    adopt(f);
 }
 
 /*
  * The target changes with probability switch_prob: a group's states (one a target, of the same
- * phase and warp) share that part of their probability evenly.  groups are numbered below J.
+ * phase and warp) share that part of their probability evenly.  Groups are numbered below J, so
+ * the rows that were predicted from have room for their sums.
  */
 static void exchange(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (c->group[j] >= 0)
-            pass(f, j, (size_t)c->group[j], f->prob[j]);
-    }
+    const size_t width = f->width;
+    memset(f->row, 0, f->states * width * sizeof(double));
+    for (size_t j = 0; j < f->states; j++)
+        for (size_t k = 0; c->group[j] >= 0 && k < width; k++)
+            f->row[(size_t)c->group[j] * width + k] += f->next[j * width + k];
     for (size_t j = 0; j < f->states; j++) {
-        const double keep = (1.0 - c->switch_prob) * f->prob[j];
-        if (c->group[j] < 0 || !(f->next[c->group[j]] > 0.0))
+        if (c->group[j] < 0 || !(f->row[(size_t)c->group[j] * width] > 0.0))
             continue;
         const size_t g = (size_t)c->group[j];
-        const double come = c->switch_prob * f->next[g] / f->members[g], sum = keep + come;
-        const double scale = c->switch_prob / f->members[g];
-        for (size_t a = 0; a < f->gains; a++) {
-            double *v = f->residual + j * f->gains + a;
-            *v = (keep * *v + scale * f->residual_next[g * f->gains + a]) / sum;
-        }
-        for (size_t t = 0; t < f->tri; t++) {
-            double *h = f->curvature + j * f->tri + t;
-            *h = (keep * *h + scale * f->curvature_next[g * f->tri + t]) / sum;
-        }
-        f->prob[j] = sum;
+        const double share = c->switch_prob / f->members[g];
+        for (size_t k = 0; k < width; k++)
+            f->next[j * width + k] =
+                (1.0 - c->switch_prob) * f->next[j * width + k] + share * f->row[g * width + k];
+        reach(f, j);
     }
-    memset(f->next, 0, f->states * sizeof(double));
-    memset(f->residual_next, 0, f->states * f->gains * sizeof(double));
-    memset(f->curvature_next, 0, f->states * f->tri * sizeof(double));
-    list_active(f);
 }
 
 /* The trial's start: a share of the probability stands where trials begin, by what is believed
@@ -350,31 +360,31 @@ static void enter(struct traj_course_filter *f, const double *belief)
 {
     const struct traj_chain *c = &f->model->chain;
     double total = 0.0;
+    for (size_t j = 0; j < f->states; j++)
+        if (c->start[j] > 0.0)
+            total += c->start[j] * (c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0);
+    for (size_t k = 0; k < f->states * f->width; k++)
+        f->next[k] *= 1.0 - c->start_share;
     for (size_t j = 0; j < f->states; j++) {
+        if (!(c->start[j] > 0.0))
+            continue;
         const double weigh = c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0;
-        f->next[j] = c->start[j] > 0.0 ? c->start[j] * weigh : 0.0;
-        total += f->next[j];
+        f->next[j * f->width] += c->start_share * (c->start[j] * weigh) / total;
+        reach(f, j);
     }
-    for (size_t j = 0; j < f->states; j++) {
-        const double come = c->start_share * f->next[j] / total;
-        const double keep = (1.0 - c->start_share) * f->prob[j], sum = keep + come;
-        const double share = sum > 0.0 ? keep / sum : 0.0;
-        for (size_t a = 0; a < f->gains; a++)
-            f->residual[j * f->gains + a] *= share;
-        for (size_t t = 0; t < f->tri; t++)
-            f->curvature[j * f->tri + t] *= share;
-        f->prob[j] = sum;
-    }
-    memset(f->next, 0, f->states * sizeof(double));
-    memset(f->weight, 0, f->states * sizeof(double));
-    list_active(f);
     f->entering = false;
 }
 
+/* Leaves in next what is predicted, times probability. */
 static void predict(struct traj_course_filter *f, size_t steps, const double *belief)
 {
+    const double *prob = f->model->chain.link_prob + (size_t)f->context * f->links;
+    if (f->fresh)
+        stay(f);
     for (size_t s = f->fresh ? 1 : 0; s < steps && s < STEPS_MAX; s++) {
-        transition(f);
+        if (s > 0)
+            f->kernels->gather(f, NULL, 0.0);
+        f->kernels->transition(f, prob);
         if (f->model->chain.switch_prob > 0.0)
             exchange(f);
     }
@@ -385,216 +395,115 @@ static void predict(struct traj_course_filter *f, size_t steps, const double *be
 
 /* ---- conditioning -------------------------------------------------------------------------- */
 
-/* The transformed value of channel n, or NaN where it was not observed. */
-static double channel(const struct traj_course_filter *f, const struct traj_observation *o,
-                      size_t n)
+/* The transformed value of each channel into seen[], NaN where it was not observed. */
+static void transform(struct traj_course_filter *f, const struct traj_observation *o)
 {
     const size_t units = f->model->dims.units;
-    if (n >= units)
-        return o->features ? (double)o->features[n - units] : NAN;
-    if (!o->counts || o->counts[n] == TRAJ_COUNT_MISSING)
-        return NAN;
-    if (f->model->chain.gaussian == 0.0)
-        return (double)o->counts[n];
-    return sqrt((double)o->counts[n] * (f->model->bin_width / o->dt) + 0.25);
+    const bool roots = f->model->chain.gaussian != 0.0;
+    const double scale = f->model->bin_width / o->dt;
+    for (size_t n = 0; n < units; n++) {
+        const unsigned count = o->counts ? o->counts[n] : TRAJ_COUNT_MISSING;
+        f->seen[n] = count == TRAJ_COUNT_MISSING ? NAN : (double)count;
+    }
+    for (size_t n = 0; roots && n < units; n++)
+        f->seen[n] = sqrt(f->seen[n] * scale + 0.25);
+    for (size_t n = units; n < f->channels; n++)
+        f->seen[n] = o->features ? (double)o->features[n - units] : NAN;
 }
 
-/* log_likelihood += sum of value times row, and none are left. */
-static void add_rows(struct traj_course_filter *f, struct traj_rows *rows)
+/* Which channels were observed; the tables follow when others are than before. */
+static void look(struct traj_course_filter *f)
 {
-    f->add_rows(rows, f->nodes, f->log_likelihood);
-    rows->count = 0;
-}
-
-/* l of every node, and G'y; the tables follow when other channels are observed than before. */
-static void emit(struct traj_course_filter *f, const struct traj_observation *o)
-{
-    const bool poisson = f->model->chain.gaussian == 0.0;
-    const double *gain = f->model->chain.gain;
-    const double exposure = poisson ? o->dt : 1.0;
     bool changed = false;
-    struct traj_rows rows = {.count = 0};
     for (size_t n = 0; n < f->channels; n++) {
-        const uint8_t seen = isfinite(channel(f, o, n)) ? 1 : 0;
+        const uint8_t seen = isfinite(f->seen[n]) ? 1 : 0;
         changed = changed || seen != f->observed[n];
         f->observed[n] = seen;
     }
     if (changed)
         (void)tabulate(f); /* fewer channels leave the noise positive definite */
-    for (size_t e = 0; e < f->nodes; e++)
-        f->log_likelihood[e] = -exposure * f->offset[e];
-    memset(f->gain_counts, 0, f->gains * sizeof(double));
+}
+
+/* Marks the blocks of nodes that states of next may lie between. */
+static void need_nodes(struct traj_course_filter *f)
+{
+    memset(f->needed, 0, f->stride / TRAJ_LANES);
+    for (size_t block = 0; block * TRAJ_LANES < f->states; block++) {
+        if (!f->reached[block])
+            continue;
+        for (int32_t at = f->span[2 * block]; at <= f->span[2 * block + 1]; at++)
+            f->needed[at] = 1;
+    }
+}
+
+/* l of the nodes that are needed, from those channels whose value is not 0; add[] gets G'y. */
+static void emit(struct traj_course_filter *f, double exposure, double *add)
+{
+    const double *gain = f->model->chain.gain;
+    struct traj_rows rows = {0, f->row_of, f->value_of};
+    const size_t blocks = f->stride / TRAJ_LANES;
+    memset(add, 0, f->width * sizeof(double));
     for (size_t n = 0; n < f->channels; n++) {
-        const double value = f->observed[n] ? channel(f, o, n) - f->drifted[n] : 0.0;
+        const double value = f->observed[n] ? f->seen[n] - f->drifted[n] : 0.0;
         f->seen[n] = value;
         if (value == 0.0)
             continue;
-        rows.row[rows.count] = f->table + n * f->nodes;
-        rows.value[rows.count++] = value;
-        if (rows.count == TRAJ_ROWS)
-            add_rows(f, &rows);
+        f->row_of[rows.count] = f->table + n * f->stride;
+        f->value_of[rows.count++] = value;
         for (size_t a = 0; a < f->gains; a++)
-            f->gain_counts[a] += value * gain[n * f->gains + a];
+            add[1 + a] += value * gain[n * f->gains + a];
     }
-    add_rows(f, &rows);
-}
-
-/* A node table between state j's two nodes. */
-static double between(const struct traj_chain *c, size_t j, const double *row)
-{
-    const double first = row[c->node[j]];
-    return c->share[j] > 0.0 ? first + c->share[j] * (row[c->node[j] + 1] - first) : first;
-}
-
-static void follow_gains(struct traj_course_filter *f, size_t j, double dt)
-{
-    const struct traj_chain *c = &f->model->chain;
-    for (size_t a = 0; a < f->gains; a++)
-        f->residual[j * f->gains + a] +=
-            f->gain_counts[a] - dt * between(c, j, f->gain_rate + a * f->nodes);
-    for (size_t t = 0; t < f->tri; t++)
-        f->curvature[j * f->tri + t] += dt * between(c, j, f->gain_curve + t * f->nodes);
-}
-
-/*
- * v' H^-1 v / 2 - log|H| / 2 of state j, H = I + curvature, by H = L D L' with the few rows that
- * there are: a row of L D in place of a matrix, and one logarithm.
- */
-static double gain_evidence(const struct traj_course_filter *f, size_t j)
-{
-    double lower[TRAJ_GAINS_MAX * TRAJ_GAINS_MAX], pivot[TRAJ_GAINS_MAX], u[TRAJ_GAINS_MAX];
-    double sum = 0.0, determinant = 1.0;
-    const double *h = f->curvature + j * f->tri;
-    for (size_t a = 0; a < f->gains; a++) {
-        double *row = lower + a * TRAJ_GAINS_MAX;
-        double left = f->residual[j * f->gains + a], rest = 1.0;
-        for (size_t b = 0; b < a; b++) {
-            double scaled = *h++; /* L_ab D_b */
-            for (size_t c = 0; c < b; c++)
-                scaled -= row[c] * lower[b * TRAJ_GAINS_MAX + c] * pivot[c];
-            row[b] = scaled / pivot[b];
-            rest -= row[b] * scaled;
-            left -= row[b] * u[b];
-        }
-        pivot[a] = *h++ + rest;
-        u[a] = left;
-        determinant *= pivot[a];
-        sum += left * left / pivot[a];
+    need_nodes(f);
+    for (size_t from = 0, to; from < blocks; from = to + 1) {
+        for (to = from; to < blocks && f->needed[to]; to++)
+            for (size_t e = to * TRAJ_LANES; e < (to + 1) * TRAJ_LANES; e++)
+                f->log_likelihood[e] = -exposure * f->offset[e];
+        if (to > from)
+            f->add_rows(&rows, from * TRAJ_LANES, (to - from) * TRAJ_LANES, f->log_likelihood);
     }
-    return determinant > 0.0 ? 0.5 * (sum - traj_log(determinant)) : NAN;
-}
-
-/* p <- normalise(p exp(tau l)); returns log of sum p exp(l), NaN where nothing is left. */
-static double condition(struct traj_course_filter *f, double dt)
-{
-    const struct traj_chain *c = &f->model->chain;
-    double most = -INFINITY, sum = 0.0, evidence = 0.0, before = 0.0;
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (!(f->prob[j] > 0.0))
-            continue;
-        f->likely[j] = between(c, j, f->log_likelihood);
-        most = f->likely[j] > most ? f->likely[j] : most;
-        follow_gains(f, j, dt);
-    }
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (!(f->prob[j] > 0.0))
-            continue;
-        before += f->prob[j];
-        evidence += f->prob[j] * traj_exp(f->likely[j] - most);
-        f->prob[j] *= traj_exp(c->temper * (f->likely[j] - most));
-        sum += f->prob[j];
-    }
-    if (!(sum > 0.0) || !(sum < INFINITY))
-        return NAN;
-    for (size_t i = 0; i < f->actives; i++)
-        f->prob[f->active[i]] /= sum;
-    return most + traj_log(evidence / before);
-}
-
-/* The gains' factor on the posterior. */
-static void weigh_gains(struct traj_course_filter *f)
-{
-    double most = -INFINITY;
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (!(f->prob[j] > 0.0))
-            continue;
-        f->likely[j] = gain_evidence(f, j);
-        most = f->likely[j] > most ? f->likely[j] : most;
-    }
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (f->prob[j] > 0.0)
-            f->weight[j] *= traj_exp(f->model->chain.temper * (f->likely[j] - most));
-    }
-}
-
-/* The posterior with the gains' factor. */
-static bool weigh(struct traj_course_filter *f)
-{
-    double greatest = 0.0, sum = 0.0;
-    size_t kept = 0;
-    for (size_t i = 0; i < f->actives; i++)
-        f->weight[f->active[i]] = f->prob[f->active[i]];
-    if (f->gains > 0)
-        weigh_gains(f);
-    for (size_t i = 0; i < f->actives; i++) {
-        const double weight = f->weight[f->active[i]];
-        sum += weight;
-        greatest = weight > greatest ? weight : greatest;
-    }
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        if (f->weight[j] < NEGLIGIBLE * greatest || !(f->prob[j] > 0.0)) {
-            clear_state(f, j);
-            continue;
-        }
-        f->weight[j] /= sum;
-        f->active[kept++] = (int32_t)j;
-    }
-    f->actives = kept;
-    return sum > 0.0 && sum < INFINITY;
 }
 
 /* The channels' offsets follow what the posterior leaves unexplained. */
 static void follow_drift(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
+    struct traj_rows rows = {0, f->row_of, f->value_of};
     memset(f->node_weight, 0, f->nodes * sizeof(double));
-    for (size_t j = 0; j < f->states; j++) {
-        const double weight = f->weight[j], share = c->share[j];
-        if (!(weight > 0.0))
-            continue;
-        f->node_weight[c->node[j]] += weight * (1.0 - share);
-        if (share > 0.0)
-            f->node_weight[c->node[j] + 1] += weight * share;
+    memset(f->expected, 0, f->channels * sizeof(double));
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        f->node_weight[c->node[j]] += f->weight[i] * (1.0 - c->share[j]);
+        f->node_weight[f->node_after[j]] += f->weight[i] * c->share[j];
     }
-    for (size_t n = 0; n < f->channels; n++)
-        f->drifted[n] += f->observed[n] ? c->drift * f->seen[n] : 0.0;
     for (size_t e = 0; e < f->nodes; e++) {
-        const double weight = c->drift * f->node_weight[e];
-        const double *mean = c->emission_mean + e * f->channels;
-        for (size_t n = 0; weight > 0.0 && n < f->channels; n++)
-            f->drifted[n] -= f->observed[n] ? weight * mean[n] : 0.0;
+        if (!(f->node_weight[e] > 0.0))
+            continue;
+        f->row_of[rows.count] = c->emission_mean + e * f->channels;
+        f->value_of[rows.count++] = f->node_weight[e];
     }
+    f->add_rows(&rows, 0, f->channels, f->expected);
+    for (size_t n = 0; n < f->channels; n++)
+        f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
 }
 
 double traj_course_filter_step(struct traj_course_filter *f,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered)
 {
+    double add[TRAJ_ROW_MOST];
     predict(f, observation->steps, belief);
-    emit(f, observation);
-    const double evidence = condition(f, observation->dt);
-    *recovered = isnan(evidence) || !weigh(f);
-    if (*recovered) {
+    transform(f, observation);
+    look(f);
+    emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0, add);
+    f->kernels->gather(f, add, observation->dt);
+    if (f->gains > 0)
+        f->kernels->gains(f);
+    const double evidence = f->kernels->condition(f);
+    *recovered = isnan(evidence) || !f->kernels->weigh(f);
+    if (*recovered)
         forget(f);
-        memcpy(f->weight, f->prob, f->states * sizeof(double));
-    } else if (f->model->chain.drift > 0.0) {
+    else if (f->model->chain.drift > 0.0)
         follow_drift(f);
-    }
     return *recovered ? NAN : evidence;
 }
 
@@ -611,7 +520,7 @@ static void mixture_moments(const struct traj_course_filter *f, const double *va
     for (size_t i = 0; i < f->actives; i++) {
         const size_t j = (size_t)f->active[i];
         for (size_t d = 0; d < dim; d++)
-            mean[d] += f->weight[j] * value[j * dim + d];
+            mean[d] += f->weight[i] * value[j * dim + d];
     }
     for (size_t i = 0; i < f->actives; i++) {
         const size_t j = (size_t)f->active[i];
@@ -620,7 +529,43 @@ static void mixture_moments(const struct traj_course_filter *f, const double *va
         for (size_t d = 0; d < dim; d++)
             for (size_t e = 0; e < dim; e++)
                 cov[d * dim + e] +=
-                    f->weight[j] * (spread[(j * dim + d) * dim + e] + off[d] * off[e]);
+                    f->weight[i] * (spread[(j * dim + d) * dim + e] + off[d] * off[e]);
+    }
+}
+
+/* Probabilities of targets and places: states of one and the other follow each other, so that their
+ * sums are taken together. */
+static void add_classes(const struct traj_course_filter *f, double *target, double *place)
+{
+    const struct traj_chain *c = &f->model->chain;
+    memset(target, 0, f->model->dims.targets * sizeof(double));
+    memset(place, 0, TRAJ_PLACES * sizeof(double));
+    for (size_t i = 0; i < f->actives;) {
+        const int32_t to = c->target[f->active[i]];
+        const uint8_t at = c->place[f->active[i]];
+        double sum = 0.0;
+        for (; i < f->actives && c->target[f->active[i]] == to && c->place[f->active[i]] == at; i++)
+            sum += f->weight[i];
+        place[at] += sum;
+        if (to >= 0)
+            target[to] += sum;
+    }
+}
+
+/* Progress and eta, over the states that have one. */
+static void add_times(const struct traj_course_filter *f, struct traj_plane *sum)
+{
+    const struct traj_chain *c = &f->model->chain;
+    for (size_t i = 0; i < f->actives; i++) {
+        const size_t j = (size_t)f->active[i];
+        if (c->progress[j] >= 0.0) {
+            sum->on_course += f->weight[i];
+            sum->progress += f->weight[i] * c->progress[j];
+        }
+        if (c->eta[j] >= 0.0) {
+            sum->timed += f->weight[i];
+            sum->eta += f->weight[i] * c->eta[j];
+        }
     }
 }
 
@@ -629,26 +574,19 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
                                 double *target, double *place, double *progress, double *eta)
 {
     const struct traj_chain *c = &f->model->chain;
-    double on_course = 0.0, sum = 0.0, timed = 0.0, time = 0.0;
-    memset(target, 0, f->model->dims.targets * sizeof(double));
-    memset(place, 0, TRAJ_PLACES * sizeof(double));
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        const double weight = f->weight[j];
-        place[c->place[j]] += weight;
-        if (c->target[j] >= 0)
-            target[c->target[j]] += weight;
-        if (c->progress[j] >= 0.0) {
-            on_course += weight;
-            sum += weight * c->progress[j];
-        }
-        if (c->eta[j] >= 0.0) {
-            timed += weight;
-            time += weight * c->eta[j];
-        }
+    struct traj_plane sum = {.on_course = 0.0};
+    if (f->dim == 2) {
+        f->kernels->plane(f, &sum);
+        memcpy(position, sum.position, sizeof sum.position);
+        memcpy(velocity, sum.velocity, sizeof sum.velocity);
+        memcpy(position_cov, sum.position_cov, sizeof sum.position_cov);
+        memcpy(velocity_cov, sum.velocity_cov, sizeof sum.velocity_cov);
+    } else {
+        mixture_moments(f, c->position, c->position_spread, position, position_cov);
+        mixture_moments(f, c->velocity, c->velocity_spread, velocity, velocity_cov);
+        add_times(f, &sum);
     }
-    *progress = on_course > 0.0 ? sum / on_course : NAN;
-    *eta = timed > 0.0 ? time / timed : NAN;
-    mixture_moments(f, c->position, c->position_spread, position, position_cov);
-    mixture_moments(f, c->velocity, c->velocity_spread, velocity, velocity_cov);
+    add_classes(f, target, place);
+    *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
+    *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;
 }

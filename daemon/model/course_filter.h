@@ -21,46 +21,75 @@
 #define TRAJ_MODEL_COURSE_FILTER_H
 
 #include "daemon/model/arena.h"
+#include "daemon/model/course_kernel.h"
 #include "daemon/model/kernel.h"
 #include "traj/decoder.h"
 
+/*
+ * What a state in a plane is, in one row of this many numbers: position (2), velocity (2), spread
+ * of the position (xx, xy, yy) and of the velocity, 1 where progress is defined and progress, the
+ * same of eta; the rest is 0.
+ */
+#define TRAJ_SHAPE 16u
+
+#define TRAJ_ROW_MOST 16u /* numbers of a row with TRAJ_GAINS_MAX gains */
+
+/* Sums over the posterior in a plane. */
+struct traj_plane {
+    double position[2], velocity[2], position_cov[4], velocity_cov[4];
+    double on_course, progress, timed, eta;
+};
+
+/*
+ * Arrays marked [n] hold the states that have probability, one after the other in their order, and
+ * room for three more; those marked [J] hold every state.  A row is what goes along with a state's
+ * probability: 1, the residuals v, the curvature H (lower triangle by rows), and zeros up to
+ * `width`, which is 1 where there are no gains.
+ */
 struct traj_course_filter {
     const struct traj_model *model;
-    size_t states, nodes, channels, gains, factors, links, dim;
-    size_t tri; /* gains (gains + 1) / 2 */
+    const struct traj_course_kernels *kernels;
     traj_rows_kernel *add_rows;
+    size_t states, nodes, channels, gains, factors, links, dim;
+    size_t tri;    /* gains (gains + 1) / 2 */
+    size_t width;  /* numbers of a row */
+    size_t stride; /* numbers of a row of a table over nodes: nodes, rounded up to TRAJ_LANES */
     bool fresh;    /* the next frame is the first since a reset: no transition before it */
     bool entering; /* a trial has begun; its start distribution enters with the next frame */
     enum traj_context context;
-    /* States with probability, in order; everything below that has a row a state is 0 elsewhere,
-     * and so is the second set of arrays between transitions. */
-    int32_t *active;
-    size_t actives;
-    uint8_t *reached; /* [J] scratch, 0 between transitions */
-    double *members;  /* [J] states of each group */
-    double *prob;     /* [J] without the gains' factor */
-    double *next;     /* [J] */
-    double *weight;   /* [J] posterior, gains included */
-    double *likely;   /* [J] scratch: l of a state */
-    double *residual; /* [J][q] v */
-    double *residual_next;
-    double *curvature; /* [J][tri] H, lower triangle by rows */
-    double *curvature_next;
-    /* Tables for the channels observed now: */
+    size_t actives;      /* n */
+    int32_t *active;     /* [n] */
+    double *prob;        /* [n] without the gains' factor */
+    double *weight;      /* [n] posterior, gains included */
+    double *likely;      /* [n] l of a state */
+    double *evidence;    /* [n] what the gains say of it */
+    int32_t *place;      /* [n] where its row stands */
+    double *row;         /* [n at the last prediction][width] */
+    double *next;        /* [J][width] times probability, 0 between predictions */
+    uint8_t *reached;    /* a block of TRAJ_LANES states: 1 where some of next are not 0 */
+    double *members;     /* [J] states of each group */
+    int32_t *node_after; /* [J] the second node of a state; its first where it has one alone */
+    int32_t *span;       /* first and last block of nodes between which a block of states lies */
+    double *shape;       /* [J][TRAJ_SHAPE], in a plane */
+    /* Tables for the channels observed now, E nodes: */
     uint8_t *observed;      /* [C] which */
-    double *table;          /* [C][E] log rate, or P f */
-    double *rate;           /* [C][E] spikes/s (Poisson) */
-    double *offset;         /* [E] sum of rates less doubt (per bin width), or f' P f / 2 */
-    double *gain_rate;      /* [q][E] G' rate */
-    double *gain_curve;     /* [tri][E] G' diag(rate) G */
-    double *log_likelihood; /* [E] of this frame */
+    double *table;          /* [C][stride] log rate, or P f */
+    double *rate;           /* [C][stride] spikes/s (Poisson) */
+    double *offset;         /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
+    double *node_row;       /* [E][width] a second's residuals and curvature */
+    double *gain_rate;      /* [q][stride] scratch: G' rate */
+    double *gain_curve;     /* [tri][stride] scratch: G' diag(rate) G */
+    double *log_likelihood; /* [stride] of this frame, where a state needs it */
+    uint8_t *needed;        /* [stride / TRAJ_LANES] scratch: blocks of nodes that are needed */
     double *noise_factor;   /* [r][r] scratch */
-    double *loading;        /* [r][E] scratch */
+    double *loading;        /* [r][stride] scratch */
     double *column;         /* [r] scratch */
-    double *gain_counts;    /* [q] G'y */
     double *drifted;        /* [C] b, the offset of each channel by now */
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
-    double *node_weight;    /* [E] scratch: posterior of the nodes */
+    double *node_weight;    /* [stride] scratch: posterior of the nodes */
+    double *expected;       /* [C] scratch: what the posterior expects of the channels */
+    const double **row_of;  /* [C or E] scratch: rows to be added, and their factors */
+    double *value_of;
 };
 
 void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_arena *arena,
@@ -88,6 +117,9 @@ void traj_course_filter_reweigh(struct traj_course_filter *filter, const double 
 double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered);
+
+/* Probability of every state by now, [J]: what is predicted from, priors that came included. */
+void traj_course_filter_spread(const struct traj_course_filter *filter, double *prob);
 
 /*
  * Moments and probabilities of filter->weight over filter->active: position[D], its cov[D][D],

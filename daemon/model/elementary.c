@@ -28,7 +28,7 @@ double traj_log(double x)
     bits = (bits & 0xfffffffffffffu) | 0x3ff0000000000000u;
     double m;
     memcpy(&m, &bits, sizeof m);
-    if (m > 0x1.6a09e667f3bcdp0) {
+    if (m > TRAJ_LOG_SPLIT) {
         m *= 0.5;
         k += 1;
     }

@@ -23,6 +23,22 @@
 /* Adding it to a number below 2^51 leaves the nearest whole number in the lowest bits. */
 #define TRAJ_ROUNDER 0x1.8p52
 
+/* The Taylor series of e^r: 1 / n!, n = 13..3. */
+#define TRAJ_EXP_13 1.6059043836821613e-10
+#define TRAJ_EXP_12 2.08767569878681e-09
+#define TRAJ_EXP_11 2.505210838544172e-08
+#define TRAJ_EXP_10 2.755731922398589e-07
+#define TRAJ_EXP_9 2.7557319223985893e-06
+#define TRAJ_EXP_8 2.48015873015873e-05
+#define TRAJ_EXP_7 0.0001984126984126984
+#define TRAJ_EXP_6 0.001388888888888889
+#define TRAJ_EXP_5 0.008333333333333333
+#define TRAJ_EXP_4 0.041666666666666664
+#define TRAJ_EXP_3 0.16666666666666666
+
+/* Halfway, as factors go: mantissas above it are halved before their logarithm is taken. */
+#define TRAJ_LOG_SPLIT 0x1.6a09e667f3bcdp0
+
 /* 2^k, where k stands in the lowest bits of a number to which TRAJ_ROUNDER has been added. */
 static inline double traj_power_of_two(double rounded)
 {
@@ -58,17 +74,17 @@ static inline double traj_exp(double x)
     x = traj_choose(x < -746.0, -746.0, x);
     const double k = (x * TRAJ_LOG2_E + TRAJ_ROUNDER) - TRAJ_ROUNDER;
     const double r = (x - k * TRAJ_LN2_HIGH) - k * TRAJ_LN2_LOW;
-    double sum = 1.6059043836821613e-10;
-    sum = sum * r + 2.08767569878681e-09;
-    sum = sum * r + 2.505210838544172e-08;
-    sum = sum * r + 2.755731922398589e-07;
-    sum = sum * r + 2.7557319223985893e-06;
-    sum = sum * r + 2.48015873015873e-05;
-    sum = sum * r + 0.0001984126984126984;
-    sum = sum * r + 0.001388888888888889;
-    sum = sum * r + 0.008333333333333333;
-    sum = sum * r + 0.041666666666666664;
-    sum = sum * r + 0.16666666666666666;
+    double sum = TRAJ_EXP_13;
+    sum = sum * r + TRAJ_EXP_12;
+    sum = sum * r + TRAJ_EXP_11;
+    sum = sum * r + TRAJ_EXP_10;
+    sum = sum * r + TRAJ_EXP_9;
+    sum = sum * r + TRAJ_EXP_8;
+    sum = sum * r + TRAJ_EXP_7;
+    sum = sum * r + TRAJ_EXP_6;
+    sum = sum * r + TRAJ_EXP_5;
+    sum = sum * r + TRAJ_EXP_4;
+    sum = sum * r + TRAJ_EXP_3;
     sum = sum * r + 0.5;
     sum = 1.0 + (r + r * r * sum);
     const double half = k * 0.5 + TRAJ_ROUNDER;

@@ -3,17 +3,11 @@
 #include "daemon/model/kernel.h"
 
 #include "daemon/model/elementary.h"
+#include "daemon/model/lanes.h"
 #include "daemon/model/observe.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define WIDE __attribute__((target("avx2")))
-#define CAN_RUN_WIDE __builtin_cpu_supports("avx2")
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define WIDE
-#define CAN_RUN_WIDE 0
-#define INLINE static inline
-#endif
+#define INLINE TRAJ_INLINE
+#define WIDE TRAJ_WIDE
 
 INLINE double join(const double *part)
 {
@@ -84,39 +78,57 @@ WIDE double traj_block_wide(const struct traj_block *block, const double *x, dou
 
 traj_block_kernel *traj_block_choose(void)
 {
-    return CAN_RUN_WIDE ? traj_block_wide : traj_block_plain;
+    return TRAJ_CAN_RUN_WIDE ? traj_block_wide : traj_block_plain;
 }
 
-INLINE void add_rows(const struct traj_rows *rows, size_t n, double *restrict out)
+/* So many fours at a time; what is summed stays in registers. */
+#define FOURS 8u
+
+INLINE void add_rows(const struct traj_rows *rows, size_t first, size_t n, double *out)
 {
-    size_t r = 0;
-    for (; r + 4 <= rows->count; r += 4) {
-        const double *restrict a = rows->row[r], *restrict b = rows->row[r + 1];
-        const double *restrict c = rows->row[r + 2], *restrict d = rows->row[r + 3];
-        const double u = rows->value[r], v = rows->value[r + 1];
-        const double w = rows->value[r + 2], x = rows->value[r + 3];
-        for (size_t i = 0; i < n; i++)
-            out[i] = (((out[i] + u * a[i]) + v * b[i]) + w * c[i]) + x * d[i];
+    size_t i = first;
+    const size_t end = first + n;
+    for (; i + 4 * FOURS <= end; i += 4 * FOURS) {
+        traj_four sum[FOURS];
+        for (size_t k = 0; k < FOURS; k++)
+            sum[k] = traj_four_get(out + i + 4 * k);
+        for (size_t r = 0; r < rows->count; r++) {
+            const double *row = rows->row[r] + i;
+            const double value = rows->value[r];
+            for (size_t k = 0; k < FOURS; k++)
+                sum[k] += value * traj_four_get(row + 4 * k);
+        }
+        for (size_t k = 0; k < FOURS; k++)
+            traj_four_put(out + i + 4 * k, sum[k]);
     }
-    for (; r < rows->count; r++) {
-        const double *restrict a = rows->row[r];
-        const double u = rows->value[r];
-        for (size_t i = 0; i < n; i++)
-            out[i] += u * a[i];
+    for (; i + 8 <= end; i += 8) {
+        traj_four low = traj_four_get(out + i), high = traj_four_get(out + i + 4);
+        for (size_t r = 0; r < rows->count; r++) {
+            low += rows->value[r] * traj_four_get(rows->row[r] + i);
+            high += rows->value[r] * traj_four_get(rows->row[r] + i + 4);
+        }
+        traj_four_put(out + i, low);
+        traj_four_put(out + i + 4, high);
+    }
+    for (; i < end; i++) {
+        double sum = out[i];
+        for (size_t r = 0; r < rows->count; r++)
+            sum += rows->value[r] * rows->row[r][i];
+        out[i] = sum;
     }
 }
 
-void traj_rows_plain(const struct traj_rows *rows, size_t n, double *out)
+void traj_rows_plain(const struct traj_rows *rows, size_t first, size_t n, double *out)
 {
-    add_rows(rows, n, out);
+    add_rows(rows, first, n, out);
 }
 
-WIDE void traj_rows_wide(const struct traj_rows *rows, size_t n, double *out)
+WIDE void traj_rows_wide(const struct traj_rows *rows, size_t first, size_t n, double *out)
 {
-    add_rows(rows, n, out);
+    add_rows(rows, first, n, out);
 }
 
 traj_rows_kernel *traj_rows_choose(void)
 {
-    return CAN_RUN_WIDE ? traj_rows_wide : traj_rows_plain;
+    return TRAJ_CAN_RUN_WIDE ? traj_rows_wide : traj_rows_plain;
 }

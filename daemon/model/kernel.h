@@ -37,15 +37,15 @@ traj_block_kernel
 
 /*
  * Rows of a table, each with its factor: out[i] <- (..(out[i] + value[0] row[0][i]) + ..), in this
- * order for every i, so that the width of registers does not show.
+ * order for every i in [first, first + n), so that neither the width of registers nor how many are
+ * asked for at a time shows.  Every row is read once.
  */
-#define TRAJ_ROWS 8u /* at most so many a call */
 struct traj_rows {
     size_t count;
-    const double *row[TRAJ_ROWS];
-    double value[TRAJ_ROWS];
+    const double *const *row;
+    const double *value;
 };
-typedef void traj_rows_kernel(const struct traj_rows *rows, size_t n, double *out);
+typedef void traj_rows_kernel(const struct traj_rows *rows, size_t first, size_t n, double *out);
 
 traj_rows_kernel traj_rows_plain;
 traj_rows_kernel traj_rows_wide;
