@@ -80,7 +80,9 @@ static int build(struct parts *parts, struct traj_error *error)
         return -1;
     }
     traj_realtime_context(&service->realtime, parts->context, &service->config, &service->log);
-    if (traj_link_open(&parts->link, parts->context, &service->config, error) != 0) {
+    if (traj_guard_open(&service->guard, parts->context, &service->config, error) != 0 ||
+        traj_link_open(&parts->link, parts->context, &service->config, &service->guard, error) !=
+            0) {
         return -1;
     }
     traj_link_address(parts->link.frames, service->frames, sizeof service->frames);
@@ -138,6 +140,7 @@ static void take_down(struct parts *parts)
     traj_decode_loop_close(&parts->loop);
     traj_exchange_close(&parts->service.exchange);
     traj_link_close(&parts->link);
+    traj_guard_close(&parts->service.guard);
     traj_link_context_end(parts->context);
     traj_signals_close(parts->signal_fd);
     traj_models_close(&parts->service.models);

@@ -30,10 +30,29 @@ int connection_option(struct connection *connection, int option, int value)
     return 0;
 }
 
-int connection_attach(struct connection *connection, const char *endpoint)
+/* 0 or -1 with zmq_errno. */
+static int use_keys(void *socket, const struct traj_keys *keys)
+{
+    return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->server_key, TRAJ_CLIENT_KEY - 1) ||
+                   zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_key,
+                                  TRAJ_CLIENT_KEY - 1) ||
+                   zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_key,
+                                  TRAJ_CLIENT_KEY - 1)
+               ? -1
+               : 0;
+}
+
+int connection_attach(struct connection *connection, const char *endpoint,
+                      const struct traj_keys *keys)
 {
     int rc;
 
+    if (keys != NULL && endpoint[0] == '@') {
+        return -EOPNOTSUPP; /* who binds would have to know whom to let in */
+    }
+    if (keys != NULL && use_keys(connection->socket, keys) != 0) {
+        return -zmq_errno();
+    }
     if (endpoint[0] == '@') {
         rc = zmq_bind(connection->socket, endpoint + 1);
     } else {

@@ -6,6 +6,8 @@
 #ifndef TRAJ_CLIENT_CONNECTION_H
 #define TRAJ_CLIENT_CONNECTION_H
 
+#include "traj/client.h"
+
 /* A context and one socket of its own; the context has one I/O thread. */
 struct connection {
     void *context;
@@ -18,8 +20,12 @@ int connection_open(struct connection *connection, int type);
 /* Sets an integer option; 0 or a negative errno value. */
 int connection_option(struct connection *connection, int option, int value);
 
-/* "@endpoint" binds, ">endpoint" or a bare endpoint connects; 0 or a negative errno value. */
-int connection_attach(struct connection *connection, const char *endpoint);
+/*
+ * "@endpoint" binds, ">endpoint" or a bare endpoint connects, with keys unless they are NULL; 0 or
+ * a negative errno value.
+ */
+int connection_attach(struct connection *connection, const char *endpoint,
+                      const struct traj_keys *keys);
 
 /*
  * Closes; what is queued may take linger_ms (-1 = for ever) to leave. Harmless on a zeroed struct.

@@ -13,7 +13,8 @@ struct traj_control {
     char *reply;
 };
 
-int traj_control_open(const char *endpoint, struct traj_control **control)
+int traj_control_open_with(const char *endpoint, const struct traj_keys *keys,
+                           struct traj_control **control)
 {
     struct traj_control *self = calloc(1, sizeof *self);
     int rc;
@@ -35,7 +36,7 @@ int traj_control_open(const char *endpoint, struct traj_control **control)
         rc = connection_option(&self->connection, ZMQ_REQ_RELAXED, 1);
     }
     if (rc == 0) {
-        rc = connection_attach(&self->connection, endpoint);
+        rc = connection_attach(&self->connection, endpoint, keys);
     }
     if (rc != 0) {
         traj_control_close(&self);
@@ -43,6 +44,11 @@ int traj_control_open(const char *endpoint, struct traj_control **control)
     }
     *control = self;
     return 0;
+}
+
+int traj_control_open(const char *endpoint, struct traj_control **control)
+{
+    return traj_control_open_with(endpoint, NULL, control);
 }
 
 /* Reads one reply of one part into the object. */

@@ -40,7 +40,8 @@ static int subscribe(struct traj_sink *sink, const char *topics)
     }
 }
 
-int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **sink)
+int traj_sink_open_with(const char *endpoint, const struct traj_keys *keys, const char *topics,
+                        struct traj_sink **sink)
 {
     struct traj_sink *self = calloc(1, sizeof *self);
     int rc;
@@ -57,7 +58,7 @@ int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **
         rc = subscribe(self, topics);
     }
     if (rc == 0) {
-        rc = connection_attach(&self->connection, endpoint);
+        rc = connection_attach(&self->connection, endpoint, keys);
     }
     if (rc != 0) {
         traj_sink_close(&self);
@@ -65,6 +66,11 @@ int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **
     }
     *sink = self;
     return 0;
+}
+
+int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **sink)
+{
+    return traj_sink_open_with(endpoint, NULL, topics, sink);
 }
 
 /* Makes room for size bytes and a NUL. */

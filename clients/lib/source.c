@@ -21,7 +21,8 @@ struct traj_source {
     bool all, frame, event; /* topics that somebody has subscribed to */
 };
 
-int traj_source_open(const char *endpoint, struct traj_source **source)
+int traj_source_open_with(const char *endpoint, const struct traj_keys *keys,
+                          struct traj_source **source)
 {
     struct traj_source *self = calloc(1, sizeof *self);
     int rc;
@@ -38,7 +39,7 @@ int traj_source_open(const char *endpoint, struct traj_source **source)
         rc = connection_option(&self->connection, ZMQ_SNDHWM, SOURCE_QUEUE);
     }
     if (rc == 0) {
-        rc = connection_attach(&self->connection, endpoint);
+        rc = connection_attach(&self->connection, endpoint, keys);
     }
     if (rc != 0) {
         connection_close(&self->connection, 0);
@@ -47,6 +48,11 @@ int traj_source_open(const char *endpoint, struct traj_source **source)
     }
     *source = self;
     return 0;
+}
+
+int traj_source_open(const char *endpoint, struct traj_source **source)
+{
+    return traj_source_open_with(endpoint, NULL, source);
 }
 
 /* Notes one subscription message: 1 or 0, then the topic. */

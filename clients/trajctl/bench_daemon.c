@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
 #include "daemon/learn/model_file.h"
 
@@ -152,7 +153,7 @@ int bench_daemon_start(struct bench_daemon *daemon, const char *program, struct 
         daemon->pid = 0;
         return traj_error_set(error, "cannot start %s: %s", program, strerror(errno));
     }
-    int rc = traj_control_open(control, &daemon->control);
+    int rc = traj_control_open_with(control, options_keys(), &daemon->control);
     if (rc != 0) {
         return traj_error_set(error, "%s: %s", control, strerror(-rc));
     }
@@ -165,7 +166,7 @@ int bench_daemon_attach(struct bench_daemon *daemon, const char *frames, const c
     *daemon = (struct bench_daemon){0};
     (void)snprintf(daemon->frames, sizeof daemon->frames, "%s", frames);
     (void)snprintf(daemon->intents, sizeof daemon->intents, "%s", intents);
-    int rc = control ? traj_control_open(control, &daemon->control) : 0;
+    int rc = control ? traj_control_open_with(control, options_keys(), &daemon->control) : 0;
     return rc == 0 ? 0 : traj_error_set(error, "%s: %s", control, strerror(-rc));
 }
 

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "clients/trajctl/interrupt.h"
+#include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
 #include "proto/frame.h"
 #include "traj/client.h"
@@ -199,11 +200,11 @@ static int open_run(struct run *run, struct traj_error *error)
     for (size_t i = 0; i < load->count; i++) {
         load->latency[i] = NAN;
     }
-    int rc = traj_sink_open(load->intents_endpoint, "intent", &run->sink);
+    int rc = traj_sink_open_with(load->intents_endpoint, options_keys(), "intent", &run->sink);
     if (rc != 0) {
         return traj_error_set(error, "%s: %s", load->intents_endpoint, strerror(-rc));
     }
-    rc = traj_source_open(load->frames_endpoint, &run->source);
+    rc = traj_source_open_with(load->frames_endpoint, options_keys(), &run->source);
     return rc == 0 ? 0 : traj_error_set(error, "%s: %s", load->frames_endpoint, strerror(-rc));
 }
 

@@ -111,7 +111,8 @@ static int run(struct receiving *r, struct traj_error *error)
         traj_error_set(error, "memory is short");
     } else if (!r->file) {
         traj_error_set(error, "%s cannot be written: %s", r->out, strerror(errno));
-    } else if ((rc = traj_sink_open(r->endpoint, "intent,status,stale", &sink)) != 0) {
+    } else if ((rc = traj_sink_open_with(r->endpoint, options_keys(), "intent,status,stale",
+                                         &sink)) != 0) {
         /* status comes once a second: by it one knows that the subscription has reached the
          * daemon */
         traj_error_set(error, "%s: %s", r->endpoint, strerror(-rc));

@@ -297,7 +297,7 @@ int cmd_monitor(int argc, char **argv)
         return status;
     }
     struct monitor *m = calloc(1, sizeof *m);
-    int rc = m ? traj_sink_open(endpoint, "intent,stale", &m->sink) : -ENOMEM;
+    int rc = m ? traj_sink_open_with(endpoint, options_keys(), "intent,stale", &m->sink) : -ENOMEM;
     if (rc == 0) {
         m->endpoint = endpoint;
         interrupt_catch();

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "clients/trajctl/interrupt.h"
+#include "clients/trajctl/options.h"
 
 #define WAIT_S 10       /* for the daemon's subscription */
 #define STUCK_S 10.0    /* a daemon that takes nothing for so long is given up */
@@ -41,7 +42,7 @@ static int wait_for_daemon(struct feed *feed, struct traj_error *error)
 int feed_open(struct feed *feed, struct traj_error *error)
 {
     feed->first_t = NAN;
-    int rc = traj_source_open(feed->frames, &feed->source);
+    int rc = traj_source_open_with(feed->frames, options_keys(), &feed->source);
     if (rc != 0) {
         return traj_error_set(error, "%s: %s", feed->frames, strerror(-rc));
     }

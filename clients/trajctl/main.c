@@ -39,6 +39,7 @@ static const struct command commands[] = {
     {"pause", "hold the output, or let it go on", cmd_pause},
     {"reset", "put the decoder back to its prior", cmd_reset},
     {"shutdown", "end the daemon", cmd_shutdown},
+    {"keygen", "make keys for a daemon that other machines may reach", cmd_keygen},
     {"bench", "measure the time from a frame to its intent", cmd_bench},
     {NULL, "about", NULL},
     {"version", "print the version", cmd_version},

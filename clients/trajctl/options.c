@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traj/client.h"
+
 #define WIDTH 79  /* columns that --help fills */
 #define COLUMN 28 /* where the sentences of the options begin */
 #define OPTIONS_MAX 32
@@ -259,8 +261,8 @@ static int check_complete(const struct command_help *help, const struct command_
     return OPTIONS_RUN;
 }
 
-int options_parse(const struct command_help *help, const struct command_option *options,
-                  size_t count, int argc, char **argv)
+static int parse(const struct command_help *help, const struct command_option *options,
+                 size_t count, int argc, char **argv)
 {
     struct option table[OPTIONS_MAX + 2] = {0};
     if (count > OPTIONS_MAX) {
@@ -295,4 +297,63 @@ int options_parse(const struct command_help *help, const struct command_option *
             return status;
         }
     }
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* What the command line said; one command runs in a process. */
+static struct {
+    const char *own, *server;
+    bool known;
+    struct traj_keys keys;
+} given;
+
+const struct traj_keys *options_keys(void)
+{
+    return given.known ? &given.keys : NULL;
+}
+
+static bool reaches_daemon(const struct command_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (options[i].value && strcmp(options[i].value, "ENDPOINT") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_keys(const char *command)
+{
+    char reason[512] = "";
+    if (!given.own && !given.server) {
+        return OPTIONS_RUN;
+    }
+    if (!given.own || !given.server) {
+        return usage_error(command, "--key and --server-key go together");
+    }
+    if (traj_keys_read(given.own, given.server, &given.keys, reason, sizeof reason) != 0) {
+        return failure(command, "%s", reason);
+    }
+    given.known = true;
+    return OPTIONS_RUN;
+}
+
+int options_parse(const struct command_help *help, const struct command_option *options,
+                  size_t count, int argc, char **argv)
+{
+    const struct command_option keys[] = {
+        {"key", "FILE", OPTION_TEXT, &given.own,
+         "this client's secret key, where trajd asks for keys (trajctl keygen)", .plain = true},
+        {"server-key", "FILE", OPTION_TEXT, &given.server, "and the public key of trajd",
+         .plain = true},
+    };
+    struct command_option all[OPTIONS_MAX + COUNT_OF(keys)];
+    if (count > OPTIONS_MAX || !reaches_daemon(options, count)) {
+        return parse(help, options, count, argc, argv);
+    }
+    memcpy(all, options, count * sizeof *options);
+    memcpy(all + count, keys, sizeof keys);
+    int status = parse(help, all, count + COUNT_OF(keys), argc, argv);
+    return status == OPTIONS_RUN ? read_keys(help->name) : status;
 }

@@ -70,6 +70,13 @@ struct command_help {
 int options_parse(const struct command_help *help, const struct command_option *options,
                   size_t count, int argc, char **argv);
 
+/*
+ * The keys that --key and --server-key named, or NULL: every command with an option whose value is
+ * an ENDPOINT has these two as well.
+ */
+struct traj_keys;
+const struct traj_keys *options_keys(void);
+
 /* A sentence on stderr, and where to read more; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "clients/trajctl/interrupt.h"
+#include "clients/trajctl/options.h"
 #include "daemon/learn/recording_file.h"
 #include "daemon/learn/rerun.h"
 
@@ -51,7 +52,8 @@ static json_t *ask(struct sending *s, json_t *request, int timeout_ms, struct tr
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     const char *answer = NULL;
     json_t *reply = NULL;
-    if (!s->control && traj_control_open(s->replay->control, &s->control) != 0) {
+    if (!s->control &&
+        traj_control_open_with(s->replay->control, options_keys(), &s->control) != 0) {
         traj_error_set(error, "%s: no control socket", s->replay->control);
     } else if (text && traj_control_request(s->control, text, timeout_ms, &answer) == 0) {
         reply = json_loads(answer, 0, NULL);

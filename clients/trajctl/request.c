@@ -48,7 +48,7 @@ int request_send(const char *command, const char *endpoint, json_t *request, int
     if (!text) {
         return failure(command, "the request cannot be written as JSON");
     }
-    int rc = traj_control_open(endpoint, &control);
+    int rc = traj_control_open_with(endpoint, options_keys(), &control);
     int status = rc ? failure(command, "%s: %s", endpoint, strerror(-rc))
                     : exchange(command, control, endpoint, text, timeout_ms, &body);
     traj_control_close(&control);

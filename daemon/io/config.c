@@ -32,6 +32,7 @@ void traj_config_default(struct traj_config *config)
     config->receive_hwm = 1000000;
     config->send_hwm = 20000;
     config->message_max = 1 << 20;
+    config->request_rate = 1000;
     config->record.start = true;
     config->record.rotate_mb = 256;
     config->record.buffer_mb = 16;
@@ -245,6 +246,77 @@ static int read_message_max(const struct reading *reading, const json_t *value)
                         &reading->config->message_max);
 }
 
+static int read_request_rate(const struct reading *reading, const json_t *value)
+{
+    return read_integer(reading, "request_rate", value, 0, 1000000, &reading->config->request_rate);
+}
+
+/* A path that names something. */
+static int read_path(const struct reading *reading, const char *field, const json_t *value,
+                     char *out)
+{
+    if (json_is_string(value) && json_string_length(value) == 0) {
+        return refuse(reading, field, "must not be empty");
+    }
+    return read_text(reading, field, value, out, TRAJ_PATH_SIZE);
+}
+
+static int read_servers(const struct reading *reading, json_t *value)
+{
+    const char *key;
+    json_t *member;
+
+    if (!json_is_object(value)) {
+        return refuse(reading, "curve.servers", "must be an object");
+    }
+    json_object_foreach (value, key, member) {
+        enum traj_socket socket = traj_socket_named(key, strlen(key));
+
+        if (socket == TRAJ_SOCKETS) {
+            return refuse(reading, "curve.servers", "has keys frames, intents and control alone");
+        }
+        if (read_path(reading, "curve.servers", member, reading->config->curve.server[socket])) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_curve(const struct reading *reading, const json_t *value)
+{
+    struct traj_curve_config *curve = &reading->config->curve;
+    json_t *whole = (json_t *)value; /* json_object_foreach is not const-correct */
+    const char *key;
+    json_t *member;
+    int rc = 0;
+
+    memset(curve, 0, sizeof *curve);
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_object(value) || json_object_get(value, "secret_key") == NULL ||
+        json_object_get(value, "clients") == NULL) {
+        return refuse(reading, "curve",
+                      "must be null or an object with \"secret_key\" and \"clients\"");
+    }
+    json_object_foreach (whole, key, member) {
+        if (strcmp(key, "secret_key") == 0) {
+            rc = read_path(reading, "curve.secret_key", member, curve->secret_key);
+        } else if (strcmp(key, "clients") == 0) {
+            rc = read_path(reading, "curve.clients", member, curve->clients);
+        } else if (strcmp(key, "servers") == 0) {
+            rc = read_servers(reading, member);
+        } else {
+            rc = traj_error_set(reading->error, "%s: field \"curve.%s\" is not a setting",
+                                reading->name, key);
+        }
+        if (rc != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* The directory is kept apart from traj_config_read's paths: it is a folder, and must be named. */
 static int read_record_field(const struct reading *reading, const char *key, const json_t *value)
 {
@@ -364,17 +436,29 @@ static const struct {
     const char *key;
     int (*read)(const struct reading *reading, const json_t *value);
 } fields[] = {
-    {"model", read_model},         {"frames", read_frames},
-    {"intents", read_intents},     {"control", read_control},
-    {"publish", read_publish},     {"stale_ms", read_stale},
-    {"status_ms", read_status},    {"gap_reset_s", read_gap},
-    {"count_max", read_count_max}, {"speed_limit", read_speed_limit},
-    {"workspace", read_workspace}, {"receive_hwm", read_receive_hwm},
-    {"send_hwm", read_send_hwm},   {"message_max", read_message_max},
-    {"log_level", read_log_level}, {"receive", read_receive},
-    {"priority", read_priority},   {"cpu", read_cpu},
-    {"io_cpu", read_io_cpu},       {"lock_memory", read_lock_memory},
+    {"model", read_model},
+    {"frames", read_frames},
+    {"intents", read_intents},
+    {"control", read_control},
+    {"publish", read_publish},
+    {"stale_ms", read_stale},
+    {"status_ms", read_status},
+    {"gap_reset_s", read_gap},
+    {"count_max", read_count_max},
+    {"speed_limit", read_speed_limit},
+    {"workspace", read_workspace},
+    {"receive_hwm", read_receive_hwm},
+    {"send_hwm", read_send_hwm},
+    {"message_max", read_message_max},
+    {"log_level", read_log_level},
+    {"receive", read_receive},
+    {"priority", read_priority},
+    {"cpu", read_cpu},
+    {"io_cpu", read_io_cpu},
+    {"lock_memory", read_lock_memory},
     {"record", read_record},
+    {"curve", read_curve},
+    {"request_rate", read_request_rate},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -469,6 +553,37 @@ int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_e
     return 0;
 }
 
+/* Whoever reaches a socket can steer the daemon: other machines only with keys. */
+static int check_reach(const struct traj_config *config, struct traj_error *error)
+{
+    const char *const text[TRAJ_SOCKETS] = {config->frames, config->intents, config->control};
+
+    for (int i = 0; i < TRAJ_SOCKETS; i++) {
+        const char *field = traj_socket_name((enum traj_socket)i);
+        struct traj_endpoint endpoint;
+
+        if (traj_endpoint_parse(field, text[i], &endpoint, error) != 0) {
+            return -1;
+        }
+        if (!endpoint.beyond) {
+            continue;
+        }
+        if (config->curve.secret_key[0] == '\0') {
+            return traj_error_set(
+                error,
+                "%s: \"%s\" reaches beyond this machine, which is refused without keys; use "
+                "127.0.0.1, [::1], localhost or ipc://, or configure \"curve\"",
+                field, text[i]);
+        }
+        if (endpoint.connect && config->curve.server[i][0] == '\0') {
+            return traj_error_set(
+                error, "%s: to connect to \"%s\" the daemon needs its key in \"curve.servers\"",
+                field, text[i]);
+        }
+    }
+    return 0;
+}
+
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error)
 {
     if (config->spin && config->priority > 0 &&
@@ -477,7 +592,7 @@ int traj_config_agrees(const struct traj_config *config, struct traj_error *erro
                               "configuration: \"receive\" \"spin\" with a \"priority\" needs "
                               "\"cpu\" and \"io_cpu\", two different processors");
     }
-    return 0;
+    return check_reach(config, error);
 }
 
 static json_t *processor_json(int cpu)
@@ -506,6 +621,24 @@ static json_t *record_json(const struct traj_record_config *record)
                      record->buffer_mb, "sync_s", record->sync_s);
 }
 
+static json_t *curve_json(const struct traj_curve_config *curve)
+{
+    json_t *servers = json_object();
+
+    if (curve->secret_key[0] == '\0') {
+        json_decref(servers);
+        return json_null();
+    }
+    for (int i = 0; i < TRAJ_SOCKETS; i++) {
+        if (curve->server[i][0] != '\0') {
+            (void)json_object_set_new(servers, traj_socket_name((enum traj_socket)i),
+                                      json_string(curve->server[i]));
+        }
+    }
+    return json_pack("{s:s, s:s, s:o}", "secret_key", curve->secret_key, "clients", curve->clients,
+                     "servers", servers);
+}
+
 char *traj_config_text(const struct traj_config *config)
 {
     const struct traj_pipeline_settings *settings = &config->pipeline;
@@ -519,15 +652,16 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:o, s:s, s:s, "
-        "s:i, s:o, s:o, s:b}",
+        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:i, s:o, s:o, "
+        "s:s, s:s, s:i, s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "frames", config->frames,
         "intents", config->intents, "control", config->control, "publish",
         config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",
         config->status_ms, "gap_reset_s", settings->gap_reset_s, "count_max",
         (int)settings->count_max, "speed_limit", settings->speed_limit, "workspace", workspace,
         "receive_hwm", config->receive_hwm, "send_hwm", config->send_hwm, "message_max",
-        config->message_max, "record", record_json(&config->record), "log_level",
+        config->message_max, "request_rate", config->request_rate, "curve",
+        curve_json(&config->curve), "record", record_json(&config->record), "log_level",
         traj_log_level_name(config->log_level), "receive", config->spin ? "spin" : "block",
         "priority", config->priority, "cpu", processor_json(config->cpu), "io_cpu",
         processor_json(config->io_cpu), "lock_memory", (int)config->lock_memory);

@@ -19,6 +19,12 @@
  *       "receive_hwm": 1000000,                messages that may wait for decoding; 0 = no bound
  *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
  *       "message_max": 1048576,                bytes; a longer message is refused
+ *       "request_rate": 1000,                  control requests answered in a second; 0 = any
+ *       "curve": {                             or null: nothing beyond this machine
+ *         "secret_key": "trajd.key_secret",    the daemon's own keys, of trajctl keygen
+ *         "clients": "clients.list",           who may connect to which socket
+ *         "servers": {"frames": "rig.key"}     public keys of those to which the daemon connects
+ *       },
  *       "record": {                            or null: nothing can be recorded
  *         "directory": "recordings",           where recordings go; made if it is not there
  *         "start": true,                       begin with the daemon, else by a request
@@ -44,6 +50,7 @@
 #include "daemon/io/endpoint.h"
 #include "daemon/io/log.h"
 #include "daemon/learn/error.h"
+#include "proto/key.h"
 
 #define TRAJ_PATH_SIZE 4096
 
@@ -54,6 +61,13 @@ struct traj_record_config {
     int rotate_mb;
     int buffer_mb;
     double sync_s;
+};
+
+/* Keys: secret_key "" = none, and then the rest means nothing. */
+struct traj_curve_config {
+    char secret_key[TRAJ_PATH_SIZE];
+    char clients[TRAJ_PATH_SIZE];
+    char server[TRAJ_SOCKETS][TRAJ_PATH_SIZE]; /* "" = none */
 };
 
 struct traj_config {
@@ -69,6 +83,8 @@ struct traj_config {
     int receive_hwm;
     int send_hwm;
     int message_max;
+    int request_rate;
+    struct traj_curve_config curve;
     struct traj_record_config record;
     enum traj_log_level log_level;
     bool spin; /* receive */
@@ -89,7 +105,8 @@ int traj_config_parse(struct traj_config *config, const char *text, size_t size,
 
 /*
  * Checks what fields say together: a thread that spins at a real-time priority never leaves its
- * processor, so libzmq's threads need another.  0, or -1 with a sentence.
+ * processor, so libzmq's threads need another; what lies beyond this machine needs keys.  0, or -1
+ * with a sentence.
  */
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error);
 

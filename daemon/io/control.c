@@ -4,11 +4,13 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/io/control_status.h"
 #include "proto/event.h"
+#include "proto/json.h"
 #include "traj/version.h"
 
 /* A request under way; a command fills in reply or error. */
@@ -411,6 +413,29 @@ static json_t *refusal_reply(const struct traj_error *error)
                          : json_pack("{s:b, s:s}", "ok", 0, "error", "the request is refused");
 }
 
+/* Whether brackets stand inside brackets more than TRAJ_JSON_DEPTH deep, outside of strings. */
+static bool nests_too_deeply(const char *text, size_t size)
+{
+    size_t depth = 0;
+    bool string = false;
+
+    for (size_t i = 0; i < size; i++) {
+        if (string) {
+            string = text[i] != '"';
+            i += text[i] == '\\'; /* what is escaped does not count */
+        } else if (text[i] == '"') {
+            string = true;
+        } else if (text[i] == '{' || text[i] == '[') {
+            if (++depth > TRAJ_JSON_DEPTH) {
+                return true;
+            }
+        } else if (text[i] == '}' || text[i] == ']') {
+            depth -= depth > 0;
+        }
+    }
+    return false;
+}
+
 char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
                           double now)
 {
@@ -420,7 +445,12 @@ char *traj_control_answer(struct traj_service *service, const char *request, siz
     char *text;
     int rc;
 
-    self.body = json_loadb(request, size, JSON_REJECT_DUPLICATES, &reason);
+    if (nests_too_deeply(request, size)) {
+        (void)snprintf(reason.text, sizeof reason.text, "nested deeper than %d", TRAJ_JSON_DEPTH);
+        reason.position = 0;
+    } else {
+        self.body = json_loadb(request, size, JSON_REJECT_DUPLICATES, &reason);
+    }
     if (self.body == NULL) {
         rc = traj_error_set(&self.error, "the request is not JSON: %s at byte %d", reason.text,
                             reason.position);

@@ -172,6 +172,26 @@ static json_t *realtime_json(const struct traj_service *service)
                      "io_cpu", traj_grant_name(realtime->io_cpu));
 }
 
+/* A counter for each socket. */
+static json_t *by_socket(const uint64_t *counter)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < TRAJ_SOCKETS; i++) {
+        (void)json_object_set_new(object, traj_socket_name((enum traj_socket)i), count(counter[i]));
+    }
+    return object;
+}
+
+static json_t *security_json(const struct traj_service *service)
+{
+    const struct traj_guard *guard = &service->guard;
+
+    return json_pack("{s:b, s:o, s:o, s:o, s:o}", "curve", (int)(guard->socket != NULL), "clients",
+                     count(guard->clients.count), "admitted", by_socket(guard->admitted), "refused",
+                     by_socket(guard->refused), "requests_held", count(service->requests_held));
+}
+
 static json_t *recording_json(const struct traj_service *service, const struct traj_state *state)
 {
     struct traj_recorder_state recorder;
@@ -238,6 +258,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "threads", threads_json(service));
         (void)json_object_set_new(status, "memory", memory_json());
         (void)json_object_set_new(status, "realtime", realtime_json(service));
+        (void)json_object_set_new(status, "security", security_json(service));
     }
     free(state);
     return status;

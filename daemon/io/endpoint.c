@@ -62,14 +62,78 @@ static bool is_port(const char *text)
     return end != NULL && *end == '\0';
 }
 
+/* Passes over the loopback's name or address; returns what follows, or NULL. */
+static const char *after_loopback(const char *host)
+{
+    const char *port = after(host, "localhost");
+
+    if (port == NULL) {
+        port = after(host, "[::1]");
+    }
+    if (port == NULL) {
+        port = after_ipv4_loopback(host);
+    }
+    return port != NULL && (*port == ':' || *port == '\0') ? port : NULL;
+}
+
+/* Passes over "*", a name, an IPv4 address or one of IPv6 in brackets; NULL if it is none. */
+static const char *after_host(const char *host)
+{
+    static const char in_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789.-_";
+    size_t length;
+
+    if (*host == '*') {
+        return host + 1;
+    }
+    if (*host == '[') {
+        length = strspn(host + 1, "0123456789abcdefABCDEF:.");
+        return length > 0 && host[length + 1] == ']' ? host + length + 2 : NULL;
+    }
+    length = strspn(host, in_names);
+    return length > 0 ? host + length : NULL;
+}
+
+static int parse_tcp(const char *field, const char *text, const char *address,
+                     struct traj_endpoint *endpoint, struct traj_error *error)
+{
+    const char *host = after(address, "tcp://");
+    const char *port = host != NULL ? after_loopback(host) : NULL;
+
+    endpoint->tcp = true;
+    endpoint->beyond = port == NULL;
+    if (port == NULL && host != NULL) {
+        port = after_host(host);
+    }
+    if (port == NULL || (*port != ':' && *port != '\0')) {
+        return traj_error_set(
+            error,
+            "%s: \"%s\" is not an endpoint; write tcp://127.0.0.1:PORT, ipc://PATH "
+            "or inproc://NAME, with @ before it to bind or > to connect",
+            field, text);
+    }
+    if (!is_port(port)) {
+        return traj_error_set(error, "%s: \"%s\" does not end in a port from 0 to 65535", field,
+                              text);
+    }
+    if (after(host, "localhost") != NULL && !endpoint->beyond) {
+        /*
+         * libzmq binds to addresses alone, not to names; and a name could be given another meaning.
+         */
+        (void)snprintf(endpoint->address, sizeof endpoint->address, "tcp://127.0.0.1%s", port);
+    }
+    return 0;
+}
+
 int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoint *endpoint,
                         struct traj_error *error)
 {
     const char *address = text;
     const char *host;
-    const char *port;
 
     endpoint->connect = text[0] == '>';
+    endpoint->tcp = false;
+    endpoint->beyond = false;
     if (text[0] == '>' || text[0] == '@') {
         address++;
     }
@@ -89,39 +153,7 @@ int traj_endpoint_parse(const char *field, const char *text, struct traj_endpoin
         }
         return 0;
     }
-    host = after(address, "tcp://");
-    if (host == NULL) {
-        return traj_error_set(
-            error,
-            "%s: \"%s\" is not an endpoint; write tcp://127.0.0.1:PORT, ipc://PATH "
-            "or inproc://NAME, with @ before it to bind or > to connect",
-            field, text);
-    }
-    port = after(host, "localhost");
-    if (port == NULL) {
-        port = after(host, "[::1]");
-    }
-    if (port == NULL) {
-        port = after_ipv4_loopback(host);
-    }
-    if (port == NULL || (*port != ':' && *port != '\0')) {
-        return traj_error_set(
-            error,
-            "%s: \"%s\" reaches beyond this machine, which is refused; use 127.0.0.1, "
-            "[::1], localhost or ipc://",
-            field, text);
-    }
-    if (!is_port(port)) {
-        return traj_error_set(error, "%s: \"%s\" does not end in a port from 0 to 65535", field,
-                              text);
-    }
-    if (after(host, "localhost") != NULL) {
-        /*
-         * libzmq binds to addresses alone, not to names; and a name could be given another meaning.
-         */
-        (void)snprintf(endpoint->address, sizeof endpoint->address, "tcp://127.0.0.1%s", port);
-    }
-    return 0;
+    return parse_tcp(field, text, address, endpoint, error);
 }
 
 /*

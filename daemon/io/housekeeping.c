@@ -23,6 +23,12 @@
  */
 #define CONTROL_LINGER_MS 200
 
+/*
+ * Requests looked at in one turn; more wait for the next, so that a flood of them holds up nothing
+ * else for long.
+ */
+#define REQUESTS_AT_ONCE 64
+
 /* How long the log waits at most before it says what it held back. */
 #define FLUSH_MS 1000
 
@@ -32,6 +38,8 @@ struct traj_housekeeping {
     pthread_t thread;
     bool started;
     double next_status; /* s; infinity = never */
+    double allowance;   /* requests that may be answered, as of `allowed` (s) */
+    double allowed;
 };
 
 /* --- the control socket ---------------------------------------------------------------------- */
@@ -39,7 +47,6 @@ struct traj_housekeeping {
 static int open_control(struct traj_housekeeping *self, void *context, struct traj_error *error)
 {
     struct traj_endpoint endpoint;
-    int64_t size_max = REQUEST_MAX;
     int linger = CONTROL_LINGER_MS;
 
     if (traj_endpoint_parse("control", self->service->config.control, &endpoint, error) != 0) {
@@ -47,9 +54,12 @@ static int open_control(struct traj_housekeeping *self, void *context, struct tr
     }
     self->control = zmq_socket(context, ZMQ_ROUTER);
     if (self->control == NULL ||
-        zmq_setsockopt(self->control, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0 ||
         zmq_setsockopt(self->control, ZMQ_LINGER, &linger, sizeof linger) != 0) {
         return traj_error_set(error, "control: no socket: %s", zmq_strerror(zmq_errno()));
+    }
+    if (traj_guard_socket(&self->service->guard, TRAJ_SOCKET_CONTROL, &endpoint, REQUEST_MAX,
+                          self->control, error) != 0) {
+        return -1;
     }
     return traj_endpoint_attach("control", &endpoint, self->control, error);
 }
@@ -117,16 +127,44 @@ static void send_reply(void *socket, struct request_parts *parts, size_t envelop
     (void)zmq_send(socket, reply, strlen(reply), ZMQ_DONTWAIT);
 }
 
+/*
+ * Whether one more request may be answered now: as many in a row as come in a second, and after
+ * that as many a second.  Whoever floods the daemon with requests would otherwise wake the decode
+ * thread for each.
+ */
+static bool may_answer(struct traj_housekeeping *self, double now)
+{
+    double rate = self->service->config.request_rate;
+
+    if (rate <= 0.0) {
+        return true;
+    }
+    self->allowance += rate * (now - self->allowed);
+    self->allowed = now;
+    if (self->allowance > rate) {
+        self->allowance = rate;
+    }
+    if (self->allowance < 1.0) {
+        return false;
+    }
+    self->allowance -= 1.0;
+    return true;
+}
+
 static void answer_requests(struct traj_housekeeping *self, double now)
 {
     struct request_parts parts;
 
-    while (receive_parts(self->control, &parts)) {
+    for (int n = 0; n < REQUESTS_AT_ONCE && receive_parts(self->control, &parts); n++) {
         size_t envelope = envelope_parts(&parts);
         const char *bad = "{\"ok\":false,\"error\":\"a request is one message part of JSON\"}";
         char *reply = NULL;
 
-        if (!parts.too_many && parts.count == envelope + 1) {
+        if (!may_answer(self, now)) {
+            bad = "{\"ok\":false,\"error\":\"too many requests in a second (request_rate); ask "
+                  "again later\"}";
+            self->service->requests_held++;
+        } else if (!parts.too_many && parts.count == envelope + 1) {
             reply = traj_control_answer(self->service, zmq_msg_data(&parts.part[envelope]),
                                         zmq_msg_size(&parts.part[envelope]), now);
         }
@@ -148,10 +186,12 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
     if (strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
         strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
         now->send_hwm != next->send_hwm || now->message_max != next->message_max ||
-        strcmp(now->record.directory, next->record.directory) != 0) {
-        traj_log_write(
-            &service->log, TRAJ_LOG_WARNING,
-            "endpoints, receive_hwm, send_hwm, message_max and record change at a restart alone");
+        strcmp(now->record.directory, next->record.directory) != 0 ||
+        strcmp(now->curve.secret_key, next->curve.secret_key) != 0 ||
+        memcmp(now->curve.server, next->curve.server, sizeof now->curve.server) != 0) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
+                       "keys change at a restart alone");
     }
     if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
         now->lock_memory != next->lock_memory) {
@@ -171,7 +211,8 @@ static int reload(struct traj_service *service, struct traj_error *error)
     if (next == NULL) {
         return traj_error_set(error, "out of memory");
     }
-    if (traj_options_config(service->options, next, error) == 0) {
+    if (traj_options_config(service->options, next, error) == 0 &&
+        traj_guard_reload(&service->guard, next, error) == 0) {
         loaded = traj_loaded_open(next->model, error);
     }
     if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0) {
@@ -304,13 +345,15 @@ static void *run(void *argument)
         zmq_pollitem_t item[] = {
             {.socket = self->control, .events = ZMQ_POLLIN},
             {.fd = traj_exchange_note_fd(exchange), .events = ZMQ_POLLIN},
+            {.socket = self->service->guard.socket, .events = ZMQ_POLLIN},
         };
 
-        (void)zmq_poll(item, 2, wait_ms(self, now));
+        (void)zmq_poll(item, self->service->guard.socket != NULL ? 3 : 2, wait_ms(self, now));
         now = traj_clock_now();
         if (item[1].revents != 0) {
             traj_exchange_note_clear(exchange);
         }
+        traj_guard_answer(&self->service->guard, &self->service->log, now);
         read_notes(self, now);
         answer_requests(self, now);
         publish_status(self, now);
@@ -346,6 +389,8 @@ int traj_housekeeping_start(struct traj_housekeeping *housekeeping,
     int rc;
 
     housekeeping->service->started = traj_clock_now();
+    housekeeping->allowed = housekeeping->service->started;
+    housekeeping->allowance = housekeeping->service->config.request_rate;
     housekeeping->service->rate.since = housekeeping->service->started;
     housekeeping->next_status = housekeeping->service->started;
     rc = pthread_create(&housekeeping->thread, attributes, run, housekeeping);

@@ -16,6 +16,9 @@
  */
 #define SUBSCRIPTIONS_AT_ONCE 64
 
+/* Bytes of the longest message of a subscriber: a topic, or a step of the handshake. */
+#define SUBSCRIPTION_MAX 4096
+
 void *traj_link_context(struct traj_error *error)
 {
     void *context = zmq_ctx_new();
@@ -46,10 +49,9 @@ static int set_option(const char *field, void *socket, int option, int value,
 }
 
 static int open_frames(struct traj_link *link, void *context, const struct traj_config *config,
-                       struct traj_error *error)
+                       const struct traj_guard *guard, struct traj_error *error)
 {
     struct traj_endpoint endpoint;
-    int64_t message_max = config->message_max;
 
     if (traj_endpoint_parse("frames", config->frames, &endpoint, error) != 0) {
         return -1;
@@ -59,11 +61,12 @@ static int open_frames(struct traj_link *link, void *context, const struct traj_
         return traj_error_set(error, "frames: no socket: %s", zmq_strerror(zmq_errno()));
     }
     if (set_option("frames", link->frames, ZMQ_RCVHWM, config->receive_hwm, error) != 0 ||
-        set_option("frames", link->frames, ZMQ_LINGER, 0, error) != 0) {
+        set_option("frames", link->frames, ZMQ_LINGER, 0, error) != 0 ||
+        traj_guard_socket(guard, TRAJ_SOCKET_FRAMES, &endpoint, config->message_max, link->frames,
+                          error) != 0) {
         return -1;
     }
-    if (zmq_setsockopt(link->frames, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max) != 0 ||
-        zmq_setsockopt(link->frames, ZMQ_SUBSCRIBE, "frame", 5) != 0 ||
+    if (zmq_setsockopt(link->frames, ZMQ_SUBSCRIBE, "frame", 5) != 0 ||
         zmq_setsockopt(link->frames, ZMQ_SUBSCRIBE, "event", 5) != 0) {
         return traj_error_set(error, "frames: cannot set up the socket: %s",
                               zmq_strerror(zmq_errno()));
@@ -72,7 +75,7 @@ static int open_frames(struct traj_link *link, void *context, const struct traj_
 }
 
 static int open_intents(struct traj_link *link, void *context, const struct traj_config *config,
-                        struct traj_error *error)
+                        const struct traj_guard *guard, struct traj_error *error)
 {
     struct traj_endpoint endpoint;
 
@@ -86,18 +89,20 @@ static int open_intents(struct traj_link *link, void *context, const struct traj
     /* VERBOSER: every subscriber's coming and going is told, not only the first and the last. */
     if (set_option("intents", link->intents, ZMQ_SNDHWM, config->send_hwm, error) != 0 ||
         set_option("intents", link->intents, ZMQ_LINGER, INTENTS_LINGER_MS, error) != 0 ||
-        set_option("intents", link->intents, ZMQ_XPUB_VERBOSER, 1, error) != 0) {
+        set_option("intents", link->intents, ZMQ_XPUB_VERBOSER, 1, error) != 0 ||
+        traj_guard_socket(guard, TRAJ_SOCKET_INTENTS, &endpoint, SUBSCRIPTION_MAX, link->intents,
+                          error) != 0) {
         return -1;
     }
     return traj_endpoint_attach("intents", &endpoint, link->intents, error);
 }
 
 int traj_link_open(struct traj_link *link, void *context, const struct traj_config *config,
-                   struct traj_error *error)
+                   const struct traj_guard *guard, struct traj_error *error)
 {
     memset(link, 0, sizeof *link);
-    if (open_frames(link, context, config, error) != 0 ||
-        open_intents(link, context, config, error) != 0) {
+    if (open_frames(link, context, config, guard, error) != 0 ||
+        open_intents(link, context, config, guard, error) != 0) {
         traj_link_close(link);
         return -1;
     }

@@ -17,6 +17,7 @@
 #include <zmq.h>
 
 #include "daemon/io/config.h"
+#include "daemon/io/guard.h"
 #include "daemon/learn/error.h"
 
 /* What a received message is, by its topic and number of parts. */
@@ -43,7 +44,7 @@ void traj_link_context_end(void *context);
 
 /* Makes, sets up and attaches both sockets; 0, or -1 with a sentence, and then nothing is open. */
 int traj_link_open(struct traj_link *link, void *context, const struct traj_config *config,
-                   struct traj_error *error);
+                   const struct traj_guard *guard, struct traj_error *error);
 void traj_link_close(struct traj_link *link);
 
 /* The address that a socket really has (a port chosen by the system included); out[cap]. */

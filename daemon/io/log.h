@@ -22,7 +22,13 @@ enum traj_log_level {
 const char *traj_log_level_name(enum traj_log_level level);
 
 /* Kinds of record whose rate is limited, each on its own. */
-enum traj_log_kind { TRAJ_LOG_FRAME, TRAJ_LOG_EVENT, TRAJ_LOG_REQUEST, TRAJ_LOG_KINDS };
+enum traj_log_kind {
+    TRAJ_LOG_FRAME,
+    TRAJ_LOG_EVENT,
+    TRAJ_LOG_REQUEST,
+    TRAJ_LOG_CONNECTION,
+    TRAJ_LOG_KINDS
+};
 
 #define TRAJ_LOG_BURST 5 /* lines of one kind in one period */
 #define TRAJ_LOG_PERIOD_S 10.0

@@ -10,6 +10,7 @@
 
 #include "daemon/io/config.h"
 #include "daemon/io/exchange.h"
+#include "daemon/io/guard.h"
 #include "daemon/io/log.h"
 #include "daemon/io/models.h"
 #include "daemon/io/options.h"
@@ -23,6 +24,7 @@ struct traj_service {
     struct traj_exchange *exchange;
     struct traj_recorder *recorder; /* NULL where no directory is configured */
     struct traj_log log;
+    struct traj_guard guard;
     char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];
@@ -31,8 +33,9 @@ struct traj_service {
     pthread_t housekeeping_thread;
     long decode_tid; /* as the system numbers threads */
     long housekeeping_tid;
-    double started; /* s, daemon's clock */
-    struct {        /* the frame rate is taken over the last half second or more */
+    double started;         /* s, daemon's clock */
+    uint64_t requests_held; /* not answered, because too many came in a second */
+    struct {                /* the frame rate is taken over the last half second or more */
         double since;
         uint64_t decoded;
         double value; /* frames/s */

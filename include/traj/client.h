@@ -15,10 +15,30 @@
 #define TRAJ_DEFAULT_INTENTS "tcp://127.0.0.1:5602"
 #define TRAJ_DEFAULT_CONTROL "tcp://127.0.0.1:5603"
 
+/*
+ * Keys, for a daemon that asks for them: its public key, and this client's own two, each as 40
+ * characters of Z85.  A client with keys connects; it cannot bind.
+ */
+#define TRAJ_CLIENT_KEY 41 /* with its NUL */
+struct traj_keys {
+    char server_key[TRAJ_CLIENT_KEY];
+    char public_key[TRAJ_CLIENT_KEY];
+    char secret_key[TRAJ_CLIENT_KEY];
+};
+/*
+ * Reads this client's secret key file and the daemon's public one, as trajctl keygen writes them.
+ * A secret key that others may read is refused (-EPERM).  reason (may be NULL) gets a sentence.
+ */
+int traj_keys_read(const char *own, const char *server, struct traj_keys *keys, char *reason,
+                   size_t size);
+
 /* A source of frames and events (XPUB with XPUB_NODROP). endpoint: "@..." binds, ">..." or bare
  * connects. */
 struct traj_source;
 int traj_source_open(const char *endpoint, struct traj_source **source);
+/* With keys (NULL = none); -EOPNOTSUPP where the endpoint binds. */
+int traj_source_open_with(const char *endpoint, const struct traj_keys *keys,
+                          struct traj_source **source);
 /* Waits until a daemon has subscribed to frames and events. */
 int traj_source_wait(struct traj_source *source, int timeout_ms);
 /* Publish one body under topic "frame" or "event"; blocks at the high-water mark, loses nothing. */
@@ -30,6 +50,8 @@ int traj_source_close(struct traj_source **source, int linger_ms);
 /* A subscriber to intents. topics: a comma-separated list such as "intent,stale". */
 struct traj_sink;
 int traj_sink_open(const char *endpoint, const char *topics, struct traj_sink **sink);
+int traj_sink_open_with(const char *endpoint, const struct traj_keys *keys, const char *topics,
+                        struct traj_sink **sink);
 /* One message; body and topic lead into the sink until the next call; *size excludes any
  * terminator. */
 int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic, const char **body,
@@ -39,6 +61,8 @@ void traj_sink_close(struct traj_sink **sink);
 /* A control connection: one JSON request, one JSON reply. */
 struct traj_control;
 int traj_control_open(const char *endpoint, struct traj_control **control);
+int traj_control_open_with(const char *endpoint, const struct traj_keys *keys,
+                           struct traj_control **control);
 /* reply leads into the object until the next call, NUL-terminated. */
 int traj_control_request(struct traj_control *control, const char *request, int timeout_ms,
                          const char **reply);

@@ -123,7 +123,8 @@ static int start(void **state)
     f->signal_fd = traj_signals_open(&error);
     assert_true(f->signal_fd >= 0);
     f->context = traj_link_context(&error);
-    assert_int_equal(traj_link_open(&f->link, f->context, &service->config, &error), 0);
+    assert_int_equal(
+        traj_link_open(&f->link, f->context, &service->config, &service->guard, &error), 0);
     service->exchange = traj_exchange_open(&error);
     assert_non_null(service->exchange);
     f->loop = traj_decode_loop_open(&f->link, service->exchange, service->models.current->decoder,

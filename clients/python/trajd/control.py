@@ -19,8 +19,9 @@ class Control(sockets.Connection):
             print(control.status()["decoded"])
     """
 
-    def __init__(self, endpoint: str = sockets.CONTROL, context=None, timeout_s: float = 5.0):
-        super().__init__(zmq.REQ, endpoint, context, REQ_RELAXED=1, REQ_CORRELATE=1)
+    def __init__(self, endpoint: str = sockets.CONTROL, context=None, timeout_s: float = 5.0,
+                 key: Optional[str] = None, server_key: Optional[str] = None):
+        super().__init__(zmq.REQ, endpoint, context, key, server_key, REQ_RELAXED=1, REQ_CORRELATE=1)
         self._timeout_s = timeout_s
         self._endpoint = endpoint
 

@@ -75,8 +75,8 @@ class Intents(sockets.Connection):
     """
 
     def __init__(self, endpoint: str = sockets.INTENTS, context=None, stale: bool = False,
-                 queue: int = 10000):
-        super().__init__(zmq.SUB, endpoint, context, RCVHWM=queue)
+                 queue: int = 10000, key: Optional[str] = None, server_key: Optional[str] = None):
+        super().__init__(zmq.SUB, endpoint, context, key, server_key, RCVHWM=queue)
         for topic in ("intent", "stale") if stale else ("intent",):
             self._socket.subscribe(topic)
         self.lost = 0

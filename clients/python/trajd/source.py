@@ -27,8 +27,9 @@ class Source(sockets.Connection):
     Frames are numbered here, from 0, and anew with each session.  One object a thread.
     """
 
-    def __init__(self, endpoint: str = sockets.FRAMES, context=None, queue: int = 1000):
-        super().__init__(zmq.XPUB, endpoint, context, XPUB_NODROP=1, SNDHWM=queue)
+    def __init__(self, endpoint: str = sockets.FRAMES, context=None, queue: int = 1000,
+                 key: Optional[str] = None, server_key: Optional[str] = None):
+        super().__init__(zmq.XPUB, endpoint, context, key, server_key, XPUB_NODROP=1, SNDHWM=queue)
         self._topics = set()
         self._seq = 0
 
