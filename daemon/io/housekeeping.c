@@ -21,7 +21,7 @@
  * What clients have not fetched may take so long to leave when the daemon ends: the reply to
  * shutdown.
  */
-#define CONTROL_LINGER_MS 200
+#define CONTROL_LINGER_MS 2000
 
 /*
  * Requests looked at in one turn; more wait for the next, so that a flood of them holds up nothing

@@ -126,7 +126,8 @@ class Daemon:
         self.control.send_multipart([p if isinstance(p, bytes) else p.encode() for p in parts])
         give_up = time.monotonic() + PATIENCE
         while not self.control.poll(50):
-            if self.process.poll() is not None:
+            # A reply that was sent before the end may come after it.
+            if self.process.poll() is not None and not self.control.poll(50):
                 raise AssertionError(f"trajd ended with {self.process.returncode}: {self.said()}")
             if time.monotonic() > give_up:
                 raise AssertionError(f"no reply to {parts}: {self.said()}")

@@ -100,6 +100,8 @@ static void places_are_where_the_hand_was(void **state)
 /* States that can be reached from state 0 in one context. */
 static size_t reachable(const struct traj_session_links *links, size_t context)
 {
+    if (links->states == 0)
+        return 0;
     uint8_t *seen = calloc(links->states, 1);
     size_t *stack = malloc(links->states * sizeof *stack), depth = 0, count = 0;
     stack[depth++] = 0;
@@ -157,8 +159,8 @@ static void transitions_are_distributions_and_lead_everywhere(void **state)
         design.labels = courses ? traj_labels_new(training, &error) : NULL;
         design.basis =
             courses ? traj_course_basis(design.labels, training, &design.columns, &error) : NULL;
-        struct traj_session_states states;
-        struct traj_session_links links;
+        struct traj_session_states states = {.courses = 0};
+        struct traj_session_links links = {.states = 0};
         if (traj_session_states_fit(&states, &design, 0, &error) ||
             traj_session_links_make(&links, &states, &error))
             fail_msg("%s", error.text);
