@@ -14,6 +14,7 @@
 #include "daemon/io/recorder.h"
 #include "daemon/io/service.h"
 #include "daemon/io/signals.h"
+#include "daemon/io/source/tap.h"
 #include "daemon/io/usage.h"
 #include "traj/version.h"
 
@@ -100,6 +101,13 @@ static int build(struct parts *parts, struct traj_error *error)
     if (open_recorder(parts, error) != 0) {
         return -1;
     }
+    if (service->config.source[0] != '\0') {
+        service->tap = traj_tap_open(service->config.source, service->models.current->model,
+                                     parts->context, error);
+        if (service->tap == NULL) {
+            return -1;
+        }
+    }
     parts->housekeeping = traj_housekeeping_open(parts->context, service, error);
     return parts->housekeeping != NULL ? 0 : -1;
 }
@@ -123,6 +131,13 @@ static int run(struct parts *parts, struct traj_error *error)
                    service->models.current->path, service->models.current->model->about.digest,
                    service->frames, service->intents, service->control);
     rc = traj_housekeeping_start(parts->housekeeping, &attributes, error);
+    if (rc == 0 && service->tap != NULL) {
+        traj_log_write(&service->log, TRAJ_LOG_INFO, "source: %s", service->config.source);
+        rc = traj_tap_start(service->tap, &attributes, error);
+        if (rc != 0) {
+            traj_exchange_end(service->exchange);
+        }
+    }
     (void)pthread_attr_destroy(&attributes);
     if (rc != 0) {
         return -1;
@@ -136,6 +151,7 @@ static int run(struct parts *parts, struct traj_error *error)
 static void take_down(struct parts *parts)
 {
     traj_housekeeping_close(&parts->housekeeping);
+    traj_tap_close(&parts->service.tap);
     traj_recorder_close(&parts->service.recorder);
     traj_decode_loop_close(&parts->loop);
     traj_exchange_close(&parts->service.exchange);

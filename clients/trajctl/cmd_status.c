@@ -78,6 +78,25 @@ static void print_recording(const json_t *recording)
     }
 }
 
+static void print_source(const json_t *source)
+{
+    const json_t *spikes = json_object_get(source, "spikes"), *bins;
+    if (!json_is_object(source)) {
+        return;
+    }
+    bins = json_object_get(source, "bins");
+    printf("source      %s: run %lld, %lld messages, %lld lost, %lld refused, %lld restarts\n",
+           text(source, "address"), whole(source, "run"), whole(source, "messages"),
+           whole(source, "lost"), whole(source, "refused"), whole(source, "restarts"));
+    printf("            %lld spikes, %lld late, %lld of unknown units; %lld bins, %lld of them by "
+           "waiting, %lld skipped\n",
+           whole(spikes, "binned"), whole(spikes, "late"), whole(source, "unmapped"),
+           whole(bins, "given"), whole(bins, "waited"), whole(bins, "skipped"));
+    if (json_is_string(json_object_get(source, "said"))) {
+        printf("            %s\n", text(source, "said"));
+    }
+}
+
 static void print_status(json_t *s)
 {
     json_t *model = json_object_get(s, "model"), *frames = json_object_get(s, "frames");
@@ -104,6 +123,7 @@ static void print_status(json_t *s)
            whole(s, "behind_max"));
     printf("published   %lld intents to %lld subscribers; %lld stale\n", whole(s, "published"),
            whole(s, "subscribers"), whole(s, "stale"));
+    print_source(json_object_get(s, "source"));
     print_recording(json_object_get(s, "recording"));
     printf("endpoints   frames %s, intents %s, control %s\n", text(endpoints, "frames"),
            text(endpoints, "intents"), text(endpoints, "control"));

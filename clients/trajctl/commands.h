@@ -21,6 +21,7 @@ int cmd_prior(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_reset(int argc, char **argv);
+int cmd_rig_source(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
@@ -28,6 +29,7 @@ int cmd_split(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_trial(int argc, char **argv);
+int cmd_units_map(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

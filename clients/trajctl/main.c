@@ -29,6 +29,8 @@ static const struct command commands[] = {
     {"compare", "say which of two models decodes a session better", cmd_compare},
     {NULL, "with a running trajd", NULL},
     {"replay", "send a session or a recording to the daemon", cmd_replay},
+    {"rig-source", "send a session as a rig would, to try a source", cmd_rig_source},
+    {"units-map", "map a rig's units to the model's, from its traffic", cmd_units_map},
     {"record", "record the daemon; check, show and cut recordings", cmd_record},
     {"intents", "write what the daemon publishes to a file", cmd_intents},
     {"monitor", "watch the decoding live", cmd_monitor},

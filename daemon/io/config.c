@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/io/source/rig.h"
+
 /* Where sentences come from: the file's name, and where the first goes. */
 struct reading {
     struct traj_config *config;
@@ -116,6 +118,23 @@ static int read_model(const struct reading *reading, const json_t *value)
         return 0;
     }
     return read_text(reading, "model", value, config->model, sizeof config->model);
+}
+
+static int read_source(const struct reading *reading, const json_t *value)
+{
+    struct traj_error reason = {{0}};
+    char *source = reading->config->source;
+
+    source[0] = '\0';
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (read_text(reading, "source", value, source, TRAJ_URL_SIZE) != 0) {
+        return -1;
+    }
+    return traj_rig_check(source, &reason) == 0
+               ? 0
+               : traj_error_set(reading->error, "%s: %s", reading->name, reason.text);
 }
 
 static int read_frames(const struct reading *reading, const json_t *value)
@@ -459,6 +478,7 @@ static const struct {
     {"record", read_record},
     {"curve", read_curve},
     {"request_rate", read_request_rate},
+    {"source", read_source},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -652,19 +672,20 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:i, s:o, s:o, "
-        "s:s, s:s, s:i, s:o, s:o, s:b}",
-        "model", config->model[0] != '\0' ? config->model : NULL, "frames", config->frames,
-        "intents", config->intents, "control", config->control, "publish",
-        config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",
-        config->status_ms, "gap_reset_s", settings->gap_reset_s, "count_max",
-        (int)settings->count_max, "speed_limit", settings->speed_limit, "workspace", workspace,
-        "receive_hwm", config->receive_hwm, "send_hwm", config->send_hwm, "message_max",
-        config->message_max, "request_rate", config->request_rate, "curve",
-        curve_json(&config->curve), "record", record_json(&config->record), "log_level",
-        traj_log_level_name(config->log_level), "receive", config->spin ? "spin" : "block",
-        "priority", config->priority, "cpu", processor_json(config->cpu), "io_cpu",
-        processor_json(config->io_cpu), "lock_memory", (int)config->lock_memory);
+        "{s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:i, s:o, "
+        "s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
+        "model", config->model[0] != '\0' ? config->model : NULL, "source",
+        config->source[0] != '\0' ? config->source : NULL, "frames", config->frames, "intents",
+        config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
+        "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",
+        settings->gap_reset_s, "count_max", (int)settings->count_max, "speed_limit",
+        settings->speed_limit, "workspace", workspace, "receive_hwm", config->receive_hwm,
+        "send_hwm", config->send_hwm, "message_max", config->message_max, "request_rate",
+        config->request_rate, "curve", curve_json(&config->curve), "record",
+        record_json(&config->record), "log_level", traj_log_level_name(config->log_level),
+        "receive", config->spin ? "spin" : "block", "priority", config->priority, "cpu",
+        processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",
+        (int)config->lock_memory);
     if (document == NULL) {
         return NULL;
     }

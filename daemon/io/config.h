@@ -6,6 +6,7 @@
  *
  *     {
  *       "model": "reach.tjm",                  the model file
+ *       "source": null,                        or a rig: "open-ephys://host:5556?units=rig.json"
  *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
  *       "intents": "@tcp://127.0.0.1:5602",
  *       "control": "@tcp://127.0.0.1:5603",
@@ -49,6 +50,7 @@
 #include "daemon/core/pipeline.h"
 #include "daemon/io/endpoint.h"
 #include "daemon/io/log.h"
+#include "daemon/io/source/url.h"
 #include "daemon/learn/error.h"
 #include "proto/key.h"
 
@@ -72,6 +74,7 @@ struct traj_curve_config {
 
 struct traj_config {
     char model[TRAJ_PATH_SIZE]; /* "" = none named */
+    char source[TRAJ_URL_SIZE]; /* "" = frames come by the frames socket */
     char frames[TRAJ_ENDPOINT_SIZE];
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];

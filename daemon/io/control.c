@@ -216,7 +216,8 @@ static int load_model(struct request *request, const char *path)
     if (next == NULL) {
         return -1;
     }
-    if (traj_config_fits(&service->config, next->model->dims.position, &request->error) != 0) {
+    if (traj_config_fits(&service->config, next->model->dims.position, &request->error) != 0 ||
+        traj_service_units_fit(service, next->model, &request->error) != 0) {
         traj_loaded_close(&next);
         return -1;
     }

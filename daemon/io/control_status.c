@@ -213,6 +213,44 @@ static json_t *recording_json(const struct traj_service *service, const struct t
                      recorder.error[0] != '\0' ? recorder.error : NULL);
 }
 
+static json_t *source_json(const struct traj_service *service, double now)
+{
+    struct traj_rig_state state;
+    const struct traj_intake_counters *counters = &state.counters;
+    const struct traj_binner_counters *bins = &state.bins;
+    json_t *spikes;
+    json_t *given;
+
+    if (service->tap == NULL) {
+        return json_null();
+    }
+    traj_tap_state(service->tap, &state);
+    spikes =
+        json_pack("{s:o, s:o, s:o, s:o}", "binned", count(bins->spikes), "late", count(bins->late),
+                  "early", count(bins->early), "doubtful", count(bins->doubtful));
+    given = json_pack("{s:o, s:o, s:o, s:o, s:o}", "given", count(bins->bins), "waited",
+                      count(bins->waited), "skipped", count(bins->skipped), "leaps",
+                      count(bins->leaps), "dropped", count(state.dropped));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}",
+                     "address", service->config.source, "run", count(state.run), "heard",
+                     number(now - state.heard), "offset", number(state.offset), "messages",
+                     count(counters->messages), "refused", count(counters->refused), "lost",
+                     count(counters->lost), "foreign", count(counters->foreign), "unmapped",
+                     count(counters->unmapped), "restarts", count(counters->restarts), "marks",
+                     count(counters->marks), "connections", count(counters->connections), "spikes",
+                     spikes, "bins", given, "said", state.said[0] != '\0' ? state.said : NULL);
+}
+
+int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,
+                           struct traj_error *error)
+{
+    if (service->tap == NULL || traj_intake_fits(service->models.current->model, model)) {
+        return 0;
+    }
+    return traj_error_set(error, "the model has other units, or another order of them, than the "
+                                 "running one, for which the source was opened: restart trajd");
+}
+
 json_t *traj_service_recording(struct traj_service *service)
 {
     struct traj_state *state = malloc(sizeof *state);
@@ -254,6 +292,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "stale", count(state->stale));
         (void)json_object_set_new(status, "subscribers", count(state->subscribers));
         (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
+        (void)json_object_set_new(status, "source", source_json(service, now));
         (void)json_object_set_new(status, "recording", recording_json(service, state));
         (void)json_object_set_new(status, "threads", threads_json(service));
         (void)json_object_set_new(status, "memory", memory_json());

@@ -13,6 +13,10 @@ json_t *traj_service_status(struct traj_service *service, double now);
 /* What is being recorded; null where no directory is configured. */
 json_t *traj_service_recording(struct traj_service *service);
 
+/* Whether a model has the units that the source was opened for; 0, or -1 with a sentence. */
+int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,
+                           struct traj_error *error);
+
 /* What is in a loaded model; null for NULL. */
 json_t *traj_service_model(const struct traj_loaded *loaded);
 

@@ -384,6 +384,11 @@ static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arri
     } else if (arrival == TRAJ_ARRIVAL_BAD_FRAME) {
         traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_SYNTAX);
         note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
+    } else if (arrival == TRAJ_ARRIVAL_STRANGE) {
+        detail.field = "topic";
+        detail.reason = "frames come from the configured source alone";
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_TYPE);
+        note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_TYPE, &detail);
     } else {
         detail.field = "topic";
         detail.reason = "neither \"frame\" nor \"event\"";
@@ -479,6 +484,7 @@ static bool take_message(struct traj_decode_loop *loop)
     case TRAJ_ARRIVAL_BAD_FRAME:
     case TRAJ_ARRIVAL_BAD_EVENT:
     case TRAJ_ARRIVAL_UNKNOWN:
+    case TRAJ_ARRIVAL_STRANGE:
     case TRAJ_ARRIVAL_NONE:
     case TRAJ_ARRIVAL_ERROR:
         record_bad(loop, item);
@@ -597,18 +603,27 @@ static bool spin(struct traj_decode_loop *loop, double *now)
     return true;
 }
 
-enum { FRAMES, INTENTS, COMMANDS, SIGNALS, SOURCES };
+/* What a turn waits for; the last two are not always there. */
+enum { FRAMES, INTENTS, COMMANDS, OTHERS, ITEMS = OTHERS + 2 };
 
 static bool turn(struct traj_decode_loop *loop, double *now)
 {
-    zmq_pollitem_t item[SOURCES] = {
+    zmq_pollitem_t item[ITEMS] = {
         [FRAMES] = {.socket = loop->link->frames, .events = ZMQ_POLLIN},
         [INTENTS] = {.socket = loop->link->intents, .events = ZMQ_POLLIN},
         [COMMANDS] = {.fd = traj_exchange_command_fd(loop->exchange), .events = ZMQ_POLLIN},
-        [SIGNALS] = {.fd = loop->signal_fd, .events = ZMQ_POLLIN},
     };
-    const int sources = loop->signal_fd >= 0 ? SOURCES : SOURCES - 1;
+    int items = OTHERS;
+    int signals = -1;
     long wait = wait_ms(loop, *now);
+
+    if (loop->signal_fd >= 0) {
+        signals = items;
+        item[items++] = (zmq_pollitem_t){.fd = loop->signal_fd, .events = ZMQ_POLLIN};
+    }
+    if (loop->link->source != NULL) {
+        item[items++] = (zmq_pollitem_t){.socket = loop->link->source, .events = ZMQ_POLLIN};
+    }
 
     if (loop->spin) {
         /* The frame that is found goes first; everything else is looked at after it. */
@@ -617,11 +632,11 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         }
         wait = 0;
     }
-    if (zmq_poll(item, sources, wait) < 0 && zmq_errno() != EINTR) {
+    if (zmq_poll(item, items, wait) < 0 && zmq_errno() != EINTR) {
         return false;
     }
     *now = traj_clock_now();
-    if (loop->signal_fd >= 0 && item[SIGNALS].revents != 0) {
+    if (signals >= 0 && item[signals].revents != 0) {
         read_signals(loop);
     }
     if (item[INTENTS].revents != 0) {

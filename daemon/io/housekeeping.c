@@ -11,6 +11,7 @@
 
 #include "daemon/io/clock.h"
 #include "daemon/io/control.h"
+#include "daemon/io/control_status.h"
 #include "daemon/io/link.h"
 #include "daemon/io/usage.h"
 
@@ -183,15 +184,17 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
 {
     const struct traj_config *now = &service->config;
 
-    if (strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
-        strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
-        now->send_hwm != next->send_hwm || now->message_max != next->message_max ||
+    if (strcmp(now->source, next->source) != 0 || strcmp(now->frames, next->frames) != 0 ||
+        strcmp(now->intents, next->intents) != 0 || strcmp(now->control, next->control) != 0 ||
+        now->receive_hwm != next->receive_hwm || now->send_hwm != next->send_hwm ||
+        now->message_max != next->message_max ||
         strcmp(now->record.directory, next->record.directory) != 0 ||
         strcmp(now->curve.secret_key, next->curve.secret_key) != 0 ||
         memcmp(now->curve.server, next->curve.server, sizeof now->curve.server) != 0) {
-        traj_log_write(&service->log, TRAJ_LOG_WARNING,
-                       "endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
-                       "keys change at a restart alone");
+        traj_log_write(
+            &service->log, TRAJ_LOG_WARNING,
+            "source, endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
+            "keys change at a restart alone");
     }
     if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
         now->lock_memory != next->lock_memory) {
@@ -215,7 +218,8 @@ static int reload(struct traj_service *service, struct traj_error *error)
         traj_guard_reload(&service->guard, next, error) == 0) {
         loaded = traj_loaded_open(next->model, error);
     }
-    if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0) {
+    if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0 &&
+        traj_service_units_fit(service, loaded->model, error) == 0) {
         const char *running = service->models.current->model->about.digest;
 
         if (strcmp(loaded->model->about.digest, running) == 0) {
@@ -322,6 +326,21 @@ static void publish_status(struct traj_housekeeping *self, double now)
     free(text);
 }
 
+/* What the source has to say, once. */
+static void log_source(struct traj_service *service)
+{
+    struct traj_rig_state state;
+
+    if (service->tap == NULL) {
+        return;
+    }
+    traj_tap_state(service->tap, &state);
+    if (state.said_count > service->tap_said) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING, "source: %s", state.said);
+        service->tap_said = state.said_count;
+    }
+}
+
 static long wait_ms(const struct traj_housekeeping *self, double now)
 {
     double left = 1e3 * (self->next_status - now);
@@ -357,6 +376,7 @@ static void *run(void *argument)
         read_notes(self, now);
         answer_requests(self, now);
         publish_status(self, now);
+        log_source(self->service);
         traj_log_flush(&self->service->log, now);
     }
     /* What was noted before the end is still told. */

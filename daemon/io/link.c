@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/io/endpoint.h"
+#include "daemon/io/source/tap.h"
 
 /* What still waits for subscribers may take so long to leave when the daemon ends. */
 #define INTENTS_LINGER_MS 200
@@ -97,11 +98,31 @@ static int open_intents(struct traj_link *link, void *context, const struct traj
     return traj_endpoint_attach("intents", &endpoint, link->intents, error);
 }
 
+static int open_source(struct traj_link *link, void *context, const struct traj_config *config,
+                       struct traj_error *error)
+{
+    if (config->source[0] == '\0') {
+        return 0;
+    }
+    link->source = zmq_socket(context, ZMQ_PAIR);
+    if (link->source == NULL) {
+        return traj_error_set(error, "source: no socket: %s", zmq_strerror(zmq_errno()));
+    }
+    if (set_option("source", link->source, ZMQ_RCVHWM, config->receive_hwm, error) != 0 ||
+        set_option("source", link->source, ZMQ_LINGER, 0, error) != 0) {
+        return -1;
+    }
+    return zmq_bind(link->source, TRAJ_TAP_ADDRESS) == 0
+               ? 0
+               : traj_error_set(error, "source: %s", zmq_strerror(zmq_errno()));
+}
+
 int traj_link_open(struct traj_link *link, void *context, const struct traj_config *config,
                    const struct traj_guard *guard, struct traj_error *error)
 {
     memset(link, 0, sizeof *link);
     if (open_frames(link, context, config, guard, error) != 0 ||
+        open_source(link, context, config, error) != 0 ||
         open_intents(link, context, config, guard, error) != 0) {
         traj_link_close(link);
         return -1;
@@ -114,6 +135,10 @@ void traj_link_close(struct traj_link *link)
     if (link->frames != NULL) {
         (void)zmq_close(link->frames);
         link->frames = NULL;
+    }
+    if (link->source != NULL) {
+        (void)zmq_close(link->source);
+        link->source = NULL;
     }
     if (link->intents != NULL) {
         (void)zmq_close(link->intents);
@@ -157,22 +182,23 @@ static void discard_rest(void *socket, const zmq_msg_t *last)
     }
 }
 
-enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body)
+/* One message of one socket. */
+static enum traj_arrival receive(void *socket, zmq_msg_t *body)
 {
     enum traj_arrival arrival = TRAJ_ARRIVAL_UNKNOWN;
     zmq_msg_t topic;
     bool two;
 
     (void)zmq_msg_init(&topic);
-    if (receive_part(link->frames, &topic, ZMQ_DONTWAIT) < 0) {
+    if (receive_part(socket, &topic, ZMQ_DONTWAIT) < 0) {
         bool nothing = zmq_errno() == EAGAIN;
         (void)zmq_msg_close(&topic);
         return nothing ? TRAJ_ARRIVAL_NONE : TRAJ_ARRIVAL_ERROR;
     }
     two = zmq_msg_more(&topic) != 0;
-    if (two && receive_part(link->frames, body, 0) >= 0) {
+    if (two && receive_part(socket, body, 0) >= 0) {
         two = !zmq_msg_more(body);
-        discard_rest(link->frames, body);
+        discard_rest(socket, body);
     }
     if (zmq_msg_size(&topic) == 5 && memcmp(zmq_msg_data(&topic), "event", 5) == 0) {
         arrival = two ? TRAJ_ARRIVAL_EVENT : TRAJ_ARRIVAL_BAD_EVENT;
@@ -183,6 +209,20 @@ enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body)
     }
     (void)zmq_msg_close(&topic);
     return arrival;
+}
+
+enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body)
+{
+    enum traj_arrival arrival = TRAJ_ARRIVAL_NONE;
+
+    if (link->source != NULL) {
+        arrival = receive(link->source, body);
+    }
+    if (arrival != TRAJ_ARRIVAL_NONE) {
+        return arrival;
+    }
+    arrival = receive(link->frames, body);
+    return link->source != NULL && arrival == TRAJ_ARRIVAL_FRAME ? TRAJ_ARRIVAL_STRANGE : arrival;
 }
 
 void traj_link_publish(struct traj_link *link, const char *topic, const void *body, size_t size)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The two data sockets: frames and events in (SUB), intents out (XPUB).  Owned by one thread.
+ * Where the configuration names a source, its thread hands frames and events over by a third
+ * (PAIR), and a frame from anywhere else is refused; events from outside are welcome all the same.
  *
  * In: whatever libzmq has taken in is decoded; at receive_hwm it stops reading, and then a source
  * that must lose nothing blocks (XPUB_NODROP) while one that cannot wait drops, on its side.  The
@@ -28,11 +30,13 @@ enum traj_arrival {
     TRAJ_ARRIVAL_BAD_FRAME, /* not two parts */
     TRAJ_ARRIVAL_BAD_EVENT, /* topic "event", not two parts */
     TRAJ_ARRIVAL_UNKNOWN,   /* another topic that begins with one of ours */
+    TRAJ_ARRIVAL_STRANGE,   /* a frame from outside, where frames come from a source */
     TRAJ_ARRIVAL_ERROR      /* the socket has failed; errno says how */
 };
 
 struct traj_link {
     void *frames;
+    void *source; /* NULL where none is configured */
     void *intents;
     uint64_t subscribers; /* subscriptions that let intents through */
 };

@@ -16,6 +16,7 @@
 #include "daemon/io/options.h"
 #include "daemon/io/realtime.h"
 #include "daemon/io/recorder.h"
+#include "daemon/io/source/tap.h"
 
 struct traj_service {
     const struct traj_options *options; /* to read the configuration again */
@@ -23,6 +24,8 @@ struct traj_service {
     struct traj_models models;
     struct traj_exchange *exchange;
     struct traj_recorder *recorder; /* NULL where no directory is configured */
+    struct traj_tap *tap;           /* NULL where no source is configured */
+    uint64_t tap_said;              /* how much of what it said is in the log */
     struct traj_log log;
     struct traj_guard guard;
     char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */

@@ -1,4 +1,4 @@
 # Parsers of proto/.
-foreach(kind frame event intent tensors recording key)
+foreach(kind frame event intent tensors recording key units_map open_ephys)
     traj_fuzzer(NAME fuzz_${kind} SOURCES fuzz_${kind}.c LIBS traj_proto CORPUS corpus/${kind})
 endforeach()

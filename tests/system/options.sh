@@ -25,7 +25,7 @@ expect() {
 }
 
 sed -n '/^\.SH KEYS$/,/^\.SH EXIT/p' "$man" | sed 's/\\-/-/g' >"$work/keys"
-commands=$("$TRAJCTL" help | sed -n '/^first steps/q; s/^  \([a-z]*\)  *[a-z].*/\1/p')
+commands=$("$TRAJCTL" help | sed -n '/^first steps/q; s/^  \([a-z-]*\)  *[a-z].*/\1/p')
 count=0
 for command in $commands; do
     count=$((count + 1))

@@ -25,3 +25,12 @@ if(TARGET trajd AND TARGET trajctl)
         COMMAND ${TRAJ_PYTHON} test_python.py)
     traj_script_test(NAME quickstart LABELS system TIMEOUT 900 COMMAND sh quickstart.sh)
 endif()
+# Sources: a simulated rig feeds the daemon over the real wire.
+if(TARGET trajd AND TARGET trajctl)
+    foreach(system open-ephys)
+        traj_script_test(NAME rig_${system} LABELS system TIMEOUT 300
+            COMMAND ${TRAJ_PYTHON} test_rigs.py ${system})
+        traj_script_test(NAME rig_${system}_reach8-train LABELS system real TIMEOUT 300
+            COMMAND ${TRAJ_PYTHON} test_rigs.py ${system} reach8-train.h5)
+    endforeach()
+endif()

@@ -10,3 +10,4 @@ traj_test(NAME test_decode SOURCES test_decode.c ${CMAKE_SOURCE_DIR}/tests/commo
 traj_test(NAME test_tape SOURCES test_tape.c LIBS traj_core Threads::Threads LABELS unit threads)
 traj_test(NAME test_recording SOURCES test_recording.c LIBS traj_proto m LABELS unit)
 traj_test(NAME test_journal SOURCES test_journal.c LIBS traj_core m LABELS unit)
+traj_test(NAME test_binner SOURCES test_binner.c LIBS traj_core m LABELS unit)

@@ -1,5 +1,5 @@
 # Tests of proto/.
-foreach(test json digests vectors messages)
+foreach(test json digests vectors messages rig_bytes)
     traj_test(NAME test_${test} SOURCES test_${test}.c LIBS traj_proto LABELS unit)
 endforeach()
 traj_script_test(NAME test_schema LABELS unit

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sources over the real wire: a simulated rig feeds a daemon, and the intents are those of a replay.
+
+    test_rigs.py SYSTEM [SESSION]      SYSTEM: open-ephys, ...; SESSION: a recording, or a simulated one
+
+Environment: TRAJD, TRAJCTL, MAKE_MODEL and, for a recording, TRAJ_SHARED_DATA.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import daemon
+from daemon import DaemonTest, bare, wait_for
+
+TRAJCTL = os.environ.get("TRAJCTL", "")
+SYSTEM = sys.argv[1] if len(sys.argv) > 1 else "open-ephys"
+SESSION = sys.argv[2] if len(sys.argv) > 2 else None
+BINS = 400
+
+# What each system's line says besides where and which units; nothing is closed by waiting here,
+# because nothing says how long a loaded machine stops.
+LINE = {"open-ephys": "trial=0&go=1&wait_ms=20000"}
+# What listening to it needs besides.
+SURVEY = {}
+# Where the simulated rig listens.
+ENDPOINT = {"open-ephys": "tcp://127.0.0.1:0"}
+
+
+def trajctl(*arguments):
+    subprocess.run([TRAJCTL, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+class Rig:
+    """trajctl rig-source: holds until told, then sends."""
+
+    def __init__(self, folder, session, *options):
+        self.map, self.bins = os.path.join(folder, "map.json"), os.path.join(folder, "sent.h5")
+        self.process = subprocess.Popen(
+            [TRAJCTL, "rig-source", SYSTEM, "--session", session, "--endpoint", ENDPOINT[SYSTEM],
+             "--map", self.map, "--bins", self.bins, "--limit", str(BINS), "--hold", "--asap",
+             "--wait", str(daemon.PATIENCE), *map(str, options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip().split("://")[-1]
+
+    def line(self, **options):
+        text = (f"{SYSTEM}://{self.address}?units={self.map}&bin_ms={RigTest.bin_ms}&"
+                + LINE[SYSTEM])
+        return text + "".join(f"&{key}={value}" for key, value in options.items())
+
+    def send(self):
+        """Sends all; what it says of itself at the end."""
+        said, _ = self.process.communicate("go\n", timeout=10 * daemon.PATIENCE)
+        assert self.process.returncode == 0, said
+        return json.loads(said.strip().split("\n")[-1])
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class RigTest(DaemonTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="trajd-rig-")
+        cls.session = SESSION
+        if cls.session is None:
+            cls.session = os.path.join(cls.folder, "s.h5")
+            trajctl("simulate", "--out", cls.session, "--units", daemon.UNITS, "--targets",
+                    daemon.TARGETS, "--trials-per-target", 3, "--seed", 5)
+        cls.model = os.path.join(cls.folder, "m.tjm")
+        cls.make_model()
+
+    @classmethod
+    def make_model(cls):
+        import h5py
+        with h5py.File(cls.session) as file:
+            units = file["frames/counts"].shape[1]
+            targets = file["targets/position"].shape[0]
+            widths = sorted(file["frames/dt"])
+            cls.bin_ms = round(1e3 * float(widths[len(widths) // 2]), 6)
+        daemon.make_model(cls.model, units=units, targets=targets)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def setUp(self):
+        super().setUp()
+        self.rigs = []
+
+    def tearDown(self):
+        super().tearDown()
+        for rig in self.rigs:
+            rig.kill()
+
+    def rig(self, *options):
+        rig = Rig(tempfile.mkdtemp(dir=self.folder), self.session, *options)
+        self.rigs.append(rig)
+        return rig
+
+    def source(self, daemon_):
+        return daemon_.status()["source"]
+
+    def run_rig(self, *options, **line):
+        """A fresh daemon and rig; intents until the rig has sent all, what the rig says, status."""
+        rig = self.rig(*options)
+        d = self.start(config={"source": rig.line(**line)}, model=self.model)
+        sink = d.sink("intent")
+        said = rig.send()
+        wait_for(lambda: self.all_came(d, said))
+        intents = d.intents(sink, d.settle()["frames"]["decoded"])
+        return rig, d, said, intents
+
+    def all_came(self, d, said):
+        source = self.source(d)
+        return (source["messages"] + source["lost"] >= said["messages"] and
+                source["bins"]["given"] == d.status()["frames"]["received"])
+
+    def replayed(self, path):
+        """Intents of a plain replay of a session."""
+        d = self.start(model=self.model)
+        sink = d.sink("intent")
+        trajctl("replay", "--session", path, "--asap", "--quiet", "--frames",
+                d.endpoints["frames"])
+        status = d.settle(frames=BINS)
+        return d.intents(sink, status["frames"]["decoded"])
+
+    def assert_same(self, live, plain):
+        # The rig goes on for a moment after the last bin of the session.
+        self.assertGreaterEqual(len(live), len(plain))
+        for a, b in zip(live, plain):
+            self.assertEqual(json.dumps(bare(a)), json.dumps(bare(b)))
+
+    def test_intents_are_those_of_a_replay(self):
+        rig, d, said, live = self.run_rig("--jitter", 4)
+        plain = self.replayed(rig.bins)
+        self.assertEqual(len(plain), BINS)
+        self.assert_same(live, plain)
+        source = self.source(d)
+        self.assertEqual(source["spikes"], {"binned": said["spikes"], "late": 0, "early": 0,
+                                            "doubtful": 0})
+        self.assertEqual((source["lost"], source["refused"], source["bins"]["waited"]), (0, 0, 0))
+        self.assert_identity(d.status())
+        if SYSTEM == "open-ephys":
+            self.assertGreater(said["heartbeats"], 0)
+        print(f"{len(plain)} intents of {said['spikes']} spikes are equal")
+
+    def test_losses_are_counted(self):
+        _, d, said, live = self.run_rig("--loss", 0.05, "--seed", 7)
+        source = self.source(d)
+        self.assertGreater(said["dropped"], 20)
+        self.assertEqual(source["lost"], said["dropped"])
+        self.assertEqual(source["messages"], said["messages"] - said["dropped"])
+        self.assertEqual(source["spikes"]["binned"], said["spikes"] - said["spikes_dropped"])
+        self.assertGreaterEqual(len(live), BINS)
+        print(f"{said['dropped']} of {said['messages']} messages dropped, all of them counted")
+
+    def test_late_spikes_are_counted(self):
+        _, d, said, _ = self.run_rig("--jitter", 60, lag_ms=0)
+        spikes = self.source(d)["spikes"]
+        self.assertGreater(spikes["late"], 0)
+        self.assertEqual(spikes["late"] + spikes["binned"], said["spikes"])
+
+    def test_a_restart_begins_a_new_run(self):
+        _, d, _, live = self.run_rig("--restart", 3.0)
+        source, status = self.source(d), d.status()
+        self.assertEqual((source["run"], source["restarts"], source["lost"]), (2, 1, 0))
+        self.assertEqual(status["events"]["accepted"]["session"], 2)
+        anew = [i for i in range(1, len(live)) if live[i]["seq"] == 0]
+        self.assertEqual(len(anew), 1)
+        self.assertEqual(live[anew[0]]["frame"], 0)
+
+    def test_what_is_wrong_is_refused(self):
+        rig = self.rig()
+        for line, reason in (
+                ("falcon://h:1", "not known"), (SYSTEM + "://", "host"),
+                (rig.line(nothing=1), "no option"), (rig.line(units="u"), "stands twice"),
+                (f"{SYSTEM}://h:1", "units-map"), (f"{SYSTEM}://h:1?units=none.json", "none.json"),
+                (rig.line(lag_ms=-1), "lag_ms"), (f"{SYSTEM}://h:1?units={rig.map}&bin_ms=0.001", "bin_ms")):
+            config = os.path.join(self.folder, "wrong.json")
+            with open(config, "w") as file:
+                json.dump({"source": line, "model": self.model}, file)
+            ends = [f"--{name}=@ipc://{self.folder}/{name}" for name in
+                    ("frames", "intents", "control")]
+            code, _, said = daemon.run_alone("--config", config, *ends)
+            self.assertEqual((code, reason in said), (1, True), (line, said))
+
+    def test_a_map_is_made_from_traffic(self):
+        rig = self.rig()
+        made = os.path.join(self.folder, "made.json")
+        listener = subprocess.Popen(
+            [TRAJCTL, "units-map", SYSTEM, "--connect", rig.address, "--out", made, "--seconds",
+             "4", *SURVEY.get(SYSTEM, [])], stdout=subprocess.PIPE)
+        rig.send()
+        listener.communicate()
+        self.assertEqual(listener.returncode, 0)
+        with open(made) as file, open(rig.map) as other:
+            made, map_ = json.load(file), json.load(other)
+        # A unit that never fired in what was sent is known to nobody.
+        channels = [(unit["channel"], unit["unit"]) for unit in made["units"]]
+        known = [(unit["channel"], unit["unit"]) for unit in map_["units"]]
+        self.assertGreater(len(channels), len(known) // 2)
+        self.assertEqual(channels, [c for c in known if c in channels])
+        self.assertEqual((made["source"], made["rate"]), (SYSTEM, map_["rate"]))
+
+    def test_frames_from_elsewhere_are_refused(self):
+        rig = self.rig()
+        d = self.start(config={"source": rig.line()}, model=self.model)
+        d.source().send_multipart([b"frame", daemon.frame(0)])
+        wait_for(lambda: d.status()["frames"]["received"] == 1)
+        self.assertEqual(d.status()["frames"]["refused"]["type"], 1)
+
+
+if __name__ == "__main__":
+    if not TRAJCTL:
+        print("not set: TRAJCTL")
+        sys.exit(77)
+    if SESSION is not None:
+        SESSION = os.path.join(os.environ.get("TRAJ_SHARED_DATA", ""), SESSION)
+        if not os.path.exists(SESSION):
+            print(f"no recording at {SESSION}")
+            sys.exit(77)
+    try:
+        import h5py
+    except ImportError:
+        print("python3-h5py is not installed: the session cannot be looked at")
+        sys.exit(77)
+    del sys.argv[1:]
+    daemon.main()
