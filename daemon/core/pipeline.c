@@ -477,6 +477,11 @@ enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
     return TRAJ_DECODED;
 }
 
+void traj_pipeline_prepare(struct traj_pipeline *pipeline)
+{
+    traj_decoder_prepare(pipeline->decoder);
+}
+
 /* --- refusals, commands, readings ------------------------------------------------------------- */
 
 /* A cause that is none is counted as one, so that the sums always hold. */

@@ -89,6 +89,12 @@ void traj_pipeline_configure(struct traj_pipeline *pipeline,
 enum traj_disposition { TRAJ_DECODED, TRAJ_LATE, TRAJ_DUPLICATE, TRAJ_INVALID };
 
 /*
+ * Does ahead what the next frame will need whatever it holds; no intent is another for it.  Call it
+ * when nothing waits.  What the last intent points to stays.
+ */
+void traj_pipeline_prepare(struct traj_pipeline *pipeline);
+
+/*
  * Takes one frame.  TRAJ_DECODED: *intent holds the answer, all of it but intent->stamps.done and
  * .behind (stamps.device and .recv are filled in; recv is the caller's, s); pointers hold until the
  * next call.  Any other disposition has been counted and *refusal (may be NULL) says why; the

@@ -129,10 +129,10 @@ static int keep_filter(struct traj_smoother *s, const struct traj_estimate *esti
     *kept = s->next;
     kept->begins = kept->begins || (estimate->flags & TRAJ_FLAG_RECOVERED) != 0;
     kept->first = s->kept;
-    for (size_t i = 0; i < filter->actives; i++) {
+    for (size_t i = 0; i < filter->now.count; i++) {
         if (!(filter->weight[i] > KEPT_LEAST))
             continue;
-        s->state[s->kept] = filter->active[i];
+        s->state[s->kept] = filter->now.active[i];
         s->weight[s->kept++] = filter->weight[i];
     }
     kept->count = s->kept - kept->first;
@@ -272,8 +272,8 @@ void traj_smoother_show(struct traj_smoother *s, size_t t, struct traj_estimate 
     struct traj_course_filter *filter = &s->decoder->filter;
     const struct traj_course_filter filtered = *filter;
     filter->weight = s->weight + s->frame[t].first;
-    filter->active = s->state + s->frame[t].first;
-    filter->actives = s->frame[t].count;
+    filter->now.active = s->state + s->frame[t].first;
+    filter->now.count = s->frame[t].count;
     traj_decoder_publish(s->decoder, estimate);
     *filter = filtered;
 }

@@ -22,18 +22,29 @@ static size_t rounded(size_t n, size_t to)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
+static void lay_out_list(struct traj_course_states *list, struct traj_arena *arena, size_t room,
+                         size_t width)
+{
+    list->active = traj_arena_take(arena, room, sizeof(int32_t));
+    list->place = traj_arena_take(arena, room, sizeof(int32_t));
+    list->prob = traj_arena_take(arena, room, sizeof(double));
+    list->row = traj_arena_take(arena, room * width, sizeof(double));
+}
+
 /* What moves: a number a state that has probability, and what is gathered of every state. */
 static void lay_out_states(struct traj_course_filter *f, struct traj_arena *arena)
 {
     const size_t states = f->states, room = states > 0 ? states + 3 : 0;
     const size_t blocks = rounded(states, TRAJ_LANES) / TRAJ_LANES;
-    f->active = traj_arena_take(arena, room, sizeof(int32_t));
-    f->prob = traj_arena_take(arena, room, sizeof(double));
+    lay_out_list(&f->now, arena, room, f->width);
+    lay_out_list(&f->ahead, arena, room, f->width);
     f->weight = traj_arena_take(arena, room, sizeof(double));
     f->likely = traj_arena_take(arena, room, sizeof(double));
     f->evidence = traj_arena_take(arena, room, sizeof(double));
-    f->place = traj_arena_take(arena, room, sizeof(int32_t));
-    f->row = traj_arena_take(arena, room * f->width, sizeof(double));
+    f->low = traj_arena_take(arena, room, sizeof(int32_t));
+    f->high = traj_arena_take(arena, room, sizeof(int32_t));
+    f->share = traj_arena_take(arena, room, sizeof(double));
+    f->factored = traj_arena_take(arena, f->gains > 0 ? room * f->width : 0, sizeof(double));
     f->next = traj_arena_take(arena, states * f->width, sizeof(double));
     f->reached = traj_arena_take(arena, blocks, sizeof(uint8_t));
     f->span = traj_arena_take(arena, 2 * blocks, sizeof(int32_t));
@@ -245,21 +256,30 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
 
 /* ---- trials -------------------------------------------------------------------------------- */
 
+/* What was done ahead is forgotten: the next frame is not the one that was expected. */
+static void discard(struct traj_course_filter *f)
+{
+    f->prepared = false;
+}
+
 /* Back to the initial distribution, weights included. */
 static void forget(struct traj_course_filter *f)
 {
     const double *initial = f->model->chain.initial;
-    f->actives = 0;
+    struct traj_course_states *now = &f->now;
+    discard(f);
+    memset(f->owed, 0, sizeof f->owed);
+    now->count = 0;
     for (size_t j = 0; j < f->states; j++) {
         if (!(initial[j] > 0.0))
             continue;
-        double *row = f->row + f->actives * f->width;
+        double *row = now->row + now->count * f->width;
         memset(row, 0, f->width * sizeof(double));
         row[0] = 1.0;
-        f->active[f->actives] = (int32_t)j;
-        f->place[f->actives] = (int32_t)f->actives;
-        f->prob[f->actives] = initial[j];
-        f->weight[f->actives++] = initial[j];
+        now->active[now->count] = (int32_t)j;
+        now->place[now->count] = (int32_t)now->count;
+        now->prob[now->count] = initial[j];
+        f->weight[now->count++] = initial[j];
     }
 }
 
@@ -274,6 +294,7 @@ void traj_course_filter_reset(struct traj_course_filter *f)
 
 void traj_course_filter_marks(struct traj_course_filter *f, bool marks)
 {
+    discard(f);
     if (!marks)
         f->context = TRAJ_CONTEXT_UNMARKED;
     else if (f->context == TRAJ_CONTEXT_UNMARKED)
@@ -282,12 +303,14 @@ void traj_course_filter_marks(struct traj_course_filter *f, bool marks)
 
 void traj_course_filter_trial_start(struct traj_course_filter *f)
 {
+    discard(f);
     f->entering = true;
     f->context = TRAJ_CONTEXT_TRIAL;
 }
 
 void traj_course_filter_trial_stop(struct traj_course_filter *f)
 {
+    discard(f);
     f->entering = false;
     if (f->context == TRAJ_CONTEXT_TRIAL)
         f->context = TRAJ_CONTEXT_BETWEEN;
@@ -296,18 +319,19 @@ void traj_course_filter_trial_stop(struct traj_course_filter *f)
 void traj_course_filter_reweigh(struct traj_course_filter *f, const double *change)
 {
     const int32_t *target = f->model->chain.target;
-    for (size_t i = 0; i < f->actives; i++) {
-        const int32_t m = target[f->active[i]];
+    discard(f);
+    for (size_t i = 0; i < f->now.count; i++) {
+        const int32_t m = target[f->now.active[i]];
         if (m >= 0)
-            f->prob[i] *= traj_exp(change[m]);
+            f->now.prob[i] *= traj_exp(change[m]);
     }
 }
 
 void traj_course_filter_spread(const struct traj_course_filter *f, double *prob)
 {
     memset(prob, 0, f->states * sizeof(double));
-    for (size_t i = 0; i < f->actives; i++)
-        prob[f->active[i]] = f->prob[i];
+    for (size_t i = 0; i < f->now.count; i++)
+        prob[f->now.active[i]] = f->now.prob[i];
 }
 
 /* ---- prediction ---------------------------------------------------------------------------- */
@@ -320,11 +344,12 @@ static void reach(struct traj_course_filter *f, size_t j)
 /* What is predicted from stands as it is: no time has passed. */
 static void stay(struct traj_course_filter *f)
 {
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
-        const double *row = f->row + (size_t)f->place[i] * f->width;
+    const struct traj_course_states *now = &f->now;
+    for (size_t i = 0; i < now->count; i++) {
+        const size_t j = (size_t)now->active[i];
+        const double *row = now->row + (size_t)now->place[i] * f->width;
         for (size_t k = 0; k < f->width; k++)
-            f->next[j * f->width + k] = f->prob[i] * row[k];
+            f->next[j * f->width + k] = now->prob[i] * row[k];
         reach(f, j);
     }
 }
@@ -332,24 +357,25 @@ static void stay(struct traj_course_filter *f)
 /*
  * The target changes with probability switch_prob: a group's states (one a target, of the same
  * phase and warp) share that part of their probability evenly.  Groups are numbered below J, so
- * the rows that were predicted from have room for their sums.
+ * the rows ahead, which are not there yet, have room for their sums.
  */
 static void exchange(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
     const size_t width = f->width;
-    memset(f->row, 0, f->states * width * sizeof(double));
+    double *sum = f->ahead.row;
+    memset(sum, 0, f->states * width * sizeof(double));
     for (size_t j = 0; j < f->states; j++)
         for (size_t k = 0; c->group[j] >= 0 && k < width; k++)
-            f->row[(size_t)c->group[j] * width + k] += f->next[j * width + k];
+            sum[(size_t)c->group[j] * width + k] += f->next[j * width + k];
     for (size_t j = 0; j < f->states; j++) {
-        if (c->group[j] < 0 || !(f->row[(size_t)c->group[j] * width] > 0.0))
+        if (c->group[j] < 0 || !(sum[(size_t)c->group[j] * width] > 0.0))
             continue;
         const size_t g = (size_t)c->group[j];
         const double share = c->switch_prob / f->members[g];
         for (size_t k = 0; k < width; k++)
             f->next[j * width + k] =
-                (1.0 - c->switch_prob) * f->next[j * width + k] + share * f->row[g * width + k];
+                (1.0 - c->switch_prob) * f->next[j * width + k] + share * sum[g * width + k];
         reach(f, j);
     }
 }
@@ -363,8 +389,14 @@ static void enter(struct traj_course_filter *f, const double *belief)
     for (size_t j = 0; j < f->states; j++)
         if (c->start[j] > 0.0)
             total += c->start[j] * (c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0);
-    for (size_t k = 0; k < f->states * f->width; k++)
-        f->next[k] *= 1.0 - c->start_share;
+    for (size_t j = 0; j < f->states; j++) {
+        double *row = f->next + j * f->width;
+        /* What is owed belongs to those that have been there alone. */
+        for (size_t k = 1; k < f->width; k++)
+            row[k] = (1.0 - c->start_share) * (row[k] + row[0] * f->owed[k]);
+        row[0] *= 1.0 - c->start_share;
+    }
+    memset(f->owed, 0, sizeof f->owed);
     for (size_t j = 0; j < f->states; j++) {
         if (!(c->start[j] > 0.0))
             continue;
@@ -375,22 +407,66 @@ static void enter(struct traj_course_filter *f, const double *belief)
     f->entering = false;
 }
 
-/* Leaves in next what is predicted, times probability. */
-static void predict(struct traj_course_filter *f, size_t steps, const double *belief)
+/* Marks the blocks of nodes that states of next may lie between. */
+static void need_nodes(struct traj_course_filter *f)
 {
-    const double *prob = f->model->chain.link_prob + (size_t)f->context * f->links;
+    memset(f->needed, 0, f->stride / TRAJ_LANES);
+    for (size_t block = 0; block * TRAJ_LANES < f->states; block++) {
+        if (!f->reached[block])
+            continue;
+        for (int32_t at = f->span[2 * block]; at <= f->span[2 * block + 1]; at++)
+            f->needed[at] = 1;
+    }
+}
+
+/* One bin, whose states become those ahead once they are gathered. */
+static void move(struct traj_course_filter *f)
+{
+    f->kernels->transition(f, f->model->chain.link_prob + (size_t)f->context * f->links);
+    if (f->model->chain.switch_prob > 0.0)
+        exchange(f);
+}
+
+/* next becomes the states ahead, with what a frame of length dt adds to them. */
+static void arrive(struct traj_course_filter *f, double dt)
+{
+    need_nodes(f);
+    f->kernels->gather(f, dt);
+    if (f->gains > 0)
+        f->kernels->factor(f);
+}
+
+void traj_course_filter_prepare(struct traj_course_filter *f, double dt)
+{
+    if (f->prepared || f->fresh || f->entering)
+        return;
+    move(f);
+    arrive(f, dt);
+    f->prepared = true;
+    f->prepared_dt = dt;
+}
+
+/* The states ahead, where they have not been prepared. */
+static void predict(struct traj_course_filter *f, size_t steps, double dt, const double *belief)
+{
+    if (f->prepared && steps == 1 && dt == f->prepared_dt && !f->entering)
+        return;
     if (f->fresh)
         stay(f);
     for (size_t s = f->fresh ? 1 : 0; s < steps && s < STEPS_MAX; s++) {
-        if (s > 0)
-            f->kernels->gather(f, NULL, 0.0);
-        f->kernels->transition(f, prob);
-        if (f->model->chain.switch_prob > 0.0)
-            exchange(f);
+        if (s > 0) {
+            const struct traj_course_states done = f->now;
+            f->kernels->gather(f, 0.0);
+            f->now = f->ahead;
+            f->ahead = done;
+            memset(f->owed, 0, sizeof f->owed);
+        }
+        move(f);
     }
     f->fresh = false;
     if (f->entering)
         enter(f, belief);
+    arrive(f, dt);
 }
 
 /* ---- conditioning -------------------------------------------------------------------------- */
@@ -420,29 +496,19 @@ static void look(struct traj_course_filter *f)
         changed = changed || seen != f->observed[n];
         f->observed[n] = seen;
     }
-    if (changed)
-        (void)tabulate(f); /* fewer channels leave the noise positive definite */
+    if (!changed)
+        return;
+    discard(f);
+    (void)tabulate(f); /* fewer channels leave the noise positive definite */
 }
 
-/* Marks the blocks of nodes that states of next may lie between. */
-static void need_nodes(struct traj_course_filter *f)
-{
-    memset(f->needed, 0, f->stride / TRAJ_LANES);
-    for (size_t block = 0; block * TRAJ_LANES < f->states; block++) {
-        if (!f->reached[block])
-            continue;
-        for (int32_t at = f->span[2 * block]; at <= f->span[2 * block + 1]; at++)
-            f->needed[at] = 1;
-    }
-}
-
-/* l of the nodes that are needed, from those channels whose value is not 0; add[] gets G'y. */
-static void emit(struct traj_course_filter *f, double exposure, double *add)
+/* l of the nodes that are needed, from those channels whose value is not 0; G'y is owed. */
+static void emit(struct traj_course_filter *f, double exposure)
 {
     const double *gain = f->model->chain.gain;
     struct traj_rows rows = {0, f->row_of, f->value_of};
     const size_t blocks = f->stride / TRAJ_LANES;
-    memset(add, 0, f->width * sizeof(double));
+    memset(f->owed, 0, sizeof f->owed);
     for (size_t n = 0; n < f->channels; n++) {
         const double value = f->observed[n] ? f->seen[n] - f->drifted[n] : 0.0;
         f->seen[n] = value;
@@ -451,9 +517,8 @@ static void emit(struct traj_course_filter *f, double exposure, double *add)
         f->row_of[rows.count] = f->table + n * f->stride;
         f->value_of[rows.count++] = value;
         for (size_t a = 0; a < f->gains; a++)
-            add[1 + a] += value * gain[n * f->gains + a];
+            f->owed[1 + a] += value * gain[n * f->gains + a];
     }
-    need_nodes(f);
     for (size_t from = 0, to; from < blocks; from = to + 1) {
         for (to = from; to < blocks && f->needed[to]; to++)
             for (size_t e = to * TRAJ_LANES; e < (to + 1) * TRAJ_LANES; e++)
@@ -470,8 +535,8 @@ static void follow_drift(struct traj_course_filter *f)
     struct traj_rows rows = {0, f->row_of, f->value_of};
     memset(f->node_weight, 0, f->nodes * sizeof(double));
     memset(f->expected, 0, f->channels * sizeof(double));
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
         f->node_weight[c->node[j]] += f->weight[i] * (1.0 - c->share[j]);
         f->node_weight[f->node_after[j]] += f->weight[i] * c->share[j];
     }
@@ -490,16 +555,14 @@ double traj_course_filter_step(struct traj_course_filter *f,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered)
 {
-    double add[TRAJ_ROW_MOST];
-    predict(f, observation->steps, belief);
+    double evidence = NAN;
     transform(f, observation);
     look(f);
-    emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0, add);
-    f->kernels->gather(f, add, observation->dt);
-    if (f->gains > 0)
-        f->kernels->gains(f);
-    const double evidence = f->kernels->condition(f);
-    *recovered = isnan(evidence) || !f->kernels->weigh(f);
+    predict(f, observation->steps, observation->dt, belief);
+    emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0);
+    f->kernels->observe(f, f->owed);
+    *recovered = !f->kernels->weigh(f, &evidence);
+    discard(f);
     if (*recovered)
         forget(f);
     else if (f->model->chain.drift > 0.0)
@@ -517,13 +580,13 @@ static void mixture_moments(const struct traj_course_filter *f, const double *va
     double off[TRAJ_DIM_MAX];
     memset(mean, 0, dim * sizeof(double));
     memset(cov, 0, dim * dim * sizeof(double));
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
         for (size_t d = 0; d < dim; d++)
             mean[d] += f->weight[i] * value[j * dim + d];
     }
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
         for (size_t d = 0; d < dim; d++)
             off[d] = value[j * dim + d] - mean[d];
         for (size_t d = 0; d < dim; d++)
@@ -540,11 +603,13 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
     const struct traj_chain *c = &f->model->chain;
     memset(target, 0, f->model->dims.targets * sizeof(double));
     memset(place, 0, TRAJ_PLACES * sizeof(double));
-    for (size_t i = 0; i < f->actives;) {
-        const int32_t to = c->target[f->active[i]];
-        const uint8_t at = c->place[f->active[i]];
+    for (size_t i = 0; i < f->now.count;) {
+        const int32_t to = c->target[f->now.active[i]];
+        const uint8_t at = c->place[f->now.active[i]];
         double sum = 0.0;
-        for (; i < f->actives && c->target[f->active[i]] == to && c->place[f->active[i]] == at; i++)
+        for (; i < f->now.count && c->target[f->now.active[i]] == to &&
+               c->place[f->now.active[i]] == at;
+             i++)
             sum += f->weight[i];
         place[at] += sum;
         if (to >= 0)
@@ -556,8 +621,8 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
 static void add_times(const struct traj_course_filter *f, struct traj_plane *sum)
 {
     const struct traj_chain *c = &f->model->chain;
-    for (size_t i = 0; i < f->actives; i++) {
-        const size_t j = (size_t)f->active[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
         if (c->progress[j] >= 0.0) {
             sum->on_course += f->weight[i];
             sum->progress += f->weight[i] * c->progress[j];

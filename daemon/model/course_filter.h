@@ -40,11 +40,22 @@ struct traj_plane {
     double on_course, progress, timed, eta;
 };
 
+/* States that have probability, in their order; arrays have room for three more.  A row is what
+ * goes along with a state's probability: 1, the residuals v, the curvature H (lower triangle by
+ * rows), and zeros up to `width`, which is 1 where there are no gains. */
+struct traj_course_states {
+    size_t count;
+    int32_t *active; /* [n] */
+    int32_t *place;  /* [n] where its row stands */
+    double *prob;    /* [n] without the gains' factor */
+    double *row;     /* [n when they were gathered][width] */
+};
+
 /*
- * Arrays marked [n] hold the states that have probability, one after the other in their order, and
- * room for three more; those marked [J] hold every state.  A row is what goes along with a state's
- * probability: 1, the residuals v, the curvature H (lower triangle by rows), and zeros up to
- * `width`, which is 1 where there are no gains.
+ * Much of a step does not depend on what the frame holds: it is done ahead where there is time for
+ * it (traj_course_filter_prepare), from the states `now` to those `ahead`, which leaves the states
+ * now as they are; and thrown away where the next frame turns out to be another than was
+ * expected.  Arrays marked [n] are parallel to a list of states, those marked [J] hold every state.
  */
 struct traj_course_filter {
     const struct traj_model *model;
@@ -56,21 +67,23 @@ struct traj_course_filter {
     size_t stride; /* numbers of a row of a table over nodes: nodes, rounded up to TRAJ_LANES */
     bool fresh;    /* the next frame is the first since a reset: no transition before it */
     bool entering; /* a trial has begun; its start distribution enters with the next frame */
+    bool prepared; /* the states ahead are those of one bin on, of length prepared_dt */
+    double prepared_dt;
     enum traj_context context;
-    size_t actives;      /* n */
-    int32_t *active;     /* [n] */
-    double *prob;        /* [n] without the gains' factor */
-    double *weight;      /* [n] posterior, gains included */
-    double *likely;      /* [n] l of a state */
-    double *evidence;    /* [n] what the gains say of it */
-    int32_t *place;      /* [n] where its row stands */
-    double *row;         /* [n at the last prediction][width] */
-    double *next;        /* [J][width] times probability, 0 between predictions */
-    uint8_t *reached;    /* a block of TRAJ_LANES states: 1 where some of next are not 0 */
-    double *members;     /* [J] states of each group */
-    int32_t *node_after; /* [J] the second node of a state; its first where it has one alone */
-    int32_t *span;       /* first and last block of nodes between which a block of states lies */
-    double *shape;       /* [J][TRAJ_SHAPE], in a plane */
+    struct traj_course_states now, ahead;
+    double owed[TRAJ_ROW_MOST]; /* what all rows of the states now are still to get: G'y */
+    double *weight;             /* [n] posterior of the states now, gains included */
+    double *likely;             /* [n ahead] l of a state */
+    double *evidence;           /* [n ahead] what the gains say of it */
+    int32_t *low, *high;        /* [n ahead] its nodes, */
+    double *share;              /* [n ahead] and the second one's share */
+    double *factored;           /* [n ahead / 4][width][4] factors of H, and v */
+    double *next;               /* [J][width] times probability, 0 between predictions */
+    uint8_t *reached;           /* a block of TRAJ_LANES states: 1 where some of next are not 0 */
+    double *members;            /* [J] states of each group */
+    int32_t *node_after;        /* [J] the second node of a state; its first where it has none */
+    int32_t *span; /* first and last block of nodes between which a block of states lies */
+    double *shape; /* [J][TRAJ_SHAPE], in a plane */
     /* Tables for the channels observed now, E nodes: */
     uint8_t *observed;      /* [C] which */
     double *table;          /* [C][stride] log rate, or P f */
@@ -80,7 +93,7 @@ struct traj_course_filter {
     double *gain_rate;      /* [q][stride] scratch: G' rate */
     double *gain_curve;     /* [tri][stride] scratch: G' diag(rate) G */
     double *log_likelihood; /* [stride] of this frame, where a state needs it */
-    uint8_t *needed;        /* [stride / TRAJ_LANES] scratch: blocks of nodes that are needed */
+    uint8_t *needed;        /* [stride / TRAJ_LANES] blocks of nodes that the states ahead need */
     double *noise_factor;   /* [r][r] scratch */
     double *loading;        /* [r][stride] scratch */
     double *column;         /* [r] scratch */
@@ -109,6 +122,12 @@ void traj_course_filter_trial_stop(struct traj_course_filter *filter);
 void traj_course_filter_reweigh(struct traj_course_filter *filter, const double *change);
 
 /*
+ * Does ahead what does not depend on the next frame, if that is the next bin's, of length dt.  May
+ * be called at any time between two steps, or never: no step gives anything else for it.
+ */
+void traj_course_filter_prepare(struct traj_course_filter *filter, double dt);
+
+/*
  * Moves on by `steps` training bins and conditions on a frame; belief[m] = log P(m) M weighs what
  * enters with a trial.  Returns the frame's log evidence but for what depends on the counts
  * alone.  *recovered: the distribution had turned non-finite or empty and was put back to the
@@ -122,7 +141,7 @@ double traj_course_filter_step(struct traj_course_filter *filter,
 void traj_course_filter_spread(const struct traj_course_filter *filter, double *prob);
 
 /*
- * Moments and probabilities of filter->weight over filter->active: position[D], its cov[D][D],
+ * Moments and probabilities of filter->weight over filter->now.active: position[D], its cov[D][D],
  * velocity likewise, target[M], place[TRAJ_PLACES]; *progress NaN where no state on a course has
  * weight.
  */

@@ -27,37 +27,35 @@ TRAJ_INLINE void add_row(size_t width, double *to, double mass, const double *fr
         traj_four_put(to + k, traj_four_get(to + k) + mass * traj_four_get(from + k));
 }
 
-/* to <- from / from[0] (+ add + dt (first + share (second - first))); from <- 0. */
-TRAJ_INLINE void take_row(size_t width, double *to, double *from, const double *add, double dt,
+/* to <- from / from[0] + owed + dt (first + share (second - first)); from <- 0. */
+TRAJ_INLINE void take_row(size_t width, double *to, double *from, const double *owed, double dt,
                           double share, const double *first, const double *second)
 {
     const double inverse = 1.0 / from[0];
     for (size_t k = 0; k < width && width > 1; k += 4) {
-        traj_four x = traj_four_get(from + k) * inverse;
-        if (add) {
-            const traj_four low = traj_four_get(first + k);
-            const traj_four node = low + share * (traj_four_get(second + k) - low);
-            x += traj_four_get(add + k) + dt * node;
-        }
-        traj_four_put(to + k, x);
+        const traj_four low = traj_four_get(first + k);
+        const traj_four node = low + share * (traj_four_get(second + k) - low);
+        const traj_four x = traj_four_get(from + k) * inverse + traj_four_get(owed + k);
+        traj_four_put(to + k, x + dt * node);
         traj_four_put(from + k, traj_four_all(0.0));
     }
     to[0] = 1.0;
     from[0] = 0.0;
 }
 
-/* ---- prediction ---------------------------------------------------------------------------- */
+/* ---- before the frame ---------------------------------------------------------------------- */
 
 TRAJ_INLINE void transition(struct traj_course_filter *f, const double *link_prob, size_t width)
 {
     const struct traj_chain *c = &f->model->chain;
     const int32_t *const first = c->link_first, *const link_to = c->link_to;
-    double *const next = f->next, *const rows = f->row;
+    const struct traj_course_states *const now = &f->now;
+    double *const next = f->next;
     uint8_t *const reached = f->reached;
-    for (size_t i = 0, n = f->actives; i < n; i++) {
-        const int32_t *const links = first + f->active[i];
-        const double prob = f->prob[i];
-        const double *row = rows + (size_t)f->place[i] * width;
+    for (size_t i = 0, n = now->count; i < n; i++) {
+        const int32_t *const links = first + now->active[i];
+        const double prob = now->prob[i];
+        const double *row = now->row + (size_t)now->place[i] * width;
         for (size_t l = (size_t)links[0], end = (size_t)links[1]; l < end; l++) {
             const size_t to = (size_t)link_to[l];
             const double mass = prob * link_prob[l];
@@ -69,30 +67,31 @@ TRAJ_INLINE void transition(struct traj_course_filter *f, const double *link_pro
     }
 }
 
-/* State j of next becomes active state i, if enough has come to it. */
-TRAJ_INLINE size_t take(struct traj_course_filter *f, size_t i, size_t j, size_t width,
-                        const double *add, double dt)
+/* State j of next becomes number i of those ahead, if enough has come to it. */
+TRAJ_INLINE size_t take(struct traj_course_filter *f, size_t i, size_t j, size_t width, double dt)
 {
     const struct traj_chain *c = &f->model->chain;
     const size_t node = (size_t)c->node[j], after = (size_t)f->node_after[j];
-    const double share = c->share[j], low = f->log_likelihood[node];
     double *from = f->next + j * width;
     if (!(from[0] > LEAST)) {
         for (size_t k = 0; k < width; k++)
             from[k] = 0.0;
         return i;
     }
-    f->active[i] = (int32_t)j;
-    f->place[i] = (int32_t)i;
-    f->prob[i] = from[0];
-    f->likely[i] = low + share * (f->log_likelihood[after] - low);
-    take_row(width, f->row + i * width, from, add, dt, share, f->node_row + node * width,
-             f->node_row + after * width);
+    f->ahead.active[i] = (int32_t)j;
+    f->ahead.place[i] = (int32_t)i;
+    f->ahead.prob[i] = from[0];
+    f->low[i] = (int32_t)node;
+    f->high[i] = (int32_t)after;
+    f->share[i] = c->share[j];
+    take_row(width, f->ahead.row + i * width, from, f->owed, dt, c->share[j],
+             f->node_row + node * width, f->node_row + after * width);
     return i + 1;
 }
 
-TRAJ_INLINE void gather(struct traj_course_filter *f, const double *add, double dt, size_t width)
+TRAJ_INLINE void gather(struct traj_course_filter *f, double dt, size_t width)
 {
+    struct traj_course_states *ahead = &f->ahead;
     size_t i = 0;
     for (size_t block = 0; block * TRAJ_LANES < f->states; block++) {
         const size_t first = block * TRAJ_LANES, after = first + TRAJ_LANES;
@@ -101,118 +100,140 @@ TRAJ_INLINE void gather(struct traj_course_filter *f, const double *add, double 
         f->reached[block] = 0;
         for (size_t j = first; j < after && j < f->states; j++)
             if (f->next[j * width] != 0.0)
-                i = take(f, i, j, width, add, dt);
+                i = take(f, i, j, width, dt);
     }
-    f->actives = i;
+    ahead->count = i;
     /* What fills the last four weighs nothing, and is as likely as the first, so that it is never
      * the greatest alone. */
     for (size_t fill = i; i > 0 && fill < i + 3; fill++) {
-        f->prob[fill] = 0.0;
-        f->likely[fill] = f->likely[0];
+        ahead->prob[fill] = 0.0;
+        f->low[fill] = f->low[0];
+        f->high[fill] = f->high[0];
+        f->share[fill] = f->share[0];
         for (size_t k = 0; k < width; k++)
-            f->row[fill * width + k] = f->row[k];
+            ahead->row[fill * width + k] = ahead->row[k];
     }
-}
-
-/* ---- conditioning -------------------------------------------------------------------------- */
-
-TRAJ_INLINE double condition(struct traj_course_filter *f)
-{
-    const double temper = f->model->chain.temper;
-    const size_t n = f->actives;
-    traj_four most = traj_four_all(-INFINITY), sum = traj_four_all(0.0);
-    traj_four evidence = sum, before = sum;
-    for (size_t i = 0; i < n; i += 4)
-        most = traj_four_greater(traj_four_get(f->likely + i), most);
-    const double greatest = traj_four_most(most);
-    for (size_t i = 0; i < n; i += 4) {
-        const traj_four prob = traj_four_get(f->prob + i);
-        const traj_four apart = traj_four_get(f->likely + i) - greatest;
-        const traj_four after = prob * traj_four_exp(temper * apart);
-        before += prob;
-        evidence += prob * traj_four_exp(apart);
-        sum += after;
-        traj_four_put(f->prob + i, after);
-    }
-    const double total = traj_four_sum(sum);
-    if (!(total > 0.0) || !(total < INFINITY))
-        return NAN;
-    const double inverse = 1.0 / total;
-    for (size_t i = 0; i < n; i += 4)
-        traj_four_put(f->prob + i, traj_four_get(f->prob + i) * inverse);
-    return greatest + traj_log(traj_four_sum(evidence) / traj_four_sum(before));
 }
 
 /*
- * v' H^-1 v / 2 - log|H| / 2 of four states, H = I + curvature, by H = L D L' with the few rows
- * that there are, and one logarithm.
+ * H = I + curvature of four states as L D L': leaves 1 / D, L below its diagonal by rows, v, and
+ * log|H|, with one logarithm.
  */
-TRAJ_INLINE traj_four gain_evidence(const double *row, size_t width, size_t gains)
+TRAJ_INLINE void factor_four(const double *row, double *to, size_t width, size_t gains)
 {
     traj_four lower[TRAJ_GAINS_MAX][TRAJ_GAINS_MAX], pivot[TRAJ_GAINS_MAX], x[TRAJ_ROW_MOST];
-    traj_four u[TRAJ_GAINS_MAX], sum = traj_four_all(0.0), determinant = traj_four_all(1.0);
+    traj_four determinant = traj_four_all(1.0);
+    const size_t below = gains * (gains - 1) / 2;
     for (size_t k = 0; k < width; k++)
         x[k] = traj_four_of(row[k], row[width + k], row[2 * width + k], row[3 * width + k]);
-    for (size_t a = 0, t = 1 + gains; a < gains; a++) {
-        traj_four left = x[1 + a], rest = traj_four_all(1.0);
-        for (size_t b = 0; b < a; b++) {
+    for (size_t a = 0, t = 1 + gains, o = gains; a < gains; a++) {
+        traj_four rest = traj_four_all(1.0);
+        for (size_t b = 0; b < a; b++, o++) {
             traj_four scaled = x[t++]; /* L_ab D_b */
             for (size_t c = 0; c < b; c++)
                 scaled -= lower[a][c] * lower[b][c] * pivot[c];
             lower[a][b] = scaled / pivot[b];
             rest -= lower[a][b] * scaled;
-            left -= lower[a][b] * u[b];
+            traj_four_put(to + 4 * o, lower[a][b]);
         }
         pivot[a] = x[t++] + rest;
-        u[a] = left;
         determinant *= pivot[a];
-        sum += left * left / pivot[a];
+        traj_four_put(to + 4 * a, 1.0 / pivot[a]);
+        traj_four_put(to + 4 * (gains + below + a), x[1 + a]);
     }
-    return 0.5 * (sum - traj_four_log(determinant));
+    traj_four_put(to + 4 * (2 * gains + below), traj_four_log(determinant));
 }
 
-TRAJ_INLINE void weigh_gains(struct traj_course_filter *f, size_t width, size_t gains)
+TRAJ_INLINE void factor(struct traj_course_filter *f, size_t width)
 {
-    for (size_t i = 0; i < f->actives; i += 4)
-        traj_four_put(f->evidence + i, gain_evidence(f->row + i * width, width, gains));
+    for (size_t i = 0; i < f->ahead.count; i += 4)
+        factor_four(f->ahead.row + i * width, f->factored + i * width, width, width / 4);
 }
 
-/* Closes the gaps that states leave which weigh nothing. */
-TRAJ_INLINE void drop(struct traj_course_filter *f, double least, double inverse)
+/* ---- the frame ----------------------------------------------------------------------------- */
+
+/* v' H^-1 v / 2 - log|H| / 2 of four states, v = what it was + G'y. */
+TRAJ_INLINE traj_four gain_evidence(const double *factored, const double *counts, size_t gains)
 {
+    const size_t below = gains * (gains - 1) / 2;
+    traj_four u[TRAJ_GAINS_MAX], sum = traj_four_all(0.0);
+    for (size_t a = 0, o = gains; a < gains; a++) {
+        u[a] = traj_four_get(factored + 4 * (gains + below + a)) + counts[1 + a];
+        for (size_t b = 0; b < a; b++, o++)
+            u[a] -= traj_four_get(factored + 4 * o) * u[b];
+        sum += u[a] * u[a] * traj_four_get(factored + 4 * a);
+    }
+    return 0.5 * (sum - traj_four_get(factored + 4 * (2 * gains + below)));
+}
+
+TRAJ_INLINE void observe(struct traj_course_filter *f, const double *counts, size_t width)
+{
+    const double *const l = f->log_likelihood;
+    for (size_t i = 0; i < f->ahead.count; i += 4) {
+        const int32_t *low = f->low + i, *high = f->high + i;
+        const traj_four first = traj_four_of(l[low[0]], l[low[1]], l[low[2]], l[low[3]]);
+        const traj_four second = traj_four_of(l[high[0]], l[high[1]], l[high[2]], l[high[3]]);
+        traj_four_put(f->likely + i, first + traj_four_get(f->share + i) * (second - first));
+        if (width > 1)
+            traj_four_put(f->evidence + i,
+                          gain_evidence(f->factored + i * width, counts, width / 4));
+    }
+}
+
+TRAJ_INLINE double greatest_of(const double *x, size_t n)
+{
+    traj_four most = traj_four_all(-INFINITY);
+    for (size_t i = 0; i < n; i += 4)
+        most = traj_four_greater(traj_four_get(x + i), most);
+    return traj_four_most(most);
+}
+
+/* The states ahead become those now, but for the gaps that states leave which weigh nothing. */
+TRAJ_INLINE void settle(struct traj_course_filter *f, double least, double weigh, double scale)
+{
+    const struct traj_course_states done = f->now;
     size_t kept = 0;
-    for (size_t i = 0; i < f->actives; i++) {
-        const double weight = f->weight[i], prob = f->prob[i];
-        f->active[kept] = f->active[i];
-        f->place[kept] = f->place[i];
-        f->prob[kept] = prob;
-        f->weight[kept] = weight * inverse;
+    f->now = f->ahead;
+    f->ahead = done;
+    for (size_t i = 0; i < f->now.count; i++) {
+        const double weight = f->weight[i], prob = f->now.prob[i];
+        f->now.active[kept] = f->now.active[i];
+        f->now.place[kept] = f->now.place[i];
+        f->now.prob[kept] = prob * scale;
+        f->weight[kept] = weight * weigh;
         kept += !(weight < least) && prob > 0.0;
     }
-    f->actives = kept;
+    f->now.count = kept;
 }
 
-TRAJ_INLINE bool weigh(struct traj_course_filter *f)
+TRAJ_INLINE bool weigh(struct traj_course_filter *f, double *log_evidence)
 {
     const double temper = f->model->chain.temper;
-    const size_t n = f->actives;
-    traj_four most = traj_four_all(-INFINITY), sum = traj_four_all(0.0);
-    traj_four greatest = sum;
-    for (size_t i = 0; i < n && f->gains > 0; i += 4)
-        most = traj_four_greater(traj_four_get(f->evidence + i), most);
-    const double reference = traj_four_most(most);
+    const size_t n = f->ahead.count;
+    const bool gains = f->gains > 0;
+    const double likeliest = greatest_of(f->likely, n);
+    const double reference = gains ? greatest_of(f->evidence, n) : 0.0;
+    traj_four sum = traj_four_all(0.0), evidence = sum, before = sum, weights = sum, most = sum;
     for (size_t i = 0; i < n; i += 4) {
-        traj_four weight = traj_four_get(f->prob + i);
-        if (f->gains > 0)
+        const traj_four prob = traj_four_get(f->ahead.prob + i);
+        const traj_four apart = traj_four_get(f->likely + i) - likeliest;
+        const traj_four after = prob * traj_four_exp(temper * apart);
+        traj_four weight = after;
+        if (gains)
             weight *= traj_four_exp(temper * (traj_four_get(f->evidence + i) - reference));
-        sum += weight;
-        greatest = traj_four_greater(weight, greatest);
+        before += prob;
+        evidence += prob * traj_four_exp(apart);
+        sum += after;
+        weights += weight;
+        most = traj_four_greater(weight, most);
+        traj_four_put(f->ahead.prob + i, after);
         traj_four_put(f->weight + i, weight);
     }
-    const double total = traj_four_sum(sum);
-    if (!(total > 0.0) || !(total < INFINITY))
+    const double total = traj_four_sum(sum), weighed = traj_four_sum(weights);
+    if (!(total > 0.0 && total < INFINITY && weighed > 0.0 && weighed < INFINITY))
         return false;
-    drop(f, NEGLIGIBLE * traj_four_most(greatest), 1.0 / total);
+    *log_evidence = likeliest + traj_log(traj_four_sum(evidence) / traj_four_sum(before));
+    settle(f, NEGLIGIBLE * traj_four_most(most), 1.0 / weighed, 1.0 / total);
     return true;
 }
 
@@ -224,8 +245,8 @@ TRAJ_INLINE void sum_shapes(const struct traj_course_filter *f, double *sum)
     traj_four part[TRAJ_SHAPE / 4];
     for (size_t k = 0; k < TRAJ_SHAPE / 4; k++)
         part[k] = traj_four_all(0.0);
-    for (size_t i = 0; i < f->actives; i++) {
-        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->active[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->now.active[i];
         for (size_t k = 0; k < TRAJ_SHAPE / 4; k++)
             part[k] += f->weight[i] * traj_four_get(shape + 4 * k);
     }
@@ -241,8 +262,8 @@ TRAJ_INLINE void plane(const struct traj_course_filter *f, struct traj_plane *to
     const traj_four mean = traj_four_get(sum);
     traj_four square = traj_four_all(0.0);
     double position = 0.0, velocity = 0.0;
-    for (size_t i = 0; i < f->actives; i++) {
-        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->active[i], w = f->weight[i];
+    for (size_t i = 0; i < f->now.count; i++) {
+        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->now.active[i], w = f->weight[i];
         const traj_four off = traj_four_get(shape) - mean;
         square += w * off * off;
         position += w * (shape[0] - sum[0]) * (shape[1] - sum[1]);
@@ -287,43 +308,29 @@ TRAJ_INLINE void plane(const struct traj_course_filter *f, struct traj_plane *to
         break;                                                                                     \
     }
 
-TRAJ_INLINE void gather_adding(struct traj_course_filter *f, const double *add, double dt,
-                               size_t width)
-{
-    if (add)
-        gather(f, add, dt, width);
-    else
-        gather(f, NULL, 0.0, width);
-}
-
-TRAJ_INLINE void gains_of(struct traj_course_filter *f, size_t width)
-{
-    weigh_gains(f, width, width / 4);
-}
-
 static void transition_plain(struct traj_course_filter *f, const double *link_prob)
 {
     BY_WIDTH(transition, f, link_prob)
 }
 
-static void gather_plain(struct traj_course_filter *f, const double *add, double dt)
+static void gather_plain(struct traj_course_filter *f, double dt)
 {
-    BY_WIDTH(gather_adding, f, add, dt)
+    BY_WIDTH(gather, f, dt)
 }
 
-static void gains_plain(struct traj_course_filter *f)
+static void factor_plain(struct traj_course_filter *f)
 {
-    BY_WIDTH(gains_of, f)
+    BY_WIDTH(factor, f)
 }
 
-static double condition_plain(struct traj_course_filter *f)
+static void observe_plain(struct traj_course_filter *f, const double *counts)
 {
-    return condition(f);
+    BY_WIDTH(observe, f, counts)
 }
 
-static bool weigh_plain(struct traj_course_filter *f)
+static bool weigh_plain(struct traj_course_filter *f, double *log_evidence)
 {
-    return weigh(f);
+    return weigh(f, log_evidence);
 }
 
 static void plane_plain(const struct traj_course_filter *f, struct traj_plane *to)
@@ -332,24 +339,21 @@ static void plane_plain(const struct traj_course_filter *f, struct traj_plane *t
 }
 
 static const struct traj_course_kernels kernels_plain = {
-    transition_plain, gather_plain, gains_plain, condition_plain, weigh_plain, plane_plain};
+    transition_plain, gather_plain, factor_plain, observe_plain, weigh_plain, plane_plain};
 
 TRAJ_WIDE static void transition_wide(struct traj_course_filter *f,
                                       const double *link_prob){BY_WIDTH(transition, f, link_prob)}
 
-TRAJ_WIDE static void gather_wide(struct traj_course_filter *f, const double *add,
-                                  double dt){BY_WIDTH(gather_adding, f, add, dt)}
+TRAJ_WIDE static void gather_wide(struct traj_course_filter *f, double dt){BY_WIDTH(gather, f, dt)}
 
-TRAJ_WIDE static void gains_wide(struct traj_course_filter *f){BY_WIDTH(gains_of, f)}
+TRAJ_WIDE static void factor_wide(struct traj_course_filter *f){BY_WIDTH(factor, f)}
 
-TRAJ_WIDE static double condition_wide(struct traj_course_filter *f)
+TRAJ_WIDE static void observe_wide(struct traj_course_filter *f,
+                                   const double *counts){BY_WIDTH(observe, f, counts)}
+
+TRAJ_WIDE static bool weigh_wide(struct traj_course_filter *f, double *log_evidence)
 {
-    return condition(f);
-}
-
-TRAJ_WIDE static bool weigh_wide(struct traj_course_filter *f)
-{
-    return weigh(f);
+    return weigh(f, log_evidence);
 }
 
 TRAJ_WIDE static void plane_wide(const struct traj_course_filter *f, struct traj_plane *to)
@@ -357,8 +361,8 @@ TRAJ_WIDE static void plane_wide(const struct traj_course_filter *f, struct traj
     plane(f, to);
 }
 
-static const struct traj_course_kernels kernels_wide = {transition_wide, gather_wide, gains_wide,
-                                                        condition_wide,  weigh_wide,  plane_wide};
+static const struct traj_course_kernels kernels_wide = {transition_wide, gather_wide, factor_wide,
+                                                        observe_wide,    weigh_wide,  plane_wide};
 
 const struct traj_course_kernels *traj_course_kernels_choose(void)
 {

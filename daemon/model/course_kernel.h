@@ -15,22 +15,24 @@ struct traj_course_filter;
 struct traj_plane;
 
 struct traj_course_kernels {
-    /* next <- T' (prob, row); what it reaches is marked. */
+    /* next <- T' (prob, row) of the states now; what it reaches is marked. */
     void (*transition)(struct traj_course_filter *filter, const double *link_prob);
     /*
-     * The marked states of next become the active ones, in order, and next is 0 again.  Where add
-     * is given, [width], a frame's residuals and curvatures are added: add + dt times the nodes'
-     * own, and likely becomes the log likelihood of each.
+     * The marked states of next become those ahead, in order, and next is 0 again.  Their rows get
+     * what is owed, and what a frame of length dt adds to residuals and curvatures whatever is
+     * counted in it.
      */
-    void (*gather)(struct traj_course_filter *filter, const double *add, double dt);
-    /* evidence <- what the gains say of each active state. */
-    void (*gains)(struct traj_course_filter *filter);
-    /* prob <- normalise(prob exp(temper likely)); log of sum prob exp(likely), NaN where nothing
-     * is left. */
-    double (*condition)(struct traj_course_filter *filter);
-    /* weight <- normalise(prob exp(temper evidence)); states that weigh nothing are dropped.  False
-     * where nothing is left. */
-    bool (*weigh)(struct traj_course_filter *filter);
+    void (*gather)(struct traj_course_filter *filter, double dt);
+    /* H of each state ahead is factored. */
+    void (*factor)(struct traj_course_filter *filter);
+    /* likely and evidence of each state ahead, from the nodes' log likelihood and G'y. */
+    void (*observe)(struct traj_course_filter *filter, const double *counts);
+    /*
+     * The states ahead become those now: prob <- normalise(prob exp(temper likely)), weight <-
+     * normalise(prob exp(temper evidence)); those that weigh nothing are dropped.  *log_evidence
+     * is log of sum prob exp(likely).  False where nothing is left.
+     */
+    bool (*weigh)(struct traj_course_filter *filter, double *log_evidence);
     /* Moments in a plane: see traj_course_filter_moments. */
     void (*plane)(const struct traj_course_filter *filter, struct traj_plane *plane);
 };

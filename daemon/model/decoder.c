@@ -279,6 +279,7 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
         counts = traj_health_judge(&decoder->health, counts, observation->dt);
     if (decoder->watch && decoder->filter.states > 0)
         decoder->watch(decoder->watch_context, steps);
+    decoder->last_dt = observation->dt;
     if (decoder->filter.states > 0) {
         struct traj_observation believed = *observation;
         believed.counts = counts;
@@ -307,6 +308,12 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
     publish(decoder, estimate);
     return TRAJ_OK;
+}
+
+void traj_decoder_prepare(struct traj_decoder *decoder)
+{
+    if (decoder->filter.states > 0 && decoder->last_dt > 0.0)
+        traj_course_filter_prepare(&decoder->filter, decoder->last_dt);
 }
 
 enum traj_status traj_decoder_component(const struct traj_decoder *decoder, size_t k,

@@ -26,6 +26,7 @@ struct traj_decoder {
     struct traj_mixture mixture;
     struct traj_course_filter filter; /* in place of the mixture where dims.states > 0 */
     struct traj_trial trial;
+    double last_dt; /* s, of the last frame; 0 before the first */
     /* NULL, or called when a step is about to be made: events before it have taken effect, no state
      * has moved yet (learn/smooth.h). */
     void (*watch)(void *context, size_t steps);

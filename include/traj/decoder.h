@@ -156,6 +156,14 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
                                    struct traj_estimate *estimate);
 
 /*
+ * Does ahead what the next step would do whatever its frame holds, if that is the next bin's and as
+ * long as the last one.  It takes time that nobody waits for: call it between two steps, as often
+ * as you like or never; no step gives anything else for it.  What the last estimate points to
+ * stays.
+ */
+void traj_decoder_prepare(struct traj_decoder *decoder);
+
+/*
  * Applies model->calibration to the estimate's covariances and probabilities in place (they lead
  * into the decoder's output buffers, never into its state).
  */

@@ -12,6 +12,7 @@
 #include "clients/trajctl/bench_model.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/model/internal.h"
+#include "daemon/model/lanes.h"
 #include "traj/decoder.h"
 
 #include <math.h>
@@ -55,6 +56,7 @@ static void draw(const struct traj_model *model, uint64_t *seed, uint16_t *count
 }
 
 struct timing {
+    bool prepare; /* what does not depend on the frame is done before it, and not counted */
     double *took;
     double states, spikes;
 };
@@ -74,40 +76,60 @@ static void run(struct traj_decoder *decoder, const struct bench_frames *frames,
         if (frames->count ? frames->starts[place] : place == 0)
             traj_decoder_trial_start(decoder);
         const struct traj_observation frame = {counts, NULL, model->bin_width, 1};
+        if (timing->prepare)
+            traj_decoder_prepare(decoder);
         const double begun = now();
         (void)traj_decoder_step(decoder, &frame, &estimate);
         timing->took[i] = now() - begun;
-        timing->states += (double)decoder->filter.actives / (double)count;
+        timing->states += (double)decoder->filter.now.count / (double)count;
         for (size_t n = 0; n < model->dims.units; n++)
             timing->spikes += (double)counts[n] / (double)count;
     }
     free(drawn);
 }
 
-static int measure(const struct traj_model *model, const struct bench_frames *frames, size_t count)
+static void show(const char *what, const struct timing *timing, size_t count)
+{
+    printf("    %s: median %.1f us, 99 %% %.1f, most %.1f\n", what, timing->took[count / 2],
+           timing->took[count - 1 - count / 100], timing->took[count - 1]);
+}
+
+/* A fresh decoder takes all frames; sorts what they took. */
+static int time_frames(const struct traj_model *model, const struct bench_frames *frames,
+                       size_t count, struct timing *timing)
 {
     struct traj_settings settings;
     struct traj_decoder *decoder;
-    struct timing timing = {.took = need(calloc(count, sizeof(double)))};
     const size_t size = traj_decoder_size(&model->dims);
     void *memory = need(malloc(size));
     traj_settings_default(&settings);
     if (traj_decoder_init(memory, size, model, &settings, &decoder) != TRAJ_OK) {
         (void)fprintf(stderr, "bench_course: the model is refused\n");
         free(memory);
-        free(timing.took);
         return 1;
     }
-    run(decoder, frames, count, &timing);
-    qsort(timing.took, count, sizeof *timing.took, ascending);
-    printf("%zu units, %zu targets, bins of %g ms: %zu states on %zu nodes, %zu bytes; "
-           "%.0f states and %.1f spikes a frame; step: median %.1f us, 99 %% %.1f, most %.1f\n",
-           model->dims.units, model->dims.targets, 1e3 * model->bin_width, model->dims.states,
-           model->dims.nodes, size, timing.states, timing.spikes, timing.took[count / 2],
-           timing.took[count - 1 - count / 100], timing.took[count - 1]);
+    run(decoder, frames, count, timing);
+    qsort(timing->took, count, sizeof *timing->took, ascending);
     free(memory);
-    free(timing.took);
     return 0;
+}
+
+static int measure(const struct traj_model *model, const struct bench_frames *frames, size_t count)
+{
+    struct timing timing = {.took = need(calloc(count, sizeof(double)))};
+    int result = time_frames(model, frames, count, &timing);
+    if (result == 0) {
+        printf("%zu units, %zu targets, bins of %g ms: %zu states on %zu nodes, %zu bytes;\n"
+               "    %.0f states and %.1f spikes a frame\n",
+               model->dims.units, model->dims.targets, 1e3 * model->bin_width, model->dims.states,
+               model->dims.nodes, traj_decoder_size(&model->dims), timing.states, timing.spikes);
+        show("step", &timing, count);
+        timing.prepare = true;
+        result = time_frames(model, frames, count, &timing);
+        show("where the rest is done ahead", &timing, count);
+    }
+    free(timing.took);
+    return result;
 }
 
 static int measure_size(size_t units, size_t targets, double bin_ms, size_t count)
@@ -143,6 +165,109 @@ static int measure_file(const char *path, size_t count)
     return result;
 }
 
+/* ---- the kernel of the likelihood beside what the machine can do ---------------------------- */
+
+#define REPEATS 30
+
+/* The shortest of some runs, s. */
+static double shortest(void (*work)(void *), void *on)
+{
+    double best = INFINITY;
+    for (int i = 0; i < REPEATS; i++) {
+        const double begun = now();
+        work(on);
+        const double took = now() - begun;
+        best = took < best ? took : best;
+    }
+    return 1e-6 * best;
+}
+
+struct kernel_load {
+    struct traj_rows rows;
+    size_t nodes, rounds;
+    double *table, *out;
+    double sum;
+};
+
+static void run_kernel(void *on)
+{
+    struct kernel_load *load = on;
+    for (size_t i = 0; i < load->rounds; i++)
+        traj_rows_choose()(&load->rows, 0, load->nodes, load->out);
+}
+
+/* A product and a sum after the other, in registers alone: the peak without fused ones. */
+TRAJ_WIDE static void run_arithmetic(void *on)
+{
+    struct kernel_load *load = on;
+    traj_four x[12];
+    const traj_four factor = traj_four_all(0.999), add = traj_four_all(1e-3);
+    for (size_t k = 0; k < 12; k++)
+        x[k] = traj_four_all((double)k);
+    for (size_t i = 0; i < load->rounds; i++)
+        for (size_t k = 0; k < 12; k++)
+            x[k] = x[k] * factor + add;
+    for (size_t k = 0; k < 12; k++)
+        load->sum += traj_four_sum(x[k]);
+}
+
+/* Reads the table and does nothing with it but add. */
+TRAJ_WIDE static void run_reading(void *on)
+{
+    struct kernel_load *load = on;
+    traj_four sum[4] = {traj_four_all(0), traj_four_all(0), traj_four_all(0), traj_four_all(0)};
+    const size_t all = load->rows.count * load->nodes;
+    for (size_t i = 0; i < all; i += 16)
+        for (size_t k = 0; k < 4; k++)
+            sum[k] += traj_four_get(load->table + i + 4 * k);
+    load->sum += traj_four_sum(sum[0] + sum[1] + sum[2] + sum[3]);
+}
+
+static void load_kernel(struct kernel_load *load, size_t units, size_t nodes)
+{
+    const double **row = need(calloc(units, sizeof *row));
+    double *value = need(calloc(units, sizeof *value));
+    load->table = need(calloc(units * nodes, sizeof *load->table));
+    load->out = need(calloc(nodes, sizeof *load->out));
+    for (size_t i = 0; i < units * nodes; i++)
+        load->table[i] = 1e-3 * (double)(i % 1000);
+    for (size_t n = 0; n < units; n++) {
+        row[n] = load->table + n * nodes;
+        value[n] = 1.0;
+    }
+    load->nodes = nodes;
+    load->rows = (struct traj_rows){units, row, value};
+}
+
+static void free_kernel(struct kernel_load *load)
+{
+    free((void *)(uintptr_t)load->rows.row);
+    free((void *)(uintptr_t)load->rows.value);
+    free(load->table);
+    free(load->out);
+}
+
+static void measure_kernel(void)
+{
+    struct kernel_load load = {.rounds = 2000};
+    load_kernel(&load, 32, 64); /* 16 kB */
+    const double took = shortest(run_kernel, &load);
+    const double rate = 2e-9 * 32 * 64 * (double)load.rounds / took;
+    free_kernel(&load);
+    load.rounds = 100000;
+    const double peak = 2e-9 * 48 * (double)load.rounds / shortest(run_arithmetic, &load);
+    load.rounds = 1;
+    load_kernel(&load, 1024, 2000); /* 16 MB */
+    const double bytes = 8e-9 * 1024 * 2000;
+    const double read = bytes / shortest(run_reading, &load);
+    const double streamed = bytes / shortest(run_kernel, &load);
+    free_kernel(&load);
+    printf("kernel of the likelihood: from the nearest cache %.1f of %.1f Gflop/s (%.0f %% of the "
+           "peak of products and sums);\n    a table of 1024 units and 2000 nodes at %.1f of %.1f "
+           "GB/s (%.0f %% of reading alone)\n",
+           rate, peak, 100 * rate / peak, streamed, read, 100 * streamed / read);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
@@ -150,6 +275,7 @@ int main(int argc, char **argv)
     if (argc == 5)
         return measure_size(strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10),
                             strtod(argv[3], NULL), strtoul(argv[4], NULL, 10));
-    return measure_size(96, 8, 20, 2000) || measure_size(96, 8, 5, 2000) ||
-           measure_size(1024, 32, 5, 500);
+    measure_kernel();
+    return measure_size(96, 8, 20, 2000) || measure_size(256, 8, 5, 2000) ||
+           measure_size(1024, 32, 20, 1000) || measure_size(1024, 32, 5, 1000);
 }

@@ -106,6 +106,11 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
     return TRAJ_OK;
 }
 
+void traj_decoder_prepare(struct traj_decoder *decoder)
+{
+    (void)decoder;
+}
+
 enum traj_status traj_decoder_step(struct traj_decoder *decoder,
                                    const struct traj_observation *observation,
                                    struct traj_estimate *estimate)

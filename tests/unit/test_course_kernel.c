@@ -2,7 +2,7 @@
 /*
  * The filter over courses: exponential and logarithm of four lanes have the scalar's bits, and a
  * decoder that runs the passes compiled for any processor has the bits of one that runs the
- * fastest.
+ * fastest, and of one that does ahead what it can.
  */
 #include "clients/trajctl/bench_model.h"
 #include "daemon/learn/model_file.h"
@@ -81,7 +81,7 @@ static void step_both(struct traj_decoder *const decoder[2], const struct traj_o
     assert_same(e[0].velocity_cov, e[1].velocity_cov, dim * dim);
     assert_same(e[0].target_prob, e[1].target_prob, dims->targets);
     assert_same(&e[0].log_evidence, &e[1].log_evidence, 1);
-    assert_int_equal(decoder[0]->filter.actives, decoder[1]->filter.actives);
+    assert_int_equal(decoder[0]->filter.now.count, decoder[1]->filter.now.count);
 }
 
 /* The second decoder of the two runs what runs everywhere. */
@@ -140,7 +140,7 @@ static void a_large_filter_has_the_same_bits(void **state)
         for (size_t d = 0; d < 2 && frames.starts[place]; d++)
             traj_decoder_trial_start(decoder[d]);
         step_both(decoder, &o);
-        states = decoder[0]->filter.actives > states ? decoder[0]->filter.actives : states;
+        states = decoder[0]->filter.now.count > states ? decoder[0]->filter.now.count : states;
     }
     printf("500 frames, at most %zu of %zu states; %s\n", states, model->dims.states,
            decoder[0]->filter.kernels == decoder[1]->filter.kernels
@@ -153,6 +153,71 @@ static void a_large_filter_has_the_same_bits(void **state)
     traj_model_free(model);
 }
 
+/* Whatever happens between what is done ahead and the frame. */
+static void surprise(struct traj_decoder *decoder, uint64_t what)
+{
+    const double prior[2] = {0.75, 0.25};
+    switch (what % 24) {
+    case 0:
+        traj_decoder_trial_start(decoder);
+        break;
+    case 1:
+        traj_decoder_trial_stop(decoder);
+        break;
+    case 2:
+        traj_decoder_trial_start(decoder);
+        traj_decoder_trial_stop(decoder);
+        break;
+    case 3:
+        assert_int_equal(traj_decoder_target_prior(decoder, prior), TRAJ_OK);
+        break;
+    case 4:
+        traj_decoder_reset(decoder);
+        break;
+    case 5:
+        traj_decoder_marks(decoder, what % 48 < 24);
+        break;
+    default:
+        break;
+    }
+}
+
+/* One of two decoders does ahead what it can before every frame, now and then twice. */
+static void what_is_done_ahead_is_never_seen(void **state)
+{
+    struct random random = {*(uint64_t *)*state + 2};
+    for (size_t round = 0; round < 60; round++) {
+        const bool gaussian = round % 4 == 3;
+        struct chain_model m;
+        struct traj_decoder *decoder[2];
+        void *memory[2];
+        chain_draw(&m, &random, gaussian, gaussian ? 0 : round % 4);
+        m.model.chain.drift = gaussian ? 0.2 : 0.0;
+        m.model.chain.switch_prob = round % 3 ? 0.0 : 0.1;
+        m.group[1] = m.group[2] = 0;
+        for (size_t d = 0; d < 2; d++)
+            decoder[d] = chain_decoder(&m.model, &memory[d]);
+        for (size_t t = 0; t < 200; t++) {
+            const uint64_t what = random_bits(&random);
+            uint16_t count[UNITS];
+            for (size_t n = 0; n < UNITS; n++)
+                count[n] = (uint16_t)(random_below(&random, 30) ? random_below(&random, 4)
+                                                                : TRAJ_COUNT_MISSING);
+            const struct traj_observation o = {count, NULL, what % 11 ? 0.02 : 0.019,
+                                               what % 13 ? 1 : 3};
+            for (size_t ahead = 0; ahead < what % 3; ahead++)
+                traj_decoder_prepare(decoder[1]);
+            for (size_t d = 0; d < 2; d++)
+                surprise(decoder[d], what >> 8);
+            if (what % 7 == 0)
+                traj_decoder_prepare(decoder[1]);
+            step_both(decoder, &o);
+        }
+        free(memory[0]);
+        free(memory[1]);
+    }
+}
+
 int main(void)
 {
     uint64_t seed = test_seed(9);
@@ -160,6 +225,7 @@ int main(void)
         cmocka_unit_test_prestate(lanes_have_the_bits_of_the_scalar, &seed),
         cmocka_unit_test_prestate(small_filters_have_the_same_bits, &seed),
         cmocka_unit_test(a_large_filter_has_the_same_bits),
+        cmocka_unit_test_prestate(what_is_done_ahead_is_never_seen, &seed),
     };
     return cmocka_run_group_tests_name("course_kernel", tests, NULL, NULL);
 }
