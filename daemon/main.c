@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajd: builds everything in the order of dependence, runs it, takes it down in reverse. */
 #include <gsl/gsl_errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/io/decode_loop.h"
 #include "daemon/io/housekeeping.h"
@@ -112,6 +114,30 @@ static int build(struct parts *parts, struct traj_error *error)
     return parts->housekeeping != NULL ? 0 : -1;
 }
 
+/*
+ * libzmq, and what it stands on, ends the process where it finds no memory, at best with a line
+ * number.  During the start, where that is to be expected, it is said what happened; then the
+ * signal does what it always does.
+ */
+static void say_what_happened(int number)
+{
+    static const char text[] = "trajd: error: a library gave up during the start, most likely for "
+                               "want of memory\n";
+
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    (void)raise(number);
+}
+
+static void watch_libraries(bool on)
+{
+    struct sigaction action = {.sa_flags = (int)SA_RESETHAND};
+
+    action.sa_handler = on ? say_what_happened : SIG_DFL;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGABRT, &action, NULL);
+    (void)sigaction(SIGSEGV, &action, NULL);
+}
+
 /* The main thread is the decode thread. */
 static int run(struct parts *parts, struct traj_error *error)
 {
@@ -142,6 +168,7 @@ static int run(struct parts *parts, struct traj_error *error)
     if (rc != 0) {
         return -1;
     }
+    watch_libraries(false);
     traj_notify("READY=1");
     rc = traj_decode_loop_run(parts->loop, error);
     traj_notify("STOPPING=1");
@@ -183,6 +210,7 @@ int main(int argc, char **argv)
     int rc;
 
     if (parts == NULL) {
+        (void)fputs("trajd: error: out of memory\n", stderr);
         return EXIT_FAILURE;
     }
     parts->signal_fd = -1;
@@ -198,6 +226,7 @@ int main(int argc, char **argv)
         if (rc == 0 && options.check_config) {
             rc = check_config(parts, &error);
         } else if (rc == 0) {
+            watch_libraries(true);
             rc = build(parts, &error);
             if (rc == 0) {
                 rc = run(parts, &error);

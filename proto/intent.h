@@ -23,7 +23,8 @@ enum traj_intent_flag {
     TRAJ_INTENT_LIMITED = 1u << 4,   /* "limited": position or velocity is held at its limit */
     TRAJ_INTENT_PAUSED = 1u << 5,    /* "paused" */
     TRAJ_INTENT_MODEL = 1u << 6,     /* "model": first frame under a newly loaded model */
-    TRAJ_INTENT_SMOOTHED = 1u << 7   /* "smoothed": given the whole recording, later frames too */
+    TRAJ_INTENT_SMOOTHED = 1u << 7,  /* "smoothed": given the whole recording, later frames too */
+    TRAJ_INTENT_UNOBSERVED = 1u << 8 /* "unobserved": too long without any number of any unit */
 };
 
 /* What may be going on, "state" on the wire and the keys of "state_prob", in this order. */

@@ -133,8 +133,8 @@ static double speed_of(const struct traj_intent *intent)
 
 static void flag_words(unsigned flags, char *out, size_t cap)
 {
-    static const char *const word[] = {"gap",     "reset",  "late_event", "recovered",
-                                       "limited", "paused", "model"};
+    static const char *const word[] = {"gap",    "reset", "late_event", "recovered", "limited",
+                                       "paused", "model", "smoothed",   "unobserved"};
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < COUNT_OF(word) && used < cap; i++) {

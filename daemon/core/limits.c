@@ -2,7 +2,14 @@
 /* Limits on what is published. */
 #include "daemon/core/limits.h"
 
+#include <float.h>
 #include <math.h>
+
+/*
+ * What is scaled down ends so little below the limit, relative to it, that no reader's own rounding
+ * finds it above.
+ */
+#define MARGIN (4 * DBL_EPSILON)
 
 bool traj_limit_speed(double *velocity, size_t dim, double limit)
 {
@@ -22,7 +29,7 @@ bool traj_limit_speed(double *velocity, size_t dim, double limit)
     double relative = limit / largest; /* the limit in units of the largest coordinate */
     if (sqrt(sum) <= relative)
         return false;
-    double factor = limit / sqrt(sum);
+    double factor = limit * (1 - MARGIN) / sqrt(sum);
     for (size_t d = 0; d < dim; d++)
         velocity[d] = velocity[d] / largest * factor;
     return true;

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Scales velocity[dim] down to the norm `limit` (> 0); true if it was longer. */
+/*
+ * Scales velocity[dim] down to the norm `limit` (> 0), a rounding error less; true if it was
+ * longer.
+ */
 bool traj_limit_speed(double *velocity, size_t dim, double limit);
 
 /*

@@ -35,11 +35,12 @@ struct traj_pipeline {
     bool in_trial;
     bool gone; /* the go cue of this trial came, or its movement has begun */
     bool paused;
-    unsigned flags; /* for the next intent */
-    uint64_t seq;   /* of the next intent */
-    double time;    /* t of the last decoded frame */
-    bool at_once;   /* the last event took effect when it came */
-    size_t effects; /* events that took effect before the last frame, by number */
+    unsigned flags;  /* for the next intent */
+    uint64_t seq;    /* of the next intent */
+    double time;     /* t of the last decoded frame */
+    double observed; /* t of the last in which something was observed; NaN: none that counts */
+    bool at_once;    /* the last event took effect when it came */
+    size_t effects;  /* events that took effect before the last frame, by number */
     uint64_t effect[TRAJ_QUEUE_CAPACITY];
     struct traj_published published;
 };
@@ -97,6 +98,7 @@ struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_
     traj_order_clear(&pipeline->order);
     traj_queue_clear(&pipeline->queue);
     pipeline->time = (double)NAN;
+    pipeline->observed = (double)NAN;
     traj_decoder_reset(decoder);
     /* Nobody has said yet whether trial marks will come: without them until the first one does. */
     traj_decoder_marks(decoder, false);
@@ -143,6 +145,7 @@ static size_t bins_within(double span, double bin_width)
 static void reset_posterior(struct traj_pipeline *pipeline)
 {
     traj_decoder_reset(pipeline->decoder);
+    pipeline->observed = (double)NAN;
     pipeline->in_trial = false;
     pipeline->gone = false;
     pipeline->flags |= TRAJ_INTENT_RESET;
@@ -383,6 +386,30 @@ static unsigned apply_due(struct traj_pipeline *pipeline, double at, double t, s
     return flags;
 }
 
+static bool tells_anything(const struct traj_frame *frame)
+{
+    for (size_t n = 0; n < frame->units; n++) {
+        if (frame->counts[n] != TRAJ_COUNT_MISSING)
+            return true;
+    }
+    for (size_t f = 0; f < frame->features; f++) {
+        if (!isnan(frame->feature[f]))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Notes whether the frame tells of any unit; false if none has for longer than a gap may last, so
+ * that the posterior is nothing but a prediction.
+ */
+static bool is_observed(struct traj_pipeline *pipeline, const struct traj_frame *frame)
+{
+    if (tells_anything(frame))
+        pipeline->observed = frame->t;
+    return frame->t - pipeline->observed <= pipeline->settings.gap_reset_s;
+}
+
 /* Counts the flags that have a counter and hands them all to the intent. */
 static void publish_flags(struct traj_pipeline *pipeline, struct traj_intent *intent)
 {
@@ -421,7 +448,9 @@ static void decode(struct traj_pipeline *pipeline, const struct traj_frame *fram
         pipeline->flags |= TRAJ_INTENT_RECOVERED;
     pipeline->flags |= traj_publish(model, good ? &estimate : NULL, &pipeline->settings,
                                     pipeline->paused, &pipeline->published, intent);
-    if ((pipeline->flags & TRAJ_INTENT_RECOVERED) != 0)
+    if (!is_observed(pipeline, frame))
+        pipeline->flags |= TRAJ_INTENT_UNOBSERVED;
+    if ((pipeline->flags & (TRAJ_INTENT_RECOVERED | TRAJ_INTENT_UNOBSERVED)) != 0)
         intent->valid = false;
     publish_flags(pipeline, intent);
     /* A posterior that the estimator itself could not mend starts anew before the next frame. */
@@ -528,6 +557,7 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
     pipeline->decoder = decoder;
     pipeline->model = traj_decoder_model(decoder);
     pipeline->flags |= TRAJ_INTENT_MODEL;
+    pipeline->observed = (double)NAN;
     traj_decoder_marks(decoder, pipeline->marked);
     if (pipeline->in_trial) {
         traj_decoder_trial_start(decoder);

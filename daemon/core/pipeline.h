@@ -25,6 +25,9 @@
  *     first frame of a run): it takes effect just before the next frame.
  *   - An event equal to one of the last 64 of its run in kind, t and numbers is a copy of it:
  *     counted, without effect.
+ *   - Frames that tell of no unit at all are decoded as predictions; once they have lasted longer
+ *     than gap_reset_s, or where the posterior has seen nothing since it started, valid is false
+ *     and the flag unobserved.
  *   - An estimate that is not finite is not published: position and velocity are null, valid is
  *     false, flag recovered, and the posterior starts anew.
  */

@@ -249,6 +249,15 @@ static int read_workspace(const struct reading *reading, const json_t *value)
     return 0;
 }
 
+static int read_paused(const struct reading *reading, const json_t *value)
+{
+    if (!json_is_boolean(value)) {
+        return refuse(reading, "paused", "must be true or false");
+    }
+    reading->config->paused = json_is_true(value);
+    return 0;
+}
+
 static int read_receive_hwm(const struct reading *reading, const json_t *value)
 {
     return read_integer(reading, "receive_hwm", value, 0, 100000000, &reading->config->receive_hwm);
@@ -466,6 +475,7 @@ static const struct {
     {"count_max", read_count_max},
     {"speed_limit", read_speed_limit},
     {"workspace", read_workspace},
+    {"paused", read_paused},
     {"receive_hwm", read_receive_hwm},
     {"send_hwm", read_send_hwm},
     {"message_max", read_message_max},
@@ -672,16 +682,16 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:i, s:i, s:i, s:i, s:o, "
-        "s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
+        "{s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, s:i, s:i, s:i, "
+        "s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "source",
         config->source[0] != '\0' ? config->source : NULL, "frames", config->frames, "intents",
         config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
         "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",
         settings->gap_reset_s, "count_max", (int)settings->count_max, "speed_limit",
-        settings->speed_limit, "workspace", workspace, "receive_hwm", config->receive_hwm,
-        "send_hwm", config->send_hwm, "message_max", config->message_max, "request_rate",
-        config->request_rate, "curve", curve_json(&config->curve), "record",
+        settings->speed_limit, "workspace", workspace, "paused", (int)config->paused, "receive_hwm",
+        config->receive_hwm, "send_hwm", config->send_hwm, "message_max", config->message_max,
+        "request_rate", config->request_rate, "curve", curve_json(&config->curve), "record",
         record_json(&config->record), "log_level", traj_log_level_name(config->log_level),
         "receive", config->spin ? "spin" : "block", "priority", config->priority, "cpu",
         processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",

@@ -17,6 +17,7 @@
  *       "count_max": 1000,                     a larger count is absurd
  *       "speed_limit": 0,                      length unit/s; 0 = none
  *       "workspace": {"low": [..], "high": [..]} or null
+ *       "paused": false,                       true: begins with the output held, until asked
  *       "receive_hwm": 1000000,                messages that may wait for decoding; 0 = no bound
  *       "send_hwm": 20000,                     messages that may wait for one slow subscriber
  *       "message_max": 1048576,                bytes; a longer message is refused
@@ -82,6 +83,7 @@ struct traj_config {
     int stale_ms;
     int status_ms;
     struct traj_pipeline_settings pipeline;
+    bool paused;           /* at the start */
     size_t workspace_dims; /* numbers in workspace.low and high; 0 = no workspace */
     int receive_hwm;
     int send_hwm;

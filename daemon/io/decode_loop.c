@@ -123,10 +123,13 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
         traj_decode_loop_close(&loop);
         return NULL;
     }
+    traj_pipeline_pause(loop->pipeline, config->paused);
     loop->state.t = NAN;
+    loop->state.paused = config->paused;
     traj_journal_init(&loop->journal, NULL);
     traj_journal_settings(&loop->journal, &config->pipeline, config->workspace_dims,
                           moment(loop, NAN));
+    traj_journal_pause(&loop->journal, config->paused, moment(loop, NAN));
     traj_exchange_publish(exchange, &loop->state);
     return loop;
 }

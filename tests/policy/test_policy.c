@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/core/limits.h"
 #include "daemon/core/order.h"
 #include "daemon/core/pipeline.h"
 #include "daemon/core/queue.h"
@@ -676,6 +677,58 @@ static void a_recovered_posterior_is_not_valid(void **state)
     assert_true(b->intent.valid);
 }
 
+static void what_tells_of_no_unit_is_not_valid_for_long(void **state)
+{
+    struct bench *b = *state;
+    uint16_t seen[TINY_UNITS];
+    memcpy(seen, b->counts, sizeof seen);
+    for (size_t n = 0; n < TINY_UNITS; n++)
+        b->counts[n] = TRAJ_COUNT_MISSING;
+    (void)told(b, 0, 1);
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_UNOBSERVED);
+    assert_false(b->intent.valid);
+    assert_non_null(b->intent.position);
+    b->counts[1] = 0; /* nothing counted is something observed */
+    (void)told(b, 1, 1.02);
+    assert_true(b->intent.flags == 0 && b->intent.valid);
+    b->counts[1] = TRAJ_COUNT_MISSING;
+    for (uint64_t seq = 2; seq <= 60; seq++) {
+        const double t = 1 + TINY_BIN * (double)seq;
+        (void)told(b, seq, t);
+        const bool predicted = t - 1.02 <= 1.0;
+        assert_int_equal(b->intent.flags, predicted ? 0 : TRAJ_INTENT_UNOBSERVED);
+        assert_int_equal(b->intent.valid, predicted);
+    }
+    memcpy(b->counts, seen, sizeof seen);
+    (void)told(b, 61, 1 + TINY_BIN * 61);
+    assert_true(b->intent.flags == 0 && b->intent.valid);
+    /* A posterior that starts anew has seen nothing. */
+    traj_pipeline_reset(b->pipeline);
+    for (size_t n = 0; n < TINY_UNITS; n++)
+        b->counts[n] = TRAJ_COUNT_MISSING;
+    (void)told(b, 62, 1 + TINY_BIN * 62);
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_UNOBSERVED | TRAJ_INTENT_RESET);
+    assert_false(b->intent.valid);
+}
+
+static void no_rounding_finds_a_speed_above_its_limit(void **state)
+{
+    (void)state;
+    uint64_t seed = 20;
+    for (size_t i = 0; i < 200000; i++) {
+        const double limit = 0.01 + 10 * tiny_uniform(&seed);
+        double v[3];
+        for (size_t d = 0; d < 3; d++)
+            v[d] = 100 * tiny_uniform(&seed) - 50;
+        if (!traj_limit_speed(v, 3, limit))
+            continue;
+        const double forth = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+        const double back = sqrt(v[2] * v[2] + v[1] * v[1] + v[0] * v[0]);
+        assert_true(forth <= limit && back <= limit && hypot(hypot(v[0], v[1]), v[2]) <= limit);
+        assert_true(forth > limit * (1 - 1e-14));
+    }
+}
+
 static void speed_is_held_at_its_limit(void **state)
 {
     struct bench *b = *state;
@@ -685,8 +738,8 @@ static void speed_is_held_at_its_limit(void **state)
     start_pipeline(b, &settings);
     (void)told(b, 0, 1);
     assert_int_equal(b->intent.flags, TRAJ_INTENT_LIMITED);
-    assert_true(fabs(b->intent.velocity[0] - 1.5) < 1e-15);
-    assert_true(fabs(b->intent.velocity[1] - 2) < 1e-15);
+    assert_true(fabs(b->intent.velocity[0] - 1.5) < 1e-14);
+    assert_true(fabs(b->intent.velocity[1] - 2) < 1e-14);
     assert_true(b->intent.valid && b->spy.velocity[0] == 3);
     assert_int_equal(b->counters->limited, 1);
     b->spy.velocity[0] = 1.5;
@@ -925,6 +978,8 @@ int main(int argc, char **argv)
         TEST(nothing_but_finite_numbers_is_published),
         TEST(a_step_that_fails_publishes_nothing),
         TEST(a_recovered_posterior_is_not_valid),
+        TEST(what_tells_of_no_unit_is_not_valid_for_long),
+        TEST(no_rounding_finds_a_speed_above_its_limit),
         TEST(speed_is_held_at_its_limit),
         TEST(position_is_held_inside_the_workspace),
         TEST(a_pause_stops_what_is_driven_and_not_the_estimator),

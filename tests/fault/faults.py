@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rig that misbehaves, and one who watches what the daemon publishes meanwhile."""
+import json
+import math
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["TRAJ_SOURCE_DIR"], "tests", "system"))
+sys.path.insert(0, os.path.join(os.environ["TRAJ_SOURCE_DIR"], "clients", "python"))
+import daemon  # noqa: E402
+from daemon import event  # noqa: E402
+from trajd.frame import encode_frame  # noqa: E402
+
+
+class Rig:
+    """Makes messages, (topic, body, ...); good ones in order, and around them what goes wrong.
+
+    `events` and `frames` count what was made of each, as the daemon should count it.
+    """
+
+    def __init__(self, seed, units=daemon.UNITS, dt=daemon.BIN):
+        self.chance = random.Random(seed)
+        self.units, self.dt = units, dt
+        self.seq, self.t, self.shift = 0, 0.0, 0.0
+        self.frames = self.events = 0
+        self.run = 0
+        self.held = []   # (frames still to wait, body)
+        self.sent = {}   # (run, seq): body of the good frame
+        self.bodies = []
+
+    # --- good messages ------------------------------------------------------------------------
+
+    def counts(self):
+        return [min(int(self.chance.expovariate(1.2)), 30) for _ in range(self.units)]
+
+    def body(self, counts=None, seq=None, t=None, dt=None):
+        counts = self.counts() if counts is None else counts
+        seq = self.seq if seq is None else seq
+        t = self.t + self.shift if t is None else t
+        dt = self.dt if dt is None else dt
+        if self.chance.random() < 0.5:
+            return encode_frame(seq, t, dt, counts)
+        return json.dumps({"type": "frame", "seq": seq, "t": t, "dt": dt, "counts": counts}).encode()
+
+    def frame(self, counts=None):
+        """The next frame of a rig that works."""
+        self.t += self.dt
+        body = self.body(counts)
+        self.sent[self.run, self.seq] = body
+        self.bodies.append(body)
+        self.bodies = self.bodies[-50:]
+        self.seq += 1
+        return [b"frame", body]
+
+    def blind(self):
+        """A frame that tells of no unit."""
+        self.t += self.dt
+        body = json.dumps({"type": "frame", "seq": self.seq, "t": self.t + self.shift, "dt": self.dt,
+                           "counts": [None] * self.units}).encode()
+        self.seq += 1
+        return [b"frame", body]
+
+    def count(self, messages):
+        for message in messages:
+            if message[0] == b"event":
+                self.events += 1
+            else:
+                self.frames += 1
+        return messages
+
+    # --- what goes wrong: each gives the messages to send instead of nothing --------------------
+
+    def drop(self):
+        """Frames are lost on the way, at times for longer than a gap may last."""
+        for _ in range(self.chance.choice((1, 2, 5, 80))):
+            self.t += self.dt
+            self.seq += 1
+        return []
+
+    def duplicate(self):
+        return [[b"frame", body] for body in self.chance.choices(self.bodies, k=2)] if self.bodies else []
+
+    def reorder(self):
+        """Two frames change places: the one that is overtaken is late."""
+        first, second = self.frame(), self.frame()
+        return [second, first]
+
+    def delay(self):
+        self.held.append([self.chance.randrange(1, 30), self.frame()])
+        return []
+
+    def truncate(self):
+        body = self.body(seq=self.seq + 1000)
+        return [[b"frame", body[:self.chance.randrange(len(body))]]]
+
+    def corrupt(self):
+        """A bit of a binary frame turns over: the checksum tells."""
+        body = bytearray(encode_frame(self.seq + 1000, self.t + 1, self.dt, self.counts()))
+        body[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
+        return [[b"frame", bytes(body)]]
+
+    def burst(self):
+        return [self.frame() for _ in range(40)]
+
+    def units_change(self):
+        other = self.units + self.chance.choice((-1, 1, 50))
+        return [[b"frame", self.body([1] * other, seq=self.seq + 1)] for _ in range(3)]
+
+    def absurd(self):
+        bad = self.chance.choice(({"counts": [60000] * self.units}, {"dt": 1e9}, {"dt": -1.0},
+                                  {"dt": 0.0}, {"t": 1e300}))
+        return [[b"frame", self.body(seq=self.seq + 1, **bad)]]
+
+    def nonsense(self):
+        return [self.chance.choice(([b"frame", b""], [b"frame"], [b"frame", b"{}", b"x"], [b"event"],
+                                    [b"frames", b"{}"], [b"event", b'{"type":"explode","t":1}'],
+                                    [b"event", b"[" * 100], [b"frame", b'{"type":"frame","seq":NaN}'],
+                                    [b"frame", self.chance.randbytes(200)]))]
+
+    def clock_back(self):
+        """The rig's clock jumps back: its frames are late until it is where it was."""
+        back = self.chance.uniform(0.02, 50)
+        made = [[b"frame", self.body(seq=self.seq + i, t=self.t + self.shift - back)] for i in range(3)]
+        return made
+
+    def clock_ahead(self):
+        self.shift += self.chance.choice((0.031, 0.5, 5.0, 1e6))
+        return []
+
+    def restart(self):
+        """The rig starts anew, as it should: it says so, and counts from 0."""
+        if self.seq == 0:
+            return []
+        self.run += 1
+        self.seq, self.t, self.shift = 0, self.chance.uniform(-5, 5), 0.0
+        self.held, self.bodies = [], []
+        return [[b"event", event("session", run=f"run{self.run}", marks=self.chance.random() < 0.5)]]
+
+    def release(self):
+        """Frames that were held up and come now."""
+        ready = [frame for left, frame in self.held if left <= 0]
+        self.held = [[left - 1, frame] for left, frame in self.held if left > 0]
+        return ready
+
+    KINDS = ("drop", "duplicate", "reorder", "delay", "truncate", "corrupt", "burst", "units_change",
+             "absurd", "nonsense", "clock_back", "clock_ahead", "restart")
+
+    def turn(self, kinds=KINDS, share=0.15):
+        """One good frame, and perhaps something that goes wrong."""
+        made = self.release()
+        if self.chance.random() < share:
+            made += getattr(self, self.chance.choice(kinds))()
+        made.append(self.frame())
+        return self.count(made)
+
+
+def refuse_constant(word):
+    raise AssertionError(f"{word} was published")
+
+
+class Watch:
+    """Looks at every message that is published: what must never be said, and what must add up."""
+
+    def __init__(self, speed=None, low=None, high=None):
+        self.speed, self.low, self.high = speed, low, high
+        self.next = None
+        self.intents = self.stale = self.valid = self.limited = self.paused = 0
+        self.run = 0
+        self.decoded = []  # (run, frame) in order
+        self.bodies = []   # bytes up to the stamps
+        self.flags = {}
+        self.done = []     # (done, done - recv)
+        self.keep = True
+
+    def take(self, topic, body):
+        said = json.loads(body, parse_constant=refuse_constant)
+        if topic == b"intent":
+            self.intent(said, body)
+        elif topic == b"stale":
+            self.stale += 1
+            require(said["valid"] is False and not any(said["velocity"]), said)
+        return said
+
+    def intent(self, said, body):
+        flags = set(said["flags"])
+        if self.next is not None and said["seq"] != self.next:
+            require(said["seq"] == 0, f"seq {said['seq']} instead of {self.next}")
+            self.run += 1
+        self.next = said["seq"] + 1
+        self.intents += 1
+        self.valid += said["valid"]
+        self.limited += "limited" in flags
+        self.paused += "paused" in flags
+        for flag in flags:
+            self.flags[flag] = self.flags.get(flag, 0) + 1
+        if said["valid"]:
+            require(not flags & {"paused", "recovered", "unobserved"}, said)
+            require(said["position"] is not None and said["velocity"] is not None, said)
+        if "paused" in flags:
+            require(not any(said["velocity"]), said)
+        for key in ("position", "velocity", "position_cov", "velocity_cov", "target_prob"):
+            require(all(map(math.isfinite, said[key] or ())), said)
+        if self.speed and said["velocity"]:
+            require(math.sqrt(sum(v * v for v in said["velocity"])) <= self.speed, said)
+            require(math.hypot(*said["velocity"]) <= self.speed, said)
+        if self.low and said["position"]:
+            require(all(a <= x <= b for a, x, b in zip(self.low, said["position"], self.high)), said)
+        stamps = said["stamps"]
+        if self.keep:
+            self.decoded.append((self.run, said["frame"]))
+            self.bodies.append(body[:body.rindex(b',"stamps"')])
+        else:
+            self.done.append((stamps["done"], stamps["done"] - stamps["recv"]))
+
+    def drain(self, sink):
+        while sink.poll(0):
+            self.take(*sink.recv_multipart())
+
+
+def require(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def adds_up(status):
+    """The sums that a status must hold at any instant."""
+    frames, events = status["frames"], status["events"]
+    require(frames["received"] == frames["decoded"] + frames["late"] + frames["duplicate"] +
+            frames["invalid"], frames)
+    require(frames["invalid"] == sum(frames["refused"].values()), frames)
+    require(events["received"] == sum(events["accepted"].values()) +
+            sum(events["refused"].values()), events)
+    require(status["published"] == frames["decoded"], status)
+    return status

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policies of the daemon under faults: what they leave behind, and what is published meanwhile."""
+import os
+import signal
+import subprocess
+import time
+
+from faults import Rig, Watch, adds_up
+import daemon
+from daemon import bare, event, zmq
+
+SEED = int(os.environ.get("TRAJ_SEED", "0")) or int(time.time())
+# Frames a test; more make it longer and find more.
+TURNS = int(os.environ.get("TRAJ_TURNS", "700"))
+LIMITS = {"speed_limit": 20.0, "workspace": {"low": [-4.0, -3.0], "high": [5.0, 6.0]}}
+
+
+class Faults(daemon.DaemonTest):
+    def setUp(self):
+        super().setUp()
+        print(f"seed {SEED}", end=" ", flush=True)
+
+    def send(self, source, messages):
+        for message in messages:
+            source.send_multipart(message)
+
+    def settled(self, d, rig):
+        """The status once all that the rig made has come, and not a message more."""
+        status = adds_up(d.settle(frames=rig.frames, events=rig.events))
+        self.assertEqual(status["frames"]["received"], rig.frames)
+        self.assertEqual(status["events"]["received"], rig.events)
+        return status
+
+    def collect(self, d, sink, watch, count):
+        while watch.intents < count:
+            if not sink.poll(daemon.PATIENCE * 1000):
+                raise AssertionError(f"{watch.intents} of {count} intents: {d.said()}")
+            watch.take(*sink.recv_multipart())
+
+    def subscribers_that_misbehave(self, d, rig):
+        """One that never reads; and, now and then, one that vanishes."""
+        for _ in range(2):
+            d.socket(zmq.SUB, "intents", RCVHWM=1).subscribe(b"")
+        while True:
+            if rig.chance.random() < 0.1:
+                gone = d.socket(zmq.SUB, "intents")
+                gone.subscribe(b"intent")
+                gone.close(0)
+            yield
+
+    def test_faults_leave_no_trace(self):
+        """A daemon that gets only the frames that were decoded says the same, to the byte."""
+        rig, watch = Rig(SEED), Watch()
+        d = self.start(config={"send_hwm": 200000})
+        sink, source = d.sink("intent"), d.source()
+        vanish = self.subscribers_that_misbehave(d, rig)
+        sessions = []
+        for turn in range(TURNS):
+            messages = rig.turn()
+            sessions += [m for m in messages if len(m) == 2 and b'"session"' in m[1]]
+            self.send(source, messages)
+            next(vanish)
+            if turn % 100 == 50:
+                d.signal(signal.SIGSTOP)
+                self.send(source, rig.count([rig.frame() for _ in range(5)]))
+                time.sleep(0.05)
+                d.signal(signal.SIGCONT)
+            watch.drain(sink)
+        status = self.settled(d, rig)
+        self.collect(d, sink, watch, status["frames"]["decoded"])
+        self.assertGreater(status["frames"]["late"], 0)
+        self.assertGreater(status["frames"]["duplicate"], 0)
+        self.assertGreater(status["frames"]["gaps"], 0)
+        self.assertGreater(status["frames"]["invalid"], 0)
+        twin = self.start()
+        twin_sink, twin_source, twin_watch = twin.sink("intent"), twin.source(), Watch()
+        run = 0
+        for at, seq in watch.decoded:
+            while run < at:
+                twin_source.send_multipart(sessions[run])
+                run += 1
+            twin_source.send_multipart([b"frame", rig.sent[at, seq]])
+        self.collect(twin, twin_sink, twin_watch, len(watch.decoded))
+        self.assertEqual(twin_watch.bodies, watch.bodies)
+
+    def any_event(self, rig):
+        t = rig.t + rig.shift + rig.chance.uniform(-0.1, 0.1)
+        position = [rig.chance.uniform(-50, 50) for _ in range(2)]
+        return rig.count([[b"event", rig.chance.choice((
+            event("trial_start", t=t), event("go", t=t), event("trial_stop", t=t),
+            event("target_prior", t=t, prob=[rig.chance.random() for _ in range(daemon.TARGETS)]),
+            event("gaze", t=t, position=position, cov=[0.01, 0, 0, 0.01])))]])
+
+    def test_no_command_exceeds_a_limit_or_is_wrongly_valid(self):
+        rig, watch = Rig(SEED + 1), Watch(LIMITS["speed_limit"], LIMITS["workspace"]["low"],
+                                          LIMITS["workspace"]["high"])
+        d = self.start(config={**LIMITS, "stale_ms": 20, "gap_reset_s": 0.2})
+        models = [d.model, daemon.make_model(d.path("b.tjm"), seed=5)]
+        sink, source = d.sink("intent", "stale"), d.source()
+        vanish = self.subscribers_that_misbehave(d, rig)
+        paused = False
+        for turn in range(TURNS):
+            self.send(source, rig.turn())
+            next(vanish)
+            what = rig.chance.random()
+            if what < 0.1:
+                self.send(source, self.any_event(rig))
+            elif what < 0.13:
+                paused = not paused
+                at = d.must(cmd="pause", on=paused)["frame"]
+                self.assertLessEqual(at, rig.frames)
+            elif what < 0.16:
+                d.must(cmd="model", action="load", path=rig.chance.choice(models))
+            elif what < 0.17:
+                d.must(cmd="reset")
+            elif what < 0.19:
+                # Nothing is told of any unit, for longer than a gap may last.
+                self.send(source, rig.count([rig.blind() for _ in range(15)]))
+            elif what < 0.2:
+                d.signal(signal.SIGHUP)
+            elif what < 0.21:
+                d.signal(signal.SIGSTOP)
+                time.sleep(0.05)
+                d.signal(signal.SIGCONT)
+            elif what < 0.22:
+                time.sleep(0.05)
+            watch.drain(sink)
+        d.must(cmd="pause", on=False)
+        status = self.settled(d, rig)
+        self.collect(d, sink, watch, status["frames"]["decoded"])
+        self.assertEqual(watch.limited, status["frames"]["limited"])
+        self.assertEqual(watch.paused, status["frames"]["paused"])
+        for flag in ("gap", "reset", "limited", "paused", "model", "unobserved"):
+            self.assertGreater(watch.flags.get(flag, 0), 0, flag)
+        self.assertGreater(watch.stale, 0)
+        self.assertGreater(watch.valid, 0)
+
+    def test_a_model_swapped_again_and_again_under_load(self):
+        rig, watch = Rig(SEED + 2), Watch()
+        d = self.start()
+        models = [d.model, daemon.make_model(d.path("b.tjm"), seed=5)]
+        sink, source = d.sink("intent"), d.source()
+        swaps = []
+        for turn in range(40):
+            self.send(source, rig.count([rig.frame() for _ in range(25)]))
+            reply = d.must(cmd="model", action="load", path=models[turn % 2]) if turn % 5 else \
+                d.must(cmd="model", action="rollback") if turn else None
+            if reply:
+                swaps.append((reply["frame"], reply["model"]["digest"][:12]))
+        status = self.settled(d, rig)
+        self.assertEqual(status["frames"]["decoded"], 1000)
+        self.assertEqual(status["frames"]["gaps"], 0)
+        self.collect(d, sink, watch, 1000)
+        first = d.must(cmd="model", action="show")["former"]
+        self.assertIsNotNone(first)
+        # Every intent is of the model that was in force, and the first under each says so.
+        said = [(b'"flags":["model"]' in body, body.rsplit(b'"model":"', 1)[1][:12].decode())
+                for body in watch.bodies]
+        changes = [at for at, _ in swaps if at < 1000]
+        self.assertEqual([i for i, (flag, _) in enumerate(said) if flag], sorted(set(changes)))
+        for i, (_, model) in enumerate(said):
+            before = [digest for at, digest in swaps if at <= i]
+            if before:
+                self.assertEqual(model, before[-1], i)
+
+    def test_a_paused_start_holds_the_output_until_asked(self):
+        d = self.start(config={"paused": True})
+        sink, source, rig = d.sink("intent"), d.source(), Rig(SEED)
+        self.send(source, [rig.frame() for _ in range(10)])
+        held = d.intents(sink, 10)
+        self.assertTrue(all(not i["valid"] and i["flags"] == ["paused"] and not any(i["velocity"])
+                            for i in held))
+        self.assertIs(d.status()["paused"], True)
+        d.must(cmd="pause", on=False)
+        self.send(source, [rig.frame()])
+        self.assertTrue(d.intents(sink, 1)[0]["valid"])
+
+
+class Flood(daemon.DaemonTest):
+    """TRAJ_FLOOD=1000000 is the long one: that many messages at each socket."""
+
+    def frames_after(self, d):
+        """What a source that starts anew gets for its frames."""
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"event", event("session", run="after", marks=True)])
+        got, expected = [], 60
+        for seq in range(expected):
+            source.send_multipart([b"frame", daemon.frame(seq)])
+        while len(got) < expected:
+            got += [bare(i) for i in d.intents(sink, 1)]
+        return got
+
+    def test_random_and_mutated_messages(self):
+        count = os.environ.get("TRAJ_FLOOD", "20000")
+        expected = self.frames_after(self.start())
+        d = self.start(config={"request_rate": 0, "log_level": "error"})
+        before = d.status()
+        top = os.environ["TRAJ_SOURCE_DIR"]
+        good, rig = d.path("good"), Rig(SEED)
+        os.mkdir(good)
+        for i in range(200):
+            with open(os.path.join(good, str(i)), "wb") as file:
+                file.write(rig.frame()[1])
+        done = subprocess.run(
+            [os.environ["TRAJ_FLOODER"], d.endpoints["frames"], d.endpoints["intents"],
+             d.endpoints["control"], count, str(SEED), good, os.path.join(top, "tests/fuzz/corpus/frame"),
+             os.path.join(top, "tests/fuzz/corpus/event"),
+             os.path.join(top, "proto/vectors/control-request")],
+            capture_output=True, text=True, timeout=3000)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        print(done.stdout, end="")
+        sent = dict(word.split("=") for word in done.stdout.split() if "=" in word)
+        status = adds_up(d.settle(frames=int(sent["frames"]), events=int(sent["events"])))
+        self.assertEqual(status["frames"]["received"], int(sent["frames"]))
+        self.assertGreaterEqual(status["events"]["received"], int(sent["events"]))
+        self.assertGreater(status["frames"]["decoded"], 0)
+        self.assertEqual(int(sent["replies"]), int(count))
+        self.assertLess(status["memory"], before["memory"] + (200 << 20))
+        d.must(cmd="model", action="load", path=d.model)
+        d.must(cmd="pause", on=False)
+        self.assertEqual([{**i, "flags": [f for f in i["flags"] if f != "model"]}
+                          for i in self.frames_after(d)], expected)
+
+
+if __name__ == "__main__":
+    daemon.main()

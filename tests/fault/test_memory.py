@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each allocation between the start and READY fails once: the daemon ends with one clear sentence."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from faults import daemon
+
+
+class Memory(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="trajd-memory-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.manager.close)
+        self.manager.bind(self.path("notify"))
+        self.model = daemon.make_model(self.path("m.tjm"))
+        with open(self.path("c.json"), "w") as file:
+            json.dump({"record": {"directory": self.path("recordings")}, "log_level": "error",
+                       "workspace": {"low": [-1, -1], "high": [1, 1]}, "status_ms": 0}, file)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def run_with(self, at, zmq):
+        """(whether it came up, exit status, what it said, allocations of its own and of libzmq)."""
+        command = [os.environ["TRAJD"], "--model", self.model, "--config", self.path("c.json")]
+        for name in ("frames", "intents", "control"):
+            command += ["--" + name, "ipc://" + self.path(name)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={
+            **os.environ, "LD_PRELOAD": os.environ["TRAJ_FAIL"], "TRAJ_FAIL_AT": str(at),
+            "TRAJ_FAIL_ZMQ": str(int(zmq)), "TRAJ_FAIL_OUT": self.path("seen"),
+            "NOTIFY_SOCKET": self.path("notify")})
+        self.manager.setblocking(False)
+        up = False
+        give_up = time.monotonic() + daemon.PATIENCE
+        while process.poll() is None:
+            try:
+                up = up or self.manager.recv(100) == b"READY=1"
+            except BlockingIOError:
+                time.sleep(0.0005)
+            if up:
+                process.send_signal(signal.SIGTERM)
+            if time.monotonic() > give_up:
+                process.kill()
+                self.fail(f"hangs when allocation {at} fails")
+        said = process.stderr.read()
+        process.stderr.close()
+        try:
+            while True:
+                up = self.manager.recv(100) == b"READY=1" or up
+        except BlockingIOError:
+            pass
+        counted = None
+        if os.path.exists(self.path("seen")):
+            with open(self.path("seen")) as file:
+                counted = tuple(map(int, file.read().split()))
+            os.unlink(self.path("seen"))
+        return up, process.returncode, said, counted
+
+    def test_each_allocation_of_our_own(self):
+        up, code, said, counted = self.run_with(0, False)
+        self.assertEqual((up, code, said), (True, 0, ""))
+        self.assertGreater(counted[0], 50)
+        ended, wrong = 0, []
+        for at in range(1, counted[0] + 1):
+            up, code, said, _ = self.run_with(at, False)
+            if up:
+                # The start was over: what follows is the end of a daemon that ran.
+                continue
+            ended += 1
+            if code != 1 or said.count("\n") != 1 or not said.startswith("trajd: error: ") or \
+                    len(said) < 25:
+                wrong.append((at, code, said))
+        print(f"{ended} of {counted[0]} allocations ended the start", end=" ")
+        self.assertEqual(wrong, [])
+        self.assertGreater(ended, 50)
+
+    def test_each_allocation_of_libzmq(self):
+        """libzmq ends the process itself; it must end, and say that memory was short."""
+        _, _, _, counted = self.run_with(0, True)
+        ended = 0
+        for at in range(1, counted[1] + 1):
+            up, code, said, _ = self.run_with(at, True)
+            if not up and code != 0:
+                ended += 1
+                self.assertIn("trajd: error: ", said, (at, code))
+        print(f"{ended} of {counted[1]} allocations ended the start", end=" ")
+        self.assertGreater(ended, 10)
+
+
+if __name__ == "__main__":
+    daemon.main()
