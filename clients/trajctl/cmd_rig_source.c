@@ -32,7 +32,7 @@ static const struct command_help help = {
     .operands = 1,
 };
 
-static const struct rig_system *const systems[] = {&rig_open_ephys};
+static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_blackrock};
 
 static const struct rig_system *system_named(const char *name)
 {
@@ -135,6 +135,10 @@ static int play(struct rig *rig, const struct rig_system *system, const char *ma
                 struct traj_error *error)
 {
     int result = rig_plan(rig, error);
+    if (result == 0 && system->units_max > 0 && rig->session->units > system->units_max) {
+        result = traj_error_set(error, "%s: %zu units are more than %s has channels",
+                                rig->session_path, rig->session->units, system->name);
+    }
     if (result == 0 && map) {
         result = rig_write_map(rig, system, "", map, error);
     }
@@ -186,7 +190,7 @@ int cmd_rig_source(int argc, char **argv)
     }
     const struct rig_system *system = optind < argc ? system_named(argv[optind]) : NULL;
     if (!system) {
-        return usage_error("rig-source", "name the system: open-ephys");
+        return usage_error("rig-source", "name the system: open-ephys or blackrock");
     }
     rig.speed = asap ? 0.0 : rig.speed;
     rig.rate = rig.rate > 0.0 ? rig.rate : system->rate;

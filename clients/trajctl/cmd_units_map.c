@@ -133,12 +133,27 @@ static int write_map(const struct request *request, const struct traj_model *mod
     return result;
 }
 
+static const struct {
+    const char *name;
+    int (*survey)(struct survey *survey, struct traj_error *error);
+} systems[] = {{"open-ephys", survey_open_ephys}, {"blackrock", survey_blackrock}};
+
+static int listen_to(struct request *request, struct traj_error *error)
+{
+    for (size_t i = 0; i < COUNT_OF(systems); i++) {
+        if (strcmp(systems[i].name, request->system) == 0) {
+            return systems[i].survey(&request->survey, error);
+        }
+    }
+    return traj_error_set(error, "\"%s\" is not open-ephys or blackrock", request->system);
+}
+
 static int make_map(struct request *request, struct traj_error *error)
 {
     struct survey *survey = &request->survey;
     struct traj_model *model = NULL;
     int result;
-    if (survey_open_ephys(survey, error) < 0) {
+    if (listen_to(request, error) < 0) {
         return -1;
     }
     select_units(request);
@@ -195,6 +210,8 @@ int cmd_units_map(int argc, char **argv)
          "the stream to listen to; without it, the first that is heard"},
         {"rate", "HZ", OPTION_REAL, &request.rate, "samples/s, where the rig does not tell", 1.0,
          1e10, .plain = true},
+        {"protocol", "V", OPTION_TEXT, &request.survey.protocol,
+         "blackrock's: 3.11, 4.0, 4.1 or 4.2 (default 4.1)", .plain = true},
         {"sorted", NULL, OPTION_FLAG, &request.sorted, "leave unsorted spikes (unit 0) out"},
         {"least", "N", OPTION_U64, &request.least, "leave units of fewer spikes out"},
     };
@@ -203,8 +220,8 @@ int cmd_units_map(int argc, char **argv)
         return status;
     }
     request.system = optind < argc ? argv[optind] : "";
-    if (strcmp(request.system, "open-ephys") != 0) {
-        return usage_error("units-map", "name the system: open-ephys");
+    if (request.system[0] == '\0') {
+        return usage_error("units-map", "name the system: open-ephys or blackrock");
     }
     struct traj_error error = {0};
     interrupt_catch();

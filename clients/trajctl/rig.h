@@ -66,6 +66,7 @@ struct rig_system {
     const char *name;
     const char *endpoint; /* default */
     double rate;          /* samples/s of its clock, default */
+    size_t units_max;     /* 0 = any number */
     /* Binds, prints where on stdout, waits for a listener; *self is what it made, close in any
      * case. */
     int (*open)(struct rig *rig, void **self, struct traj_error *error);
@@ -80,6 +81,7 @@ struct rig_system {
 };
 
 extern const struct rig_system rig_open_ephys;
+extern const struct rig_system rig_blackrock;
 
 /* Reads the session and lays out what happens when. */
 int rig_plan(struct rig *rig, struct traj_error *error);

@@ -20,6 +20,7 @@ struct survey {
     const char *address; /* HOST:PORT */
     const char *stream;  /* the one to listen to; NULL = the first that is heard */
     double seconds;
+    const char *protocol; /* Blackrock's; NULL = 4.1 */
     /* what was heard */
     char heard[TRAJ_MAP_CHANNEL_SIZE]; /* the stream */
     char others[256];                  /* further streams, for a person to read */
@@ -37,5 +38,6 @@ void survey_free(struct survey *survey);
 
 /* Listens; 0, 1 when interrupted (what was heard stands), or -1 with a sentence. */
 int survey_open_ephys(struct survey *survey, struct traj_error *error);
+int survey_blackrock(struct survey *survey, struct traj_error *error);
 
 #endif

@@ -27,7 +27,7 @@ if(TARGET trajd AND TARGET trajctl)
 endif()
 # Sources: a simulated rig feeds the daemon over the real wire.
 if(TARGET trajd AND TARGET trajctl)
-    foreach(system open-ephys)
+    foreach(system open-ephys blackrock)
         traj_script_test(NAME rig_${system} LABELS system TIMEOUT 300
             COMMAND ${TRAJ_PYTHON} test_rigs.py ${system})
         traj_script_test(NAME rig_${system}_reach8-train LABELS system real TIMEOUT 300

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "proto/blackrock.h"
 #include "proto/open_ephys.h"
 #include "proto/units_map.h"
 
@@ -132,6 +133,76 @@ static void other_messages_are_refused(void **state)
     assert_int_equal(parse("EVEN", 4, "{}", NULL, 0, &message), TRAJ_REFUSED_TYPE);
 }
 
+/* --- Blackrock -------------------------------------------------------------------------------- */
+
+static void packets_round_trip(void **state)
+{
+    static const int16_t wave[4] = {5, -7, 300, -400};
+    const struct traj_cb_packet sent[] = {
+        {.kind = TRAJ_CB_SPIKE, .time = UINT64_C(1) << 60, .channel = 17, .unit = 3},
+        {.kind = TRAJ_CB_GROUP, .time = 5, .channel = 0, .unit = 6, .instrument = 2},
+        {.kind = TRAJ_CB_DIGITAL, .time = 6, .channel = 279, .value = 0x80000001},
+        {.kind = TRAJ_CB_HEARTBEAT, .time = 7, .channel = 0x8000},
+        {.kind = TRAJ_CB_MONITOR, .time = 8, .channel = 0x8000, .sent = 9, .counter = 70000}};
+    const size_t count = sizeof sent / sizeof sent[0];
+    unsigned char datagram[256];
+    struct traj_cb_packet back;
+    size_t size = 0, offset = 0;
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        size += traj_cb_write(&sent[i], wave, 4, datagram + size, sizeof datagram - size);
+    }
+    assert_int_equal(size, 16 + 24 + 16 + 8 + 16 + 12 + 16 + 16 + 8);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(traj_cb_next(TRAJ_CB_410, 279, datagram, size, &offset, &back),
+                         TRAJ_ACCEPTED);
+        assert_int_equal(back.kind, sent[i].kind);
+        assert_true(back.time == sent[i].time && back.value == sent[i].value);
+        assert_int_equal(back.unit, sent[i].unit);
+        assert_int_equal(back.sent, sent[i].sent);
+        assert_int_equal(back.counter, sent[i].counter);
+        assert_int_equal(back.instrument, sent[i].instrument);
+    }
+    assert_int_equal(offset, size);
+    /* Cut anywhere inside the last packet, it is refused, and the rest with it. */
+    for (size_t cut = size - 23; cut < size; cut++) {
+        offset = size - 24;
+        assert_int_equal(traj_cb_next(TRAJ_CB_410, 279, datagram, cut, &offset, &back),
+                         TRAJ_REFUSED_SYNTAX);
+        assert_int_equal(offset, cut);
+    }
+    assert_int_equal(traj_cb_write(&sent[0], wave, 4, datagram, 39), 0);
+}
+
+/* The older headers, byte by byte. */
+static void older_packets_are_read(void **state)
+{
+    static const unsigned char spike[] = {0x10, 0x27, 0, 0, 5, 0, 2, 4, 0, 0, 0, 0,
+                                          0,    0,    0, 0, 0, 0, 0, 0, 1, 0, 2, 0};
+    static const unsigned char monitor[] = {1, 0, 0, 0, 0, 0, 0,  0, 0, 0x80,
+                                            1, 1, 0, 3, 0, 0, 42, 0, 0, 0};
+    struct traj_cb_packet packet;
+    size_t offset = 0;
+
+    (void)state;
+    assert_int_equal(traj_cb_next(TRAJ_CB_311, 151, spike, sizeof spike, &offset, &packet),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(packet.kind, TRAJ_CB_SPIKE);
+    assert_true(packet.time == 10000);
+    assert_int_equal(packet.channel, 5);
+    assert_int_equal(packet.unit, 2);
+    assert_int_equal(offset, sizeof spike);
+    offset = 0;
+    assert_int_equal(traj_cb_next(TRAJ_CB_400, 279, monitor, sizeof monitor, &offset, &packet),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(packet.kind, TRAJ_CB_MONITOR);
+    assert_int_equal(packet.sent, 42);
+    assert_int_equal(packet.instrument, 3);
+    assert_int_equal(traj_cb_protocol("4.2"), TRAJ_CB_410);
+    assert_int_equal(traj_cb_protocol("5"), -1);
+}
+
 /* --- the map ---------------------------------------------------------------------------------- */
 
 static void maps_round_trip(void **state)
@@ -209,7 +280,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_plugin_sends_is_read), cmocka_unit_test(kinds_round_trip),
-        cmocka_unit_test(other_messages_are_refused),    cmocka_unit_test(maps_round_trip),
+        cmocka_unit_test(other_messages_are_refused),    cmocka_unit_test(packets_round_trip),
+        cmocka_unit_test(older_packets_are_read),        cmocka_unit_test(maps_round_trip),
         cmocka_unit_test(wrong_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 /* So many messages that yield nothing, and the caller may look around. */
 #define MESSAGES_AT_ONCE 256
 
-static const struct traj_rig_kind *const kinds[] = {&traj_rig_open_ephys};
+static const struct traj_rig_kind *const kinds[] = {&traj_rig_open_ephys, &traj_rig_blackrock};
 
 struct traj_rig {
     const struct traj_rig_kind *kind;

@@ -38,6 +38,7 @@ struct traj_rig_kind {
 
 /* All kinds that this trajd was built with. */
 extern const struct traj_rig_kind traj_rig_open_ephys;
+extern const struct traj_rig_kind traj_rig_blackrock;
 
 struct traj_rig;
 
