@@ -165,7 +165,7 @@ struct cast {
 static struct cast cast_of(const struct traj_training *training, const struct traj_choice *choice)
 {
     bool trials = training->trials > 0;
-    bool targets = training->labelled > 0 && training->targets > 0;
+    bool targets = training->labelled + training->taught > 0 && training->targets > 0;
     switch (choice->family) {
     case TRAJ_FAMILY_STM:
         return (struct cast){.delays = 1, .single = true};

@@ -129,7 +129,7 @@ static void smooth_spreads(const struct traj_reach *reach, const double *sum, co
                            double floor, double *out)
 {
     size_t phases = reach->phases, square = reach->dim * reach->dim;
-    double n = reach->per_target, widen = (n + 1) / fmax(n - 0.5, 0.5);
+    double n = reach->per_course, widen = (n + 1) / fmax(n - 0.5, 0.5);
     double pooled[TRAJ_DIM_MAX * TRAJ_DIM_MAX] = {0}, total = 0;
     for (size_t g = 0; g < phases; g++) {
         total += weight[g];

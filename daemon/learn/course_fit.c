@@ -32,6 +32,7 @@ struct course_fit {
     size_t slots;                 /* folds + 1; the last has nothing left out */
     struct traj_reach **reach;    /* [slots] */
     struct traj_rates *rates;     /* [slots] */
+    double taught_weight;         /* of a trial of the kinematics-only sessions */
     struct traj_rate_prior prior; /* of the rates */
     struct traj_chain_choice choice;
     struct traj_selection selection;
@@ -125,10 +126,10 @@ static int fit_slots(struct course_fit *fit)
     const struct traj_training *training = fit->training;
     struct traj_rate_kernel kernel = {.phase = NULL};
     double onset = traj_reach_onset(training);
-    int status = 0;
+    int status = traj_reach_taught(training, onset, &fit->taught_weight, fit->error);
     for (size_t i = fit->slots; i-- > 0 && status == 0;) {
         unsigned without = i + 1 == fit->slots ? TRAJ_FOLD_NONE : (unsigned)i;
-        fit->reach[i] = traj_reach_fit(training, onset, without, fit->error);
+        fit->reach[i] = traj_reach_fit(training, onset, fit->taught_weight, without, fit->error);
         if (!fit->reach[i])
             status = -1;
         if (status == 0 && !kernel.phase)
@@ -205,6 +206,8 @@ static void put_choice(FILE *out, const void *of)
     fputs(",\"courses\":{\"phases\":", out);
     fprintf(out, "%zu", reach->phases);
     traj_summary_number(out, "onset_s", reach->onset * fit->training->bin);
+    fprintf(out, ",\"taught_trials\":%zu", reach->taught);
+    traj_summary_number(out, "taught_weight", fit->taught_weight);
     fprintf(out, ",\"gains\":%zu", fit->rates[fit->slots - 1].gains);
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "switch_prob", fit->choice.switch_prob);

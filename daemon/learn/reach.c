@@ -14,12 +14,14 @@
 #define LIGHT 0.02       /* cells below this share of a trial are dropped */
 #define COURSE_PRIOR 0.3 /* trials that the pooled profile counts for in a target's course */
 #define PROFILE_MAX (1 + TRAJ_DIM_MAX)
-#define SLOPE_RIDGE 1.0 /* targets that the belief in no slope counts for */
-#define WARP_PRIOR 8.0  /* trials that the believed distribution of warps counts for */
-#define SLOW_SD 0.18    /* sd of log s that is believed */
-#define DELAY_SD_S 0.02 /* sd of d that is believed, s */
-#define SCATTER 0.03    /* of reach length */
-#define CORRELATED 4.0  /* neighbouring positions say the same: so many count as one */
+#define SLOPE_RIDGE 1.0  /* targets that the belief in no slope counts for */
+#define WARP_PRIOR 8.0   /* trials that the believed distribution of warps counts for */
+#define SLOW_SD 0.18     /* sd of log s that is believed */
+#define DELAY_SD_S 0.02  /* sd of d that is believed, s */
+#define SCATTER 0.03     /* of reach length */
+#define CORRELATED 4.0   /* neighbouring positions say the same: so many count as one */
+#define PARTS 5          /* of the trials, left out in turn to find what others' are worth */
+#define TAUGHT_USUAL 0.1 /* trials that another session's is worth where that cannot be found */
 
 const double traj_reach_slow[TRAJ_REACH_SLOWS] = {0.70, 0.78, 0.86, 0.93, 1.00,
                                                   1.08, 1.17, 1.27, 1.40, 1.60};
@@ -79,13 +81,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median_count(const struct traj_reach *reach)
+static double median_positive(const double *number, size_t numbers)
 {
-    double *some = malloc((reach->targets + 1) * sizeof *some), median = 0;
+    double *some = malloc((numbers + 1) * sizeof *some), median = 0;
     size_t count = 0;
-    for (size_t m = 0; some && m < reach->targets; m++)
-        if (reach->count[m] > 0)
-            some[count++] = reach->count[m];
+    for (size_t m = 0; some && m < numbers; m++)
+        if (number[m] > 0)
+            some[count++] = number[m];
     if (count > 0) {
         qsort(some, count, sizeof *some, by_value);
         median = some[count / 2];
@@ -94,42 +96,104 @@ static double median_count(const struct traj_reach *reach)
     return median;
 }
 
-/* Whether the kinematics of all of a trial's bins are known: what is missing cannot be
- * resampled. */
-static bool moves(const struct traj_training *training, const struct traj_course *trial)
+/* Whether the kinematics of all of a trial are known: what is missing cannot be resampled. */
+static bool moves(const struct traj_reach_trial *trial)
 {
-    for (size_t b = trial->bin_first; b < trial->bin_first + trial->bin_count; b++)
-        if (!training->known[b])
+    for (size_t i = 0; i < trial->count; i++)
+        if (!trial->known[i])
             return false;
-    return true;
+    return trial->count > 0;
 }
 
-/* Trials that train, and where they begin; returns how long the longest is. */
-static size_t gather(struct traj_reach *reach, unsigned without)
+/* Trials left out: a fold's, or of those with frames every `parts`th from `part` on. */
+struct left_out {
+    unsigned fold;
+    size_t part, parts; /* parts = 0: none */
+};
+
+static const struct left_out nothing = {TRAJ_FOLD_NONE, 0, 0};
+
+static void add_trial(struct traj_reach *reach, struct traj_reach_trial trial)
+{
+    if (moves(&trial))
+        reach->trial[reach->trials++] = trial;
+}
+
+static struct traj_reach_trial with_frames(const struct traj_reach *reach,
+                                           const struct traj_course *trial)
+{
+    return (struct traj_reach_trial){
+        .first = trial->bin_first,
+        .count = trial->bin_count,
+        .x = reach->training->x + trial->bin_first * 3 * reach->dim,
+        .known = reach->training->known + trial->bin_first,
+        .target = (size_t)trial->target,
+    };
+}
+
+/* Trials with frames that train; returns how long the longest of all is. */
+static size_t gather(struct traj_reach *reach, const struct left_out *out)
 {
     const struct traj_training *training = reach->training;
-    size_t longest = 0, settled = 0;
+    size_t longest = 0, seen = 0;
     for (size_t r = 0; r < training->trials; r++) {
         const struct traj_course *trial = &training->trial[r];
         if (trial->bin_count == 0 || trial->target < 0)
             continue;
         /* Of all trials, so that every fold has the same phases and one kernel serves them. */
         longest = trial->bin_count > longest ? trial->bin_count : longest;
-        if (!traj_fold_used(trial->fold, without) || !moves(training, trial))
-            continue;
-        struct traj_reach_trial *own = &reach->trial[reach->trials++];
-        *own = (struct traj_reach_trial){
-            .first = trial->bin_first, .count = trial->bin_count, .target = (size_t)trial->target};
-        reach->count[own->target]++;
-        for (size_t b = own->first; b < own->first + own->count && b < own->first + SETTLED; b++) {
-            for (size_t d = 0; training->known[b] && d < reach->dim; d++)
-                reach->origin[d] += training->x[b * 3 * reach->dim + d];
-            settled += training->known[b];
-        }
+        bool kept = out->parts == 0 || seen++ % out->parts != out->part;
+        if (kept && traj_fold_used(trial->fold, out->fold))
+            add_trial(reach, with_frames(reach, trial));
     }
-    for (size_t d = 0; d < reach->dim; d++)
-        reach->origin[d] /= settled > 0 ? (double)settled : 1;
     return longest;
+}
+
+/* Trials of kinematics-only sessions, behind the others. */
+static void gather_taught(struct traj_reach *reach)
+{
+    const struct traj_training *training = reach->training;
+    size_t own = reach->trials;
+    for (size_t r = 0; reach->taught_weight > 0 && r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        if (trial->session == (size_t)-1 && trial->target >= 0)
+            add_trial(reach, (struct traj_reach_trial){
+                                 .first = trial->first,
+                                 .count = trial->count,
+                                 .x = training->state + trial->first * 3 * reach->dim,
+                                 .known = training->state_known + trial->first,
+                                 .early = 1 - trial->offset / training->bin,
+                                 .target = (size_t)trial->target,
+                             });
+    }
+    reach->taught = reach->trials - own;
+    reach->trials = own;
+}
+
+/* What a trial counts for. */
+static double worth(const struct traj_reach *reach, size_t trial)
+{
+    return trial < reach->trials ? 1 : reach->taught_weight;
+}
+
+/* Where reaches begin, and how many trials each target has. */
+static void count_trials(struct traj_reach *reach)
+{
+    double settled = 0;
+    for (size_t r = 0; r < reach->trials + reach->taught; r++) {
+        const struct traj_reach_trial *trial = &reach->trial[r];
+        for (size_t i = 0; i < trial->count && i < SETTLED; i++) {
+            for (size_t d = 0; d < reach->dim; d++)
+                reach->origin[d] += worth(reach, r) * trial->x[i * 3 * reach->dim + d];
+            settled += worth(reach, r);
+        }
+        reach->count[trial->target] += worth(reach, r);
+        if (r + 1 == reach->trials)
+            reach->per_target = median_positive(reach->count, reach->targets);
+    }
+    reach->per_course = median_positive(reach->count, reach->targets);
+    for (size_t d = 0; d < reach->dim; d++)
+        reach->origin[d] /= settled > 0 ? settled : 1;
 }
 
 static double reach_length(const struct traj_reach *reach)
@@ -149,16 +213,12 @@ static double reach_length(const struct traj_reach *reach)
 /* ---- courses ------------------------------------------------------------------------------- */
 
 /* Position of the trial at bin t (between bins: interpolated; outside: held). */
-static void trial_position(const struct traj_reach *reach, const struct traj_reach_trial *trial,
-                           double t, double *out)
+static void trial_position(size_t dim, const struct traj_reach_trial *trial, double t, double *out)
 {
-    const double *x = reach->training->x;
-    size_t dim = reach->dim, last = trial->count - 1;
-    double at = t < 0 ? 0 : t > (double)last ? (double)last : t;
-    size_t low = (size_t)at, high = low < last ? low + 1 : low;
+    double last = (double)(trial->count - 1), at = fmin(fmax(t + trial->early, 0), last);
+    size_t low = (size_t)at, high = (double)low < last ? low + 1 : low;
     for (size_t d = 0; d < dim; d++) {
-        double a = x[(trial->first + low) * 3 * dim + d],
-               b = x[(trial->first + high) * 3 * dim + d];
+        double a = trial->x[low * 3 * dim + d], b = trial->x[high * 3 * dim + d];
         out[d] = a + (at - (double)low) * (b - a);
     }
 }
@@ -168,7 +228,7 @@ static void sum_courses(const struct traj_reach *reach, double *sum)
 {
     double at[TRAJ_DIM_MAX];
     memset(sum, 0, reach->targets * reach->phases * reach->dim * sizeof *sum);
-    for (size_t r = 0; r < reach->trials; r++) {
+    for (size_t r = 0; r < reach->trials + reach->taught; r++) {
         const struct traj_reach_trial *trial = &reach->trial[r];
         for (size_t h = 0; h < trial->heavy; h++) {
             double delay = reach->delay[trial->cell[h] % TRAJ_REACH_DELAYS];
@@ -178,9 +238,9 @@ static void sum_courses(const struct traj_reach *reach, double *sum)
                                ? (double)g
                                : reach->onset + ((double)g - reach->onset) * slow;
                 double *into = sum + (trial->target * reach->phases + g) * reach->dim;
-                trial_position(reach, trial, z + delay, at);
+                trial_position(reach->dim, trial, z + delay, at);
                 for (size_t d = 0; d < reach->dim; d++)
-                    into[d] += trial->weight[h] * at[d];
+                    into[d] += worth(reach, r) * trial->weight[h] * at[d];
             }
         }
     }
@@ -279,24 +339,20 @@ static void believed_warps(const struct traj_reach *reach, double *prior)
         prior[c] /= sum;
 }
 
-/* Posterior over cells of one trial, from its positions. */
-static void assign(const struct traj_reach *reach, const struct traj_reach_trial *trial,
-                   double *posterior)
+/* Posterior over cells of one trial, from its positions; returns their log evidence. */
+static double assign(const struct traj_reach *reach, const struct traj_reach_trial *trial,
+                     double *posterior)
 {
-    const struct traj_training *training = reach->training;
     double most = -INFINITY, sum = 0, at[TRAJ_DIM_MAX];
     double scale = 2 * CORRELATED * reach->scatter * reach->scatter;
     for (size_t c = 0; c < TRAJ_REACH_CELLS; c++) {
         double square = 0;
         for (size_t i = 0; i < trial->count; i++) {
-            size_t b = trial->first + i;
-            if (!training->known[b])
-                continue;
-            traj_reach_position(
-                reach, trial->target,
-                traj_reach_phase(reach, traj_reach_place(reach, c, i), traj_reach_slowness(c)), at);
+            double place = traj_reach_place(reach, c, i) - trial->early;
+            traj_reach_position(reach, trial->target,
+                                traj_reach_phase(reach, place, traj_reach_slowness(c)), at);
             for (size_t d = 0; d < reach->dim; d++) {
-                double apart = training->x[b * 3 * reach->dim + d] - at[d];
+                double apart = trial->x[i * 3 * reach->dim + d] - at[d];
                 square += apart * apart;
             }
         }
@@ -307,6 +363,7 @@ static void assign(const struct traj_reach *reach, const struct traj_reach_trial
         sum += posterior[c] = exp(posterior[c] - most);
     for (size_t c = 0; c < TRAJ_REACH_CELLS; c++)
         posterior[c] /= sum;
+    return most + log(sum);
 }
 
 /* Keeps the heaviest cells. */
@@ -334,16 +391,17 @@ static void keep_heavy(struct traj_reach_trial *trial, const double *posterior)
 static void reassign(struct traj_reach *reach)
 {
     double posterior[TRAJ_REACH_CELLS], total[TRAJ_REACH_CELLS] = {0}, believed[TRAJ_REACH_CELLS];
-    for (size_t r = 0; r < reach->trials; r++) {
-        assign(reach, &reach->trial[r], posterior);
+    double trials = 0;
+    for (size_t r = 0; r < reach->trials + reach->taught; r++) {
+        (void)assign(reach, &reach->trial[r], posterior);
         keep_heavy(&reach->trial[r], posterior);
         for (size_t c = 0; c < TRAJ_REACH_CELLS; c++)
-            total[c] += posterior[c];
+            total[c] += worth(reach, r) * posterior[c];
+        trials += worth(reach, r);
     }
     believed_warps(reach, believed);
     for (size_t c = 0; c < TRAJ_REACH_CELLS; c++)
-        reach->prior[c] =
-            (total[c] + WARP_PRIOR * believed[c]) / ((double)reach->trials + WARP_PRIOR);
+        reach->prior[c] = (total[c] + WARP_PRIOR * believed[c]) / (trials + WARP_PRIOR);
 }
 
 static void start_unwarped(struct traj_reach *reach)
@@ -353,7 +411,7 @@ static void start_unwarped(struct traj_reach *reach)
         slow++;
     while (delay_20ms[delay] < 0)
         delay++;
-    for (size_t r = 0; r < reach->trials; r++) {
+    for (size_t r = 0; r < reach->trials + reach->taught; r++) {
         reach->trial[r].heavy = 1;
         reach->trial[r].cell[0] = slow * TRAJ_REACH_DELAYS + delay;
         reach->trial[r].weight[0] = 1;
@@ -361,32 +419,47 @@ static void start_unwarped(struct traj_reach *reach)
     believed_warps(reach, reach->prior);
 }
 
-struct traj_reach *traj_reach_fit(const struct traj_training *training, double onset,
-                                  unsigned without, struct traj_error *error)
+/* All but what is fitted; NULL where there is no memory. */
+static struct traj_reach *begin(const struct traj_training *training, double onset,
+                                double taught_weight, const struct left_out *out)
 {
     struct traj_reach *reach = calloc(1, sizeof *reach);
-    double *sum = NULL;
-    if (reach) {
-        reach->training = training;
-        reach->dim = training->dim;
-        reach->targets = training->targets;
-        reach->onset = onset;
-        for (size_t i = 0; i < TRAJ_REACH_DELAYS; i++)
-            reach->delay[i] = floor(delay_20ms[i] * 0.02 / training->bin + 0.5);
-        reach->trial = calloc(training->trials + 1, sizeof *reach->trial);
-        reach->count = calloc(reach->targets + 1, sizeof *reach->count);
-    }
-    if (reach && reach->trial && reach->count) {
-        reach->phases = gather(reach, without) + TAIL;
-        reach->per_target = median_count(reach);
+    if (!reach)
+        return NULL;
+    reach->training = training;
+    reach->dim = training->dim;
+    reach->targets = training->targets;
+    reach->onset = onset;
+    reach->taught_weight = taught_weight;
+    for (size_t i = 0; i < TRAJ_REACH_DELAYS; i++)
+        reach->delay[i] = floor(delay_20ms[i] * 0.02 / training->bin + 0.5);
+    reach->trial = calloc(training->trials + 1, sizeof *reach->trial);
+    reach->count = calloc(reach->targets + 1, sizeof *reach->count);
+    if (reach->trial && reach->count) {
+        reach->phases = gather(reach, out) + TAIL;
+        gather_taught(reach);
+        count_trials(reach);
         reach->scatter = SCATTER * reach_length(reach);
-        size_t size = reach->targets * reach->phases * reach->dim;
-        reach->course = calloc(size + 1, sizeof *reach->course);
-        sum = calloc(size + 1, sizeof *sum);
+        reach->course =
+            calloc(reach->targets * reach->phases * reach->dim + 1, sizeof *reach->course);
     }
-    if (!sum || !reach->course || reach->trials == 0) {
-        traj_error_set(error, sum ? "no trial with a known target to learn courses from"
-                                  : "no memory for courses");
+    if (!reach->course) {
+        traj_reach_free(reach);
+        return NULL;
+    }
+    return reach;
+}
+
+static struct traj_reach *fit_courses(const struct traj_training *training, double onset,
+                                      double taught_weight, const struct left_out *out,
+                                      struct traj_error *error)
+{
+    struct traj_reach *reach = begin(training, onset, taught_weight, out);
+    size_t size = reach ? reach->targets * reach->phases * reach->dim : 0;
+    double *sum = calloc(size + 1, sizeof *sum);
+    if (!sum || !reach || reach->trials == 0) {
+        traj_error_set(error, sum && reach ? "no trial with a known target to learn courses from"
+                                           : "no memory for courses");
         free(sum);
         traj_reach_free(reach);
         return NULL;
@@ -399,6 +472,59 @@ struct traj_reach *traj_reach_fit(const struct traj_training *training, double o
     }
     free(sum);
     return reach;
+}
+
+struct traj_reach *traj_reach_fit(const struct traj_training *training, double onset,
+                                  double taught_weight, unsigned without, struct traj_error *error)
+{
+    struct left_out out = nothing;
+    out.fold = without;
+    return fit_courses(training, onset, taught_weight, &out, error);
+}
+
+/* ---- what kinematics-only sessions are worth ----------------------------------------------- */
+
+/* Adds the log evidence of the trials of one part, under courses of the others. */
+static int weigh_part(const struct traj_training *training, double onset, double weight,
+                      size_t part, double *evidence, struct traj_error *error)
+{
+    struct left_out out = {TRAJ_FOLD_NONE, part, PARTS};
+    struct traj_reach *reach = fit_courses(training, onset, weight, &out, error);
+    double posterior[TRAJ_REACH_CELLS];
+    size_t seen = 0;
+    if (!reach)
+        return -1;
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *course = &training->trial[r];
+        if (course->bin_count == 0 || course->target < 0 || seen++ % PARTS != part)
+            continue;
+        struct traj_reach_trial trial = with_frames(reach, course);
+        if (moves(&trial))
+            *evidence += assign(reach, &trial, posterior);
+    }
+    traj_reach_free(reach);
+    return 0;
+}
+
+int traj_reach_taught(const struct traj_training *training, double onset, double *weight,
+                      struct traj_error *error)
+{
+    static const double grid[] = {0, 0.01, 0.03, 0.1, 0.3, 1};
+    double most = -INFINITY;
+    *weight = training->taught > 0 ? TAUGHT_USUAL : 0;
+    if (training->taught == 0 || training->labelled < PARTS)
+        return 0;
+    for (size_t i = 0; i < sizeof grid / sizeof *grid; i++) {
+        double evidence = 0;
+        for (size_t part = 0; part < PARTS; part++)
+            if (weigh_part(training, onset, grid[i], part, &evidence, error))
+                return -1;
+        if (evidence > most) {
+            most = evidence;
+            *weight = grid[i];
+        }
+    }
+    return 0;
 }
 
 void traj_reach_free(struct traj_reach *reach)

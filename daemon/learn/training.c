@@ -251,11 +251,15 @@ static void measure_scale(struct traj_training *training)
 static void count_labels(struct traj_training *training)
 {
     size_t seen[TRAJ_TARGETS_MAX] = {0};
-    for (size_t r = 0; r < training->trials; r++)
-        if (training->trial[r].target >= 0) {
-            training->labelled++;
-            seen[training->trial[r].target]++;
-        }
+    for (size_t r = 0; r < training->trials; r++) {
+        const struct traj_course *trial = &training->trial[r];
+        bool taught = trial->session == (size_t)-1;
+        if (trial->target < 0)
+            continue;
+        training->taught += taught;
+        training->labelled += !taught;
+        seen[trial->target] += !taught;
+    }
     double count[TRAJ_TARGETS_MAX];
     size_t targets = 0;
     for (size_t m = 0; m < training->targets; m++)

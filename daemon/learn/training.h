@@ -68,8 +68,9 @@ struct traj_training {
     const double *target_position;             /* [targets][dim], borrowed from the first session */
     const struct traj_session *const *session; /* borrowed */
     size_t sessions;
-    size_t labelled;   /* trials whose target is known */
-    size_t per_target; /* median number of trials over the targets that have any */
+    size_t labelled;   /* trials whose target is known, of sessions with frames */
+    size_t taught;     /* the same, of kinematics-only sessions */
+    size_t per_target; /* median number of labelled trials over the targets that have any */
 
     double center[TRAJ_DIM_MAX]; /* mean position */
     double scale[3]; /* root mean square of position about it, of velocity, of acceleration */

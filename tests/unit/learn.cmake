@@ -8,6 +8,8 @@ traj_test(NAME test_health SOURCES test_health.c ${CMAKE_SOURCE_DIR}/tests/commo
     LIBS traj_learn m LABELS unit)
 traj_test(NAME test_unbroken SOURCES test_unbroken.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
     LIBS traj_evaluate traj_learn m LABELS unit TIMEOUT 900)
+traj_test(NAME test_reach SOURCES test_reach.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
+    LIBS traj_learn m LABELS unit)
 # Recordings, whole and damaged, through the pipeline once more.
 traj_test(NAME test_rerun SOURCES test_rerun.c ${CMAKE_SOURCE_DIR}/tests/system/tiny_model.c
     LIBS traj_learn m LABELS unit)
