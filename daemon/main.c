@@ -24,6 +24,7 @@
 struct parts {
     struct traj_service service;
     int signal_fd;
+    struct traj_notifier notifier;
     void *context;
     struct traj_link link;
     struct traj_decode_loop *loop;
@@ -100,6 +101,8 @@ static int build(struct parts *parts, struct traj_error *error)
     if (parts->loop == NULL) {
         return -1;
     }
+    traj_notifier_open(&parts->notifier);
+    traj_decode_loop_watched(parts->loop, &parts->notifier);
     if (open_recorder(parts, error) != 0) {
         return -1;
     }
@@ -169,9 +172,9 @@ static int run(struct parts *parts, struct traj_error *error)
         return -1;
     }
     watch_libraries(false);
-    traj_notify("READY=1");
+    traj_notifier_say(&parts->notifier, "READY=1");
     rc = traj_decode_loop_run(parts->loop, error);
-    traj_notify("STOPPING=1");
+    traj_notifier_say(&parts->notifier, "STOPPING=1");
     return rc;
 }
 
@@ -187,6 +190,7 @@ static void take_down(struct parts *parts)
     traj_link_context_end(parts->context);
     traj_signals_close(parts->signal_fd);
     traj_models_close(&parts->service.models);
+    traj_notifier_close(&parts->notifier);
 }
 
 /* --check-config: prints what would be in force, and loads the model if one is named. */
@@ -214,6 +218,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     parts->signal_fd = -1;
+    parts->notifier.fd = -1;
     (void)gsl_set_error_handler_off();
     rc = traj_options_parse(&options, argc, argv, &error);
     if (rc == 0 && options.help) {

@@ -40,7 +40,8 @@ struct traj_decode_loop {
     struct traj_state state;
     bool state_changed; /* since the last snapshot */
     struct traj_stages *stages;
-    double begun, parsed; /* s, daemon's clock: the message at hand */
+    struct traj_notifier *notifier; /* NULL = nobody to tell */
+    double begun, parsed;           /* s, daemon's clock: the message at hand */
     bool stop;
 
     char *out; /* one message to publish */
@@ -144,6 +145,11 @@ void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *ta
         traj_journal_start(&loop->journal, true, traj_pipeline_counters(loop->pipeline),
                            moment(loop, traj_clock_now()));
     }
+}
+
+void traj_decode_loop_watched(struct traj_decode_loop *loop, struct traj_notifier *notifier)
+{
+    loop->notifier = notifier;
 }
 
 void traj_decode_loop_close(struct traj_decode_loop **loop)
@@ -507,6 +513,13 @@ static bool take_message(struct traj_decode_loop *loop)
     return true;
 }
 
+static void beat(struct traj_decode_loop *loop, double now)
+{
+    if (loop->notifier != NULL) {
+        traj_notifier_beat(loop->notifier, now);
+    }
+}
+
 /*
  * Works off what waited at the wake-up, in order; commands take effect between two messages.  What
  * arrives meanwhile waits for the next round, so that signals and `publish: newest` are never
@@ -523,6 +536,7 @@ static bool work_off(struct traj_decode_loop *loop)
         }
         if ((i + 1) % MESSAGES_A_SNAPSHOT == 0) {
             publish_state(loop);
+            beat(loop, loop->begun);
         }
     }
     if (loop->out_size > 0) {
@@ -579,10 +593,21 @@ static void read_signals(struct traj_decode_loop *loop)
     }
 }
 
-/* How long to wait, ms: not at all while messages wait, else until stale is due. */
-static long wait_ms(const struct traj_decode_loop *loop, double now)
+/* When the loop has something to do by itself; infinity if nothing. */
+static double next_deadline(const struct traj_decode_loop *loop)
 {
     double deadline = stale_deadline(loop);
+
+    if (loop->notifier != NULL && loop->notifier->period > 0.0 && loop->notifier->next < deadline) {
+        deadline = loop->notifier->next;
+    }
+    return deadline;
+}
+
+/* How long to wait, ms: not at all while messages wait, else until something is due. */
+static long wait_ms(const struct traj_decode_loop *loop, double now)
+{
+    double deadline = next_deadline(loop);
     double left = 1e3 * (deadline - now);
 
     if (loop->inbox->count > 0 || left <= 0.0) {
@@ -654,6 +679,7 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         return false;
     }
     say_stale(loop, *now);
+    beat(loop, *now);
     traj_exchange_wake(loop->exchange);
     return true;
 }

@@ -13,6 +13,7 @@
 #include "daemon/io/config.h"
 #include "daemon/io/exchange.h"
 #include "daemon/io/link.h"
+#include "daemon/io/notify.h"
 #include "daemon/learn/error.h"
 #include "traj/decoder.h"
 
@@ -33,6 +34,12 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
  */
 void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *tape,
                              const char *model_path, bool start);
+
+/*
+ * Has the service manager told (borrowed notifier) that the loop goes round: from this thread alone,
+ * so that nobody else can say it lives when it does not.  Before the loop runs.
+ */
+void traj_decode_loop_watched(struct traj_decode_loop *loop, struct traj_notifier *notifier);
 
 void traj_decode_loop_close(struct traj_decode_loop **loop);
 

@@ -215,7 +215,8 @@ class Flood(daemon.DaemonTest):
         self.assertGreaterEqual(status["events"]["received"], int(sent["events"]))
         self.assertGreater(status["frames"]["decoded"], 0)
         self.assertEqual(int(sent["replies"]), int(count))
-        self.assertLess(status["memory"], before["memory"] + (200 << 20))
+        self.assertLess(status["memory"], before["memory"] + (600 << 20))
+        print(f"memory {before['memory'] >> 20} to {status['memory'] >> 20} MiB", end=" ")
         d.must(cmd="model", action="load", path=d.model)
         d.must(cmd="pause", on=False)
         self.assertEqual([{**i, "flags": [f for f in i["flags"] if f != "model"]}
