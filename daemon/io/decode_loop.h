@@ -36,8 +36,8 @@ void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *ta
                              const char *model_path, bool start);
 
 /*
- * Has the service manager told (borrowed notifier) that the loop goes round: from this thread alone,
- * so that nobody else can say it lives when it does not.  Before the loop runs.
+ * Has the service manager told (borrowed notifier) that the loop goes round: from this thread
+ * alone, so that nobody else can say it lives when it does not.  Before the loop runs.
  */
 void traj_decode_loop_watched(struct traj_decode_loop *loop, struct traj_notifier *notifier);
 
