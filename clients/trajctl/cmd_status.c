@@ -97,6 +97,25 @@ static void print_source(const json_t *source)
     }
 }
 
+/* Only where the daemon asks for keys. */
+static void print_security(const json_t *security)
+{
+    const json_t *admitted = json_object_get(security, "admitted");
+    const json_t *refused = json_object_get(security, "refused");
+    if (json_is_true(json_object_get(security, "curve"))) {
+        printf(
+            "keys        %lld clients may come; frames, intents, control: %lld, %lld, %lld let in, "
+            "%lld, %lld, %lld refused\n",
+            whole(security, "clients"), whole(admitted, "frames"), whole(admitted, "intents"),
+            whole(admitted, "control"), whole(refused, "frames"), whole(refused, "intents"),
+            whole(refused, "control"));
+    }
+    if (whole(security, "requests_held") > 0) {
+        printf("requests    %lld not looked at: too many in a second\n",
+               whole(security, "requests_held"));
+    }
+}
+
 static void print_status(json_t *s)
 {
     json_t *model = json_object_get(s, "model"), *frames = json_object_get(s, "frames");
@@ -124,6 +143,7 @@ static void print_status(json_t *s)
     printf("published   %lld intents to %lld subscribers; %lld stale\n", whole(s, "published"),
            whole(s, "subscribers"), whole(s, "stale"));
     print_source(json_object_get(s, "source"));
+    print_security(json_object_get(s, "security"));
     print_recording(json_object_get(s, "recording"));
     printf("endpoints   frames %s, intents %s, control %s\n", text(endpoints, "frames"),
            text(endpoints, "intents"), text(endpoints, "control"));

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The policies of the daemon under faults: what they leave behind, and what is published meanwhile."""
+import glob
+import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 from faults import Rig, Watch, adds_up
@@ -174,6 +177,47 @@ class Faults(daemon.DaemonTest):
         d.must(cmd="pause", on=False)
         self.send(source, [rig.frame()])
         self.assertTrue(d.intents(sink, 1)[0]["valid"])
+
+
+class Killed(daemon.DaemonTest):
+    """kill -9 while recording, with faults on."""
+
+    def record(self, *words):
+        done = subprocess.run([os.environ["TRAJCTL"], "record", *words], capture_output=True, text=True,
+                              timeout=daemon.PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_what_was_published_is_recorded_and_replays_to_the_byte(self):
+        print(f"seed {SEED}", end=" ", flush=True)
+        with tempfile.TemporaryDirectory(prefix="trajd-killed-") as folder:
+            model = daemon.make_model(os.path.join(folder, "m.tjm"))
+            other = daemon.make_model(os.path.join(folder, "other.tjm"), seed=2)
+            d = self.start(config={"record": {"directory": folder, "sync_s": 0}, **LIMITS}, model=model)
+            rig, watch = Rig(SEED + 3), Watch()
+            sink, source = d.sink("intent"), d.source()
+            for turn in range(TURNS):
+                for message in rig.turn():
+                    source.send_multipart(message)
+                if turn % 100 == 30:
+                    d.must(cmd="model", action="load", path=(other, model)[turn // 100 % 2])
+                    d.must(cmd="pause", on=turn // 100 % 2 == 0)
+                watch.drain(sink)
+            d.process.kill()
+            d.process.wait()
+            time.sleep(0.1)
+            watch.drain(sink)
+            self.forget(d)
+            [path] = glob.glob(os.path.join(folder, "*.rec"))
+            self.record("recover", path)
+            found = json.loads(self.record("verify", path, "--json"))
+            self.assertEqual(found["replay"]["differ"] + found["replay"]["unknown"], 0, found)
+            self.assertGreaterEqual(found["replay"]["equal"], watch.intents)
+            self.assertGreater(watch.intents, TURNS // 4)
+            self.assertLessEqual(found["records"]["frame"], rig.frames)
+            recorded = [line.rsplit(',"stamps"', 1)[0].encode()
+                        for line in self.record("show", path, "--kind", "intent", "--bodies").splitlines()]
+            self.assertEqual(recorded[:watch.intents], watch.bodies)
 
 
 class Flood(daemon.DaemonTest):

@@ -137,7 +137,8 @@ class LetIn(Guarded):
         ask = ["status", "--control", d.endpoints["control"]]
         own = ["--key", self.keys.path("desk.key_secret"), "--server-key",
                self.keys.path("trajd.key")]
-        self.assertIn("frames", trajctl(*ask, *own).stdout)
+        self.assertIn("keys        5 clients may come; frames, intents, control: 1, 1, 3 let in",
+                      trajctl(*ask, *own).stdout)
         self.assertIn("go together", trajctl(*ask, *own[:2], status=2).stderr)
         os.chmod(self.keys.path("desk.key_secret"), 0o640)
         self.assertIn("chmod 600", trajctl(*ask, *own, status=1).stderr)

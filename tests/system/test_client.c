@@ -289,6 +289,32 @@ static void bad_endpoints_are_refused(void **state)
     assert_int_equal(traj_source_close(&source, 0), 0);
 }
 
+/* A client with keys connects; files that hold none say why. */
+static void keys_are_read_and_only_connect(void **state)
+{
+    struct traj_source *source = NULL;
+    struct traj_keys keys = {{0}, {0}, {0}};
+    char reason[128] = "";
+
+    (void)state;
+    assert_int_equal(traj_keys_read("nowhere.key_secret", "nowhere.key", &keys, reason, 128),
+                     -ENOENT);
+    assert_non_null(strstr(reason, "nowhere.key_secret"));
+    assert_int_equal(traj_keys_read(".", "nowhere.key", &keys, NULL, 0), -EISDIR);
+    if (zmq_curve_keypair(keys.public_key, keys.secret_key) != 0) {
+        print_message("this libzmq was built without CURVE\n");
+        return;
+    }
+    memcpy(keys.server_key, keys.public_key, sizeof keys.server_key);
+    assert_int_equal(traj_source_open_with("@tcp://127.0.0.1:*", &keys, &source), -EOPNOTSUPP);
+    assert_null(source);
+    assert_int_equal(traj_source_open_with("tcp://127.0.0.1:1", &keys, &source), 0);
+    assert_int_equal(traj_source_close(&source, 0), 0);
+    keys.server_key[3] = '~';
+    assert_int_equal(traj_source_open_with("tcp://127.0.0.1:1", &keys, &source), -EINVAL);
+    assert_null(source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_without_reply_does_not_spoil_the_next, start,
                                         stop),
         cmocka_unit_test(bad_endpoints_are_refused),
+        cmocka_unit_test(keys_are_read_and_only_connect),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
