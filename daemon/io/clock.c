@@ -3,6 +3,7 @@
 #include "daemon/io/clock.h"
 
 #include <math.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 static double seconds(const struct timespec *time)
@@ -36,4 +37,28 @@ double traj_clock_thread(pthread_t thread)
         return NAN;
     }
     return seconds(&used);
+}
+
+int traj_clock_timer(void)
+{
+    return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+}
+
+void traj_clock_arm(int timer, double when)
+{
+    struct itimerspec at = {.it_value = {.tv_sec = (time_t)when}};
+
+    at.it_value.tv_nsec = (long)((when - (double)at.it_value.tv_sec) * 1e9);
+    /* A time of 0 would disarm it. */
+    if (at.it_value.tv_sec == 0 && at.it_value.tv_nsec == 0) {
+        at.it_value.tv_nsec = 1;
+    }
+    (void)timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+void traj_clock_disarm(int timer)
+{
+    const struct itimerspec never = {.it_value = {.tv_sec = 0}};
+
+    (void)timerfd_settime(timer, 0, &never, NULL);
 }

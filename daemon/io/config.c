@@ -411,18 +411,24 @@ static int read_log_level(const struct reading *reading, const json_t *value)
     return refuse(reading, "log_level", "must be \"error\", \"warning\", \"info\" or \"debug\"");
 }
 
+const char *traj_receive_name(enum traj_receive receive)
+{
+    static const char *const name[TRAJ_RECEIVES] = {"block", "expect", "spin"};
+
+    return name[receive];
+}
+
 static int read_receive(const struct reading *reading, const json_t *value)
 {
     const char *text = json_string_value(value);
 
-    if (text != NULL && strcmp(text, "block") == 0) {
-        reading->config->spin = false;
-    } else if (text != NULL && strcmp(text, "spin") == 0) {
-        reading->config->spin = true;
-    } else {
-        return refuse(reading, "receive", "must be \"block\" or \"spin\"");
+    for (int receive = 0; text != NULL && receive < TRAJ_RECEIVES; receive++) {
+        if (strcmp(text, traj_receive_name((enum traj_receive)receive)) == 0) {
+            reading->config->receive = (enum traj_receive)receive;
+            return 0;
+        }
     }
-    return 0;
+    return refuse(reading, "receive", "must be \"block\", \"expect\" or \"spin\"");
 }
 
 static int read_priority(const struct reading *reading, const json_t *value)
@@ -616,7 +622,7 @@ static int check_reach(const struct traj_config *config, struct traj_error *erro
 
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error)
 {
-    if (config->spin && config->priority > 0 &&
+    if (config->receive == TRAJ_RECEIVE_SPIN && config->priority > 0 &&
         (config->cpu < 0 || config->io_cpu < 0 || config->cpu == config->io_cpu)) {
         return traj_error_set(error,
                               "configuration: \"receive\" \"spin\" with a \"priority\" needs "
@@ -693,7 +699,7 @@ char *traj_config_text(const struct traj_config *config)
         config->receive_hwm, "send_hwm", config->send_hwm, "message_max", config->message_max,
         "request_rate", config->request_rate, "curve", curve_json(&config->curve), "record",
         record_json(&config->record), "log_level", traj_log_level_name(config->log_level),
-        "receive", config->spin ? "spin" : "block", "priority", config->priority, "cpu",
+        "receive", traj_receive_name(config->receive), "priority", config->priority, "cpu",
         processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",
         (int)config->lock_memory);
     if (document == NULL) {

@@ -35,7 +35,8 @@
  *         "sync_s": 1.0                        the disk is flushed so often; 0 = at the end alone
  *       },
  *       "log_level": "info",                   "error", "warning", "info", "debug"
- *       "receive": "block",                    or "spin": looks for frames without ever sleeping
+ *       "receive": "block",                    or "expect": awake just before a frame is due; or
+ *                                              "spin": looks for frames without ever sleeping
  *       "priority": 0,                         SCHED_FIFO, 1..99; 0 = the ordinary scheduler
  *       "cpu": null,                           the processor that decodes; null = any
  *       "io_cpu": null,                        the processor of libzmq's threads
@@ -73,6 +74,17 @@ struct traj_curve_config {
     char server[TRAJ_SOCKETS][TRAJ_PATH_SIZE]; /* "" = none */
 };
 
+/* How the decode thread waits for frames. */
+enum traj_receive {
+    TRAJ_RECEIVE_BLOCK,
+    TRAJ_RECEIVE_EXPECT, /* awake shortly before a frame is expected, until it is there */
+    TRAJ_RECEIVE_SPIN,
+    TRAJ_RECEIVES
+};
+
+/* "block", "expect" or "spin". */
+const char *traj_receive_name(enum traj_receive receive);
+
 struct traj_config {
     char model[TRAJ_PATH_SIZE]; /* "" = none named */
     char source[TRAJ_URL_SIZE]; /* "" = frames come by the frames socket */
@@ -92,7 +104,7 @@ struct traj_config {
     struct traj_curve_config curve;
     struct traj_record_config record;
     enum traj_log_level log_level;
-    bool spin; /* receive */
+    enum traj_receive receive;
     int priority;
     int cpu;    /* -1 = any */
     int io_cpu; /* -1 = any */

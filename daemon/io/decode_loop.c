@@ -6,7 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/core/expect.h"
 #include "daemon/core/journal.h"
 #include "daemon/io/clock.h"
 #include "daemon/io/inbox.h"
@@ -28,7 +30,7 @@ struct traj_decode_loop {
 
     /* settings that may change between two frames */
     bool newest;
-    bool spin;
+    enum traj_receive receive;
     double stale_s; /* 0 = never */
 
     void *pipeline_memory;
@@ -53,6 +55,10 @@ struct traj_decode_loop {
 
     struct traj_journal journal;
     bool touched; /* something came that the decoder knows of */
+
+    struct traj_expect expect;
+    int timer_fd; /* readable when a frame is about to come */
+    double armed; /* s: the expected frame for which it was set */
 
     double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
     uint64_t silences; /* stale messages since then */
@@ -89,7 +95,7 @@ static int open_buffers(struct traj_decode_loop *loop)
 static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
 {
     loop->newest = config->newest;
-    loop->spin = config->spin;
+    loop->receive = config->receive;
     loop->stale_s = 1e-3 * config->stale_ms;
 }
 
@@ -113,14 +119,17 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     loop->signal_fd = signal_fd;
     loop->last = NAN;
     loop->command_base = NAN;
+    traj_expect_clear(&loop->expect);
+    loop->timer_fd = traj_clock_timer();
+    loop->armed = NAN;
     use_config(loop, config);
     loop->pipeline_memory = calloc(1, size);
     if (loop->pipeline_memory != NULL) {
         loop->pipeline =
             traj_pipeline_init(loop->pipeline_memory, size, decoder, &config->pipeline);
     }
-    if (open_buffers(loop) != 0 || loop->pipeline == NULL) {
-        (void)traj_error_set(error, "out of memory");
+    if (open_buffers(loop) != 0 || loop->pipeline == NULL || loop->timer_fd < 0) {
+        (void)traj_error_set(error, loop->timer_fd < 0 ? "no timer" : "out of memory");
         traj_decode_loop_close(&loop);
         return NULL;
     }
@@ -168,6 +177,9 @@ void traj_decode_loop_close(struct traj_decode_loop **loop)
     free(self->frame.feature);
     free(self->out);
     free(self->pipeline_memory);
+    if (self->timer_fd >= 0) {
+        (void)close(self->timer_fd);
+    }
     free(self);
     *loop = NULL;
 }
@@ -467,6 +479,7 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
     traj_stages_record(loop->stages, TRAJ_STAGE_DECODE, done - loop->parsed);
     loop->last = done;
     loop->silences = 0;
+    traj_expect_frame(&loop->expect, times->recv, loop->frame.dt);
 }
 
 /*
@@ -617,12 +630,12 @@ static long wait_ms(const struct traj_decode_loop *loop, double now)
 }
 
 /*
- * Looks for messages without sleeping, SPINS times; *now becomes the time of the last look.  false
- * if the socket has failed.
+ * Looks for messages without sleeping, so many times; *now becomes the time of the last look.
+ * false if the socket has failed.
  */
-static bool spin(struct traj_decode_loop *loop, double *now)
+static bool spin(struct traj_decode_loop *loop, int times, double *now)
 {
-    for (int i = 0; i < SPINS && loop->inbox->count == 0; i++) {
+    for (int i = 0; i < times && loop->inbox->count == 0; i++) {
         *now = traj_clock_now();
         if (!traj_inbox_fill(loop->inbox, loop->link, *now)) {
             return false;
@@ -631,8 +644,40 @@ static bool spin(struct traj_decode_loop *loop, double *now)
     return true;
 }
 
+/*
+ * A frame is about to come: what can be done ahead is done, which also brings model and code back
+ * into the caches, and the frame looked for until it is there or long overdue.
+ */
+static bool meet(struct traj_decode_loop *loop, double *now)
+{
+    double until = traj_expect_until(&loop->expect);
+
+    traj_pipeline_prepare(loop->pipeline);
+    do {
+        if (!spin(loop, 1, now)) {
+            return false;
+        }
+    } while (loop->inbox->count == 0 && *now < until);
+    return true;
+}
+
+/* Nothing waits: what can be done ahead is done now, or when the next frame is about to come. */
+static void look_ahead(struct traj_decode_loop *loop)
+{
+    if (loop->inbox->count > 0) {
+        return;
+    }
+    if (loop->receive != TRAJ_RECEIVE_EXPECT || !traj_expect_regular(&loop->expect)) {
+        traj_pipeline_prepare(loop->pipeline);
+    } else if (loop->expect.next != loop->armed) {
+        /* Once for a frame: should it not come, the thread sleeps until something does. */
+        loop->armed = loop->expect.next;
+        traj_clock_arm(loop->timer_fd, traj_expect_from(&loop->expect));
+    }
+}
+
 /* What a turn waits for; the last two are not always there. */
-enum { FRAMES, INTENTS, COMMANDS, OTHERS, ITEMS = OTHERS + 2 };
+enum { FRAMES, INTENTS, COMMANDS, TIMER, OTHERS, ITEMS = OTHERS + 2 };
 
 static bool turn(struct traj_decode_loop *loop, double *now)
 {
@@ -640,6 +685,7 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         [FRAMES] = {.socket = loop->link->frames, .events = ZMQ_POLLIN},
         [INTENTS] = {.socket = loop->link->intents, .events = ZMQ_POLLIN},
         [COMMANDS] = {.fd = traj_exchange_command_fd(loop->exchange), .events = ZMQ_POLLIN},
+        [TIMER] = {.fd = loop->timer_fd, .events = ZMQ_POLLIN},
     };
     int items = OTHERS;
     int signals = -1;
@@ -653,9 +699,9 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         item[items++] = (zmq_pollitem_t){.socket = loop->link->source, .events = ZMQ_POLLIN};
     }
 
-    if (loop->spin) {
+    if (loop->receive == TRAJ_RECEIVE_SPIN) {
         /* The frame that is found goes first; everything else is looked at after it. */
-        if (!spin(loop, now) || !work_off(loop)) {
+        if (!spin(loop, SPINS, now) || !work_off(loop)) {
             return false;
         }
         wait = 0;
@@ -664,6 +710,13 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         return false;
     }
     *now = traj_clock_now();
+    if (item[TIMER].revents != 0) {
+        traj_clock_disarm(loop->timer_fd);
+        /* As with spinning, the frame that is found goes first. */
+        if (item[FRAMES].revents == 0 && (!meet(loop, now) || !work_off(loop))) {
+            return false;
+        }
+    }
     if (signals >= 0 && item[signals].revents != 0) {
         read_signals(loop);
     }
@@ -681,6 +734,7 @@ static bool turn(struct traj_decode_loop *loop, double *now)
     say_stale(loop, *now);
     beat(loop, *now);
     traj_exchange_wake(loop->exchange);
+    look_ahead(loop);
     return true;
 }
 

@@ -57,9 +57,20 @@ static void draw(const struct traj_model *model, uint64_t *seed, uint16_t *count
 
 struct timing {
     bool prepare; /* what does not depend on the frame is done before it, and not counted */
+    bool cold;    /* the caches have been used by others before the frame */
+    unsigned char *other;
     double *took;
     double states, spikes;
 };
+
+#define OTHER_WORK ((size_t)4 << 20) /* bytes: more than the caches of one processor */
+
+/* As when others have worked here since the last frame. */
+static void forget_caches(unsigned char *other)
+{
+    for (size_t i = 0; i < OTHER_WORK; i += 64)
+        other[i]++;
+}
 
 static void run(struct traj_decoder *decoder, const struct bench_frames *frames, size_t count,
                 struct timing *timing)
@@ -78,6 +89,8 @@ static void run(struct traj_decoder *decoder, const struct bench_frames *frames,
         const struct traj_observation frame = {counts, NULL, model->bin_width, 1};
         if (timing->prepare)
             traj_decoder_prepare(decoder);
+        if (timing->cold)
+            forget_caches(timing->other);
         const double begun = now();
         (void)traj_decoder_step(decoder, &frame, &estimate);
         timing->took[i] = now() - begun;
@@ -116,7 +129,8 @@ static int time_frames(const struct traj_model *model, const struct bench_frames
 
 static int measure(const struct traj_model *model, const struct bench_frames *frames, size_t count)
 {
-    struct timing timing = {.took = need(calloc(count, sizeof(double)))};
+    struct timing timing = {.took = need(calloc(count, sizeof(double))),
+                            .other = need(calloc(OTHER_WORK, 1))};
     int result = time_frames(model, frames, count, &timing);
     if (result == 0) {
         printf("%zu units, %zu targets, bins of %g ms: %zu states on %zu nodes, %zu bytes;\n"
@@ -128,6 +142,12 @@ static int measure(const struct traj_model *model, const struct bench_frames *fr
         result = time_frames(model, frames, count, &timing);
         show("where the rest is done ahead", &timing, count);
     }
+    timing.cold = true;
+    if (result == 0) {
+        result = time_frames(model, frames, count, &timing);
+        show("the same with caches that others have used since", &timing, count);
+    }
+    free(timing.other);
     free(timing.took);
     return result;
 }

@@ -261,12 +261,15 @@ class DaemonTest(unittest.TestCase):
                          frames["duplicate"] + frames["invalid"])
         self.assertEqual(frames["invalid"], sum(frames["refused"].values()))
 
-    def run_through(self, messages, frames, config=None):
-        """Intents of a fresh daemon that is sent messages, (topic, body), of which `frames` decode."""
-        daemon = self.start(config=config)
+    def run_through(self, messages, frames, config=None, model=None, pace=0.0):
+        """Intents of a fresh daemon that is sent messages, (topic, body), of which `frames` decode; one
+        every `pace` seconds."""
+        daemon = self.start(config=config, model=model)
         sink = daemon.sink("intent")
         source = daemon.source()
-        for topic, body in messages:
+        begun = time.monotonic()
+        for i, (topic, body) in enumerate(messages):
+            time.sleep(max(0.0, begun + i * pace - time.monotonic()))
             source.send_multipart([topic, body])
         intents = [bare(i) for i in daemon.intents(sink, frames)]
         return intents, daemon

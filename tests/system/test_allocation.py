@@ -130,6 +130,9 @@ class Allocation(daemon.DaemonTest):
     def test_spinning(self):
         self.check(config={"receive": "spin"})
 
+    def test_expecting(self):
+        self.check(config={"receive": "expect"})
+
     def test_recording(self):
         """What comes and goes is copied for the thread that writes it, into memory that is there."""
         directory = os.path.join(self.folder, "recordings")

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spinning instead of sleeping, and the privileges of real time: asked for, reported, and no more than a
+"""Spinning, or being awake when a frame is due, instead of sleeping; and the privileges of real time: asked for, reported, and no more than a
 wish where the system refuses them."""
 import os
 import signal
+import subprocess
+import tempfile
+import time
 
 import daemon
 from daemon import bare, event, frame, zmq
@@ -13,6 +16,13 @@ FRAMES = 200
 def messages():
     return [(b"event", event("session", run="r", marks=False))] + \
         [(b"frame", frame(seq)) for seq in range(FRAMES)]
+
+
+def trial(t):
+    """A trial that begins at t, and what is told of it."""
+    return [(b"event", body) for body in (
+        event("trial_start", t=t), event("target_prior", t=t + daemon.BIN, prob=[1, 2, 3, 4]),
+        event("trial_stop", t=t + 20 * daemon.BIN))]
 
 
 def threads(d):
@@ -46,6 +56,34 @@ class RealTime(daemon.DaemonTest):
         d.write_config({"receive": "block", "status_ms": 0})
         d.signal(signal.SIGHUP)
         daemon.wait_for(lambda: d.status()["realtime"]["receive"] == "block")
+
+    def test_expecting_decodes_the_same(self):
+        """What is done ahead of a frame, at whatever time, is never seen; with events that undo it."""
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "course.tjm")
+            subprocess.run([os.environ["TRAJCTL"], "bench", "--write-model", model, "--channels",
+                            str(daemon.UNITS), "--targets", str(daemon.TARGETS), "--bin-ms", "20"], check=True)
+            told = [(b"event", event("session", run="r", marks=True))]
+            for seq in range(FRAMES):
+                if seq % 40 == 10:
+                    told += trial(seq * daemon.BIN)
+                if seq % 67 != 66:
+                    told.append((b"frame", frame(seq)))
+            count = sum(topic == b"frame" for topic, _ in told)
+            at_once, _ = self.run_through(told, count, model=model)
+            paced, d = self.run_through(told, count, config={"receive": "expect"}, model=model,
+                                        pace=daemon.BIN)
+        self.assertEqual(at_once, paced)
+        self.assertEqual(d.status()["realtime"]["receive"], "expect")
+
+    def test_expecting_hears_commands_and_knows_silence(self):
+        d = self.start(config={"receive": "expect", "stale_ms": 100})
+        sink, source = d.sink("intent", "stale"), d.source()
+        for seq in range(20):
+            source.send_multipart([b"frame", frame(seq)])
+            time.sleep(daemon.BIN)
+        self.assertEqual([topic for topic, _ in d.receive(sink, 21)], ["intent"] * 20 + ["stale"])
+        d.must(cmd="pause", on=True)
 
     def test_what_is_not_asked_is_not_done(self):
         d = self.start()

@@ -4,6 +4,7 @@ traj_test(NAME test_snapshot SOURCES test_snapshot.c LIBS traj_core Threads::Thr
     LABELS unit threads)
 traj_test(NAME test_histogram SOURCES test_histogram.c ${CMAKE_SOURCE_DIR}/tests/common/tiny_model.c
     LIBS traj_core m LABELS unit)
+traj_test(NAME test_expect SOURCES test_expect.c LIBS traj_core m LABELS unit)
 traj_test(NAME test_stream SOURCES test_stream.c LIBS traj_learn m LABELS unit)
 traj_test(NAME test_decode SOURCES test_decode.c ${CMAKE_SOURCE_DIR}/tests/common/tiny_model.c
     LIBS traj_learn m LABELS unit)
