@@ -9,6 +9,7 @@
 int cmd_bench(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
+int cmd_dashboard(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_event(int argc, char **argv);

@@ -34,6 +34,7 @@ static const struct command commands[] = {
     {"record", "record the daemon; check, show and cut recordings", cmd_record},
     {"intents", "write what the daemon publishes to a file", cmd_intents},
     {"monitor", "watch the decoding live", cmd_monitor},
+    {"dashboard", "watch the decoding live in a browser", cmd_dashboard},
     {"status", "ask the daemon how it is", cmd_status},
     {"trial", "mark the start, go cue or stop of a trial", cmd_trial},
     {"prior", "say how probable each target is", cmd_prior},

@@ -34,3 +34,9 @@ if(TARGET trajd AND TARGET trajctl)
             COMMAND ${TRAJ_PYTHON} test_rigs.py ${system} reach8-train.h5)
     endforeach()
 endif()
+if(TARGET trajd AND TARGET trajctl)
+    traj_script_test(NAME trajctl_dashboard LABELS system TIMEOUT 300
+        COMMAND ${TRAJ_PYTHON} test_dashboard.py)
+    traj_script_test(NAME trajctl_dashboard_browser LABELS system TIMEOUT 300
+        COMMAND ${TRAJ_PYTHON} test_dashboard_browser.py)
+endif()
