@@ -203,6 +203,10 @@ class Killed(daemon.DaemonTest):
                     d.must(cmd="model", action="load", path=(other, model)[turn // 100 % 2])
                     d.must(cmd="pause", on=turn // 100 % 2 == 0)
                 watch.drain(sink)
+            # In the midst of it, wherever a slow machine is by now.
+            while watch.intents < TURNS // 4:
+                self.assertTrue(sink.poll(daemon.PATIENCE * 1000))
+                watch.take(*sink.recv_multipart())
             d.process.kill()
             d.process.wait()
             time.sleep(0.1)
@@ -213,7 +217,6 @@ class Killed(daemon.DaemonTest):
             found = json.loads(self.record("verify", path, "--json"))
             self.assertEqual(found["replay"]["differ"] + found["replay"]["unknown"], 0, found)
             self.assertGreaterEqual(found["replay"]["equal"], watch.intents)
-            self.assertGreater(watch.intents, TURNS // 4)
             self.assertLessEqual(found["records"]["frame"], rig.frames)
             recorded = [line.rsplit(',"stamps"', 1)[0].encode()
                         for line in self.record("show", path, "--kind", "intent", "--bodies").splitlines()]
