@@ -165,6 +165,10 @@ const char *traj_client_parse(const char *line, size_t size, struct traj_client_
     word = trim(rest, &size);
     if (size >= sizeof entry->name)
         return "holds a name that is too long";
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)word[i] < 0x20 || word[i] == 0x7f)
+            return "holds a name with control characters";
+    }
     memcpy(entry->name, word, size);
     return NULL;
 }
