@@ -239,47 +239,45 @@ TRAJ_INLINE bool weigh(struct traj_course_filter *f, double *log_evidence)
 
 /* ---- what is published --------------------------------------------------------------------- */
 
-/* Sums over states: means, spreads within states, and what is known of progress and eta. */
-TRAJ_INLINE void sum_shapes(const struct traj_course_filter *f, double *sum)
+/*
+ * One pass over the states: means about the first state's place, squares about it too, which are
+ * brought to the mean afterwards; the place is one of the posterior's own, so little cancels.
+ */
+TRAJ_INLINE void plane(const struct traj_course_filter *f, struct traj_plane *to)
 {
-    traj_four part[TRAJ_SHAPE / 4];
+    traj_four part[TRAJ_SHAPE / 4], square = traj_four_all(0.0), cross = square;
+    double sum[TRAJ_SHAPE], squares[4], crosses[4], off[4];
+    const size_t n = f->now.count;
+    const double *origin = f->shape + (n > 0 ? TRAJ_SHAPE * (size_t)f->now.active[0] : 0);
+    const traj_four about = traj_four_get(origin);
     for (size_t k = 0; k < TRAJ_SHAPE / 4; k++)
         part[k] = traj_four_all(0.0);
-    for (size_t i = 0; i < f->now.count; i++) {
+    for (size_t i = 0; i < n; i++) {
         const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->now.active[i];
-        for (size_t k = 0; k < TRAJ_SHAPE / 4; k++)
-            part[k] += f->weight[i] * traj_four_get(shape + 4 * k);
+        const double weight = f->weight[i];
+        const traj_four x = traj_four_get(shape) - about, weighed = weight * x;
+        part[0] += weighed;
+        square += weighed * x;
+        cross += weighed * traj_four_swap(x);
+        for (size_t k = 1; k < TRAJ_SHAPE / 4; k++)
+            part[k] += weight * traj_four_get(shape + 4 * k);
     }
     for (size_t k = 0; k < TRAJ_SHAPE / 4; k++)
         traj_four_put(sum + 4 * k, part[k]);
-}
-
-/* The spread between states is summed about the mean, so that nothing cancels. */
-TRAJ_INLINE void plane(const struct traj_course_filter *f, struct traj_plane *to)
-{
-    double sum[TRAJ_SHAPE];
-    sum_shapes(f, sum);
-    const traj_four mean = traj_four_get(sum);
-    traj_four square = traj_four_all(0.0);
-    double position = 0.0, velocity = 0.0;
-    for (size_t i = 0; i < f->now.count; i++) {
-        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->now.active[i], w = f->weight[i];
-        const traj_four off = traj_four_get(shape) - mean;
-        square += w * off * off;
-        position += w * (shape[0] - sum[0]) * (shape[1] - sum[1]);
-        velocity += w * (shape[2] - sum[2]) * (shape[3] - sum[3]);
-    }
+    traj_four_put(off, part[0]);
+    traj_four_put(squares, square - part[0] * part[0]);
+    traj_four_put(crosses, cross - part[0] * traj_four_swap(part[0]));
     for (size_t d = 0; d < 2; d++) {
-        to->position[d] = sum[d];
-        to->velocity[d] = sum[2 + d];
+        to->position[d] = origin[d] + off[d];
+        to->velocity[d] = origin[2 + d] + off[2 + d];
     }
     const double *within = sum + 4; /* xx, xy, yy of the position; of the velocity */
-    to->position_cov[0] = within[0] + square[0];
-    to->position_cov[1] = to->position_cov[2] = within[1] + position;
-    to->position_cov[3] = within[2] + square[1];
-    to->velocity_cov[0] = within[3] + square[2];
-    to->velocity_cov[1] = to->velocity_cov[2] = within[4] + velocity;
-    to->velocity_cov[3] = within[5] + square[3];
+    to->position_cov[0] = within[0] + squares[0];
+    to->position_cov[1] = to->position_cov[2] = within[1] + crosses[0];
+    to->position_cov[3] = within[2] + squares[1];
+    to->velocity_cov[0] = within[3] + squares[2];
+    to->velocity_cov[1] = to->velocity_cov[2] = within[4] + crosses[2];
+    to->velocity_cov[3] = within[5] + squares[3];
     to->on_course = sum[10];
     to->progress = sum[11];
     to->timed = sum[12];

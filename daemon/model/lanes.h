@@ -54,6 +54,12 @@ TRAJ_INLINE void traj_four_put(double *to, traj_four x)
     *(traj_four_there *)to = x;
 }
 
+/* The first two change places, and so do the last two. */
+TRAJ_INLINE traj_four traj_four_swap(traj_four x)
+{
+    return traj_four_of(x[1], x[0], x[3], x[2]);
+}
+
 /* mask ? a : b. */
 TRAJ_INLINE traj_four traj_four_choose(traj_four_mask mask, traj_four a, traj_four b)
 {

@@ -5,6 +5,8 @@
  *
  *     bench_course [UNITS TARGETS BIN_MS FRAMES]     a model by rule, as trajctl bench makes it
  *     bench_course MODEL.tjm FRAMES                  a trained one of counts
+ *     bench_course count UNITS TARGETS BIN_MS FRAMES steps alone, of a filter whose counts tell
+ *                                                    nothing: for instructions to be counted
  *
  * Prints times, what share of the states take part, and how the likelihood's kernel stands to what
  * the processor and its memory can do; asserts nothing.
@@ -152,19 +154,35 @@ static int measure(const struct traj_model *model, const struct bench_frames *fr
     return result;
 }
 
-static int measure_size(size_t units, size_t targets, double bin_ms, size_t count)
+/* All nodes alike, so that what is counted tells nothing and no state is given up for it. */
+static void flatten(const struct traj_model *model)
 {
-    const struct bench_size size = {units, targets, 1e-3 * bin_ms};
+    double *log_rate = (double *)(uintptr_t)model->chain.emission_mean;
+    for (size_t i = 0; i < model->dims.nodes * model->dims.units; i++)
+        log_rate[i] = log(10.0);
+}
+
+static int measure_size(const struct bench_size *size, size_t count, bool flat)
+{
     struct traj_error error = {""};
     struct bench_frames frames = {0};
-    struct traj_model *model = bench_model_make(&size, &error);
-    if (!model || bench_frames_make(&frames, &size, model, &error) != 0) {
+    struct traj_model *model = bench_model_make(size, &error);
+    if (!model || bench_frames_make(&frames, size, flat ? NULL : model, &error) != 0) {
         (void)fprintf(stderr, "bench_course: %s\n", error.text);
         bench_frames_free(&frames);
         traj_model_free(model);
         return 1;
     }
-    const int result = measure(model, &frames, count);
+    int result;
+    if (flat) {
+        struct timing timing = {.took = need(calloc(count, sizeof(double)))};
+        flatten(model);
+        result = time_frames(model, &frames, count, &timing);
+        printf("%.1f states and %.1f spikes a frame\n", timing.states, timing.spikes);
+        free(timing.took);
+    } else {
+        result = measure(model, &frames, count);
+    }
     bench_frames_free(&frames);
     traj_model_free(model);
     return result;
@@ -288,14 +306,30 @@ static void measure_kernel(void)
            rate, peak, 100 * rate / peak, streamed, read, 100 * streamed / read);
 }
 
+static struct bench_size size_of(char **argv)
+{
+    return (struct bench_size){strtoul(argv[0], NULL, 10), strtoul(argv[1], NULL, 10),
+                               1e-3 * strtod(argv[2], NULL)};
+}
+
 int main(int argc, char **argv)
 {
+    static const struct bench_size usual[] = {
+        {96, 8, 0.02}, {256, 8, 0.005}, {1024, 32, 0.02}, {1024, 32, 0.005}};
+    struct bench_size size;
+    int result = 0;
     if (argc == 3)
         return measure_file(argv[1], strtoul(argv[2], NULL, 10));
-    if (argc == 5)
-        return measure_size(strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10),
-                            strtod(argv[3], NULL), strtoul(argv[4], NULL, 10));
+    if (argc == 6 && strcmp(argv[1], "count") == 0) {
+        size = size_of(argv + 2);
+        return measure_size(&size, strtoul(argv[5], NULL, 10), true);
+    }
+    if (argc == 5) {
+        size = size_of(argv + 1);
+        return measure_size(&size, strtoul(argv[4], NULL, 10), false);
+    }
     measure_kernel();
-    return measure_size(96, 8, 20, 2000) || measure_size(256, 8, 5, 2000) ||
-           measure_size(1024, 32, 20, 1000) || measure_size(1024, 32, 5, 1000);
+    for (size_t i = 0; i < sizeof usual / sizeof *usual && result == 0; i++)
+        result = measure_size(&usual[i], i < 2 ? 2000 : 1000, false);
+    return result;
 }

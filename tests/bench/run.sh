@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 sh clients/install-packages.sh bench
 cmake --preset bench >/dev/null
-cmake --build --preset bench --target trajd trajctl bench_peers
+cmake --build --preset bench --target trajd trajctl bench_course bench_peers
 build=$PWD/build/bench
 TRAJD=$build/daemon/trajd
 TRAJCTL=$build/clients/trajctl/trajctl
@@ -19,4 +19,6 @@ export TRAJD TRAJCTL TRAJ_PEERS
 # The distribution's Python, for which the packages are.
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
+echo "The decode step alone:"
+"$build/tests/bench/bench_course"
 exec "$python" tests/bench/peers/compare.py "$@"

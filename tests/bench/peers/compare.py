@@ -10,6 +10,7 @@ the privilege).  --spin adds a trajd that does not sleep while it waits.
 
     echo       a bare C ZeroMQ echo: no decoding, the floor
     trajd      the whole posterior, JSON
+    trajd expect   the same with "receive": "expect": awake when a frame is due
     kalman     pyzmq and numpy: steady-state Kalman filter
     courses    pyzmq and numpy: trajd's own filter, vectorised, without its slow gains
     redis C 1  Redis streams over a unix socket, a Kalman node in C;  redis C 4: three more nodes before it
@@ -158,11 +159,11 @@ def raise_peers(stage):
     stage.wait_for(stage.path("redis"))
     zmq_peer, node = os.path.join(HERE, "zmq_peer.py"), os.path.join(HERE, "redis_node.py")
     peers = {"echo": OverZmq(stage, "echo", [os.path.join(built, "echo"), "FRAMES", "INTENTS"])}
-    for name in ["trajd"] + (["trajd spin"] if sizes.spin else []):
+    for name in ["trajd", "trajd expect"] + (["trajd spin"] if sizes.spin else []):
         key = name.replace(" ", "-")
         with open(stage.path(key + ".json"), "w") as file:
             json.dump({"stale_ms": 0, "status_ms": 0, "log_level": "warning",
-                       "receive": "spin" if "spin" in name else "block"}, file)
+                       "receive": {"trajd": "block"}.get(name, name[6:])}, file)
         peers[name] = OverZmq(stage, key, [
             os.environ["TRAJD"], "--model", stage.model, "--config", stage.path(key + ".json"),
             "--frames", "FRAMES", "--intents", "INTENTS", "--control",
@@ -182,8 +183,8 @@ def rounds_of(peers, options):
     """name -> one list of latencies, us (None = lost), a round."""
     names = list(peers)
     if options.only:
-        names = ["echo", "trajd"] + [n for n in options.only.split(",") if n in names and
-                                     n not in ("echo", "trajd")]
+        always = ["echo", "trajd", "trajd expect"]
+        names = always + [n for n in options.only.split(",") if n in names and n not in always]
     blocks = {name: [] for name in names}
     for turn in range(options.rounds):
         # Another one begins each time.
@@ -217,12 +218,12 @@ def summarise(blocks):
     return table
 
 
-def ask_trajd(stage):
+def ask_trajd(stage, key="trajd"):
     """trajd's own stages, us: the decode step that the excess is to be held against."""
     import zmq
     control = zmq.Context.instance().socket(zmq.REQ)
     control.linger = 0
-    control.connect("ipc://" + stage.path("trajd-control"))
+    control.connect("ipc://" + stage.path(key + "-control"))
     control.send(b'{"cmd":"status"}')
     if not control.poll(1e3 * PATIENCE):
         sys.exit("trajd does not answer")
@@ -241,7 +242,12 @@ def machine():
            f"load {os.getloadavg()[0]:.1f}"
 
 
-def show(table, stages, twin, options):
+def say_stages(name, stages):
+    print(f"{name}'s own stages, median (99 %), us: " + ", ".join(
+        f"{stage} {value['p50']:.1f} ({value['p99']:.1f})" for stage, value in stages.items()))
+
+
+def show(table, stages, expecting, twin, options):
     print(f"{machine()}\n{options.channels} units, {options.targets} targets, bins of {options.bin_ms} ms, "
           f"{'tcp' if options.tcp else 'ipc'}, {options.rounds} rounds of {options.frames} frames in turn"
           f"{', all at SCHED_FIFO' if options.fifo else ''}")
@@ -253,8 +259,8 @@ def show(table, stages, twin, options):
               f"{row['ratio_p50']:10.2f}{row['ratio_p99']:7.2f}")
     print("(over echo, to trajd: medians over rounds of the difference to the echo's quantile in the same "
           "round, and of the ratio to trajd's)")
-    print("trajd's own stages, median (99 %), us: " + ", ".join(
-        f"{name} {value['p50']:.1f} ({value['p99']:.1f})" for name, value in stages.items()))
+    say_stages("trajd", stages)
+    say_stages("trajd expect", expecting)
     print(f"numpy twin's step, median: {twin:.1f} us, {twin / stages['decode']['p50']:.2f} times trajd's "
           "(which also integrates the slow gains)")
 
@@ -284,15 +290,17 @@ def main():
     try:
         blocks = rounds_of(raise_peers(stage), options)
         table, stages = summarise(blocks), ask_trajd(stage)
+        expecting = ask_trajd(stage, "trajd-expect")
         twin = float(subprocess.check_output([PYTHON, os.path.join(HERE, "zmq_peer.py"), "time",
                                               stage.model, "1000"], text=True,
                                              env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))
     finally:
         stage.close()
-    show(table, stages, twin, options)
+    show(table, stages, expecting, twin, options)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine(), "options": vars(options), "peers": table, "stages_us": stages,
+                       "expect_stages_us": expecting,
                        "twin_step_us": twin}, file, indent=1)
 
 

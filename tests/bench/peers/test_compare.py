@@ -41,8 +41,8 @@ class Smoke(unittest.TestCase):
             with open(result) as file:
                 result = json.load(file)
         peers = result["peers"]
-        self.assertEqual(set(peers), {"echo", "trajd", "kalman", "courses", "redis C 1", "redis C 4",
-                                      "redis py 1", "redis py 4"})
+        self.assertEqual(set(peers), {"echo", "trajd", "trajd expect", "kalman", "courses", "redis C 1",
+                                      "redis C 4", "redis py 1", "redis py 4"})
         for name, row in peers.items():
             self.assertEqual((row["frames"], row["lost"]), (30, 0), name)
             self.assertGreater(row["p50_us"], 0, name)
