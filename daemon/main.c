@@ -193,7 +193,10 @@ static void take_down(struct parts *parts)
     traj_notifier_close(&parts->notifier);
 }
 
-/* --check-config: prints what would be in force, and loads the model if one is named. */
+/*
+ * --check-config: prints what would be in force, reads the keys if any are configured, and loads
+ * the model if one is named.
+ */
 static int check_config(struct parts *parts, struct traj_error *error)
 {
     char *text = traj_config_text(&parts->service.config);
@@ -203,6 +206,9 @@ static int check_config(struct parts *parts, struct traj_error *error)
     }
     (void)puts(text);
     free(text);
+    if (traj_guard_read(&parts->service.guard, &parts->service.config, error) != 0) {
+        return -1;
+    }
     return parts->service.config.model[0] == '\0' ? 0 : load_model(parts, error);
 }
 

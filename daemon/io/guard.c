@@ -146,11 +146,10 @@ void traj_guard_answer(struct traj_guard *guard, struct traj_log *log, double no
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-int traj_guard_open(struct traj_guard *guard, void *context, const struct traj_config *config,
+int traj_guard_read(struct traj_guard *guard, const struct traj_config *config,
                     struct traj_error *error)
 {
     const struct traj_curve_config *curve = &config->curve;
-    int linger = 0;
 
     if (curve->secret_key[0] == '\0') {
         return 0;
@@ -167,6 +166,20 @@ int traj_guard_open(struct traj_guard *guard, void *context, const struct traj_c
             traj_keys_public(curve->server[i], guard->server[i], error) != 0) {
             return -1;
         }
+    }
+    return 0;
+}
+
+int traj_guard_open(struct traj_guard *guard, void *context, const struct traj_config *config,
+                    struct traj_error *error)
+{
+    int linger = 0;
+
+    if (traj_guard_read(guard, config, error) != 0) {
+        return -1;
+    }
+    if (config->curve.secret_key[0] == '\0') {
+        return 0;
     }
     guard->socket = zmq_socket(context, ZMQ_REP);
     if (guard->socket == NULL ||

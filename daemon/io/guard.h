@@ -24,7 +24,10 @@ struct traj_guard {
     uint64_t refused[TRAJ_SOCKETS];  /* by its key; one that speaks no CURVE never gets so far */
 };
 
-/* Reads the keys and the list, and listens to libzmq's questions.  0, or -1 with a sentence. */
+/* Reads the keys and the list, if any are configured.  0, or -1 with a sentence. */
+int traj_guard_read(struct traj_guard *guard, const struct traj_config *config,
+                    struct traj_error *error);
+/* Reads them and listens to libzmq's questions.  0, or -1 with a sentence. */
 int traj_guard_open(struct traj_guard *guard, void *context, const struct traj_config *config,
                     struct traj_error *error);
 void traj_guard_close(struct traj_guard *guard);

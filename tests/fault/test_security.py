@@ -2,6 +2,7 @@
 """Who is let in, and to which socket; what those who are not let in can do: nothing."""
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -283,6 +284,42 @@ class KeptOut(Guarded):
             line.close()
         self.assertTrue(d.must(cmd="ping")["ok"])
 
+    def test_connections_without_end(self):
+        """More than the daemon has files for, from one who never says a word."""
+        expected, _ = self.run_through([(b"frame", frame(seq)) for seq in range(30)], 30)
+        d = self.guarded()
+        sink, source = self.keyed_sink(d), self.keyed_source(d)
+        open_now = len(os.listdir(f"/proc/{d.process.pid}/fd"))
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (open_now + 20, hard))
+        port = int(d.endpoints["control"].rsplit(":", 1)[1])
+        lines = []
+        for _ in range(60):
+            line = socket.socket()
+            line.setblocking(False)
+            line.connect_ex(("127.0.0.1", port))
+            lines.append(line)
+        time.sleep(QUIET_S)
+        for seq in range(30):
+            source.send_multipart([b"frame", frame(seq)])
+        self.assertEqual([bare(i) for i in d.intents(sink, 30)], expected)
+        self.assertTrue(d.must(cmd="ping")["ok"])
+        for line in lines:
+            line.close()
+        again = d.socket(zmq.REQ, "control", **self.keys.options("desk"))
+        again.send(b'{"cmd":"ping"}')
+        self.assertTrue(again.poll(daemon.PATIENCE * 1000))
+
+    def test_who_says_nothing_is_sent_away(self):
+        d = self.guarded()
+        lines = [socket.create_connection(("127.0.0.1", int(d.endpoints[name].rsplit(":", 1)[1])))
+                 for name in SOCKETS]
+        for line in lines:
+            line.settimeout(daemon.PATIENCE)
+            while line.recv(1000):
+                pass  # the greeting
+            line.close()
+
     def test_the_list_is_read_again(self):
         d = self.guarded()
         late = d.socket(zmq.REQ, "control", **self.keys.options("stranger"))
@@ -320,6 +357,24 @@ class Files(Guarded):
         self.assertEqual(status, 1)
         self.assertIn(words, err)
         self.assertEqual(err.count("\n"), 1, err)
+        status, _, again = run_alone("--check-config", "--config", config)
+        self.assertEqual((status, again), (1, err))
+
+    def test_what_is_printed_says_the_same(self):
+        config = self.keys.path("c.json")
+        given = self.keys.config()
+        given["curve"]["servers"] = {"frames": self.keys.path("stranger.key")}
+        with open(config, "w") as file:
+            json.dump(given, file)
+        status, out, err = run_alone("--check-config", "--config", config)
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(json.loads(out)["curve"], given["curve"])
+        given["curve"]["servers"]["frames"] = self.keys.path("nowhere.key")
+        with open(config, "w") as file:
+            json.dump(given, file)
+        status, _, err = run_alone("--check-config", "--config", config)
+        self.assertEqual(status, 1)
+        self.assertIn("nowhere.key", err)
 
     def test_permissions_and_contents(self):
         secret, clients = self.keys.path("trajd.key_secret"), self.keys.path("clients.list")
