@@ -32,7 +32,11 @@ static const struct command_help help = {
     .operands = 1,
 };
 
-static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_blackrock};
+static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_blackrock,
+#ifdef TRAJ_HAVE_HIREDIS
+                                                   &rig_brand
+#endif
+};
 
 static const struct rig_system *system_named(const char *name)
 {
@@ -190,7 +194,7 @@ int cmd_rig_source(int argc, char **argv)
     }
     const struct rig_system *system = optind < argc ? system_named(argv[optind]) : NULL;
     if (!system) {
-        return usage_error("rig-source", "name the system: open-ephys or blackrock");
+        return usage_error("rig-source", "name the system: open-ephys, blackrock or brand");
     }
     rig.speed = asap ? 0.0 : rig.speed;
     rig.rate = rig.rate > 0.0 ? rig.rate : system->rate;

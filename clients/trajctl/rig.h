@@ -82,6 +82,7 @@ struct rig_system {
 
 extern const struct rig_system rig_open_ephys;
 extern const struct rig_system rig_blackrock;
+extern const struct rig_system rig_brand; /* where hiredis is */
 
 /* Reads the session and lays out what happens when. */
 int rig_plan(struct rig *rig, struct traj_error *error);

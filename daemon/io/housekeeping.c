@@ -327,7 +327,7 @@ static void publish_status(struct traj_housekeeping *self, double now)
 }
 
 /* What the source has to say, once. */
-static void log_source(struct traj_service *service)
+static void log_source(struct traj_service *service, double now)
 {
     struct traj_rig_state state;
 
@@ -336,7 +336,8 @@ static void log_source(struct traj_service *service)
     }
     traj_tap_state(service->tap, &state);
     if (state.said_count > service->tap_said) {
-        traj_log_write(&service->log, TRAJ_LOG_WARNING, "source: %s", state.said);
+        traj_log_limited(&service->log, TRAJ_LOG_SOURCE, now, TRAJ_LOG_WARNING, "source: %s",
+                         state.said);
         service->tap_said = state.said_count;
     }
 }
@@ -376,7 +377,7 @@ static void *run(void *argument)
         read_notes(self, now);
         answer_requests(self, now);
         publish_status(self, now);
-        log_source(self->service);
+        log_source(self->service, now);
         traj_log_flush(&self->service->log, now);
     }
     /* What was noted before the end is still told. */

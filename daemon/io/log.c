@@ -8,7 +8,8 @@
 
 static const char *const level_names[TRAJ_LOG_LEVELS] = {"error", "warning", "info", "debug"};
 static const char *const kind_names[TRAJ_LOG_KINDS] = {"refused frames", "refused events",
-                                                       "refused requests", "refused connections"};
+                                                       "refused requests", "refused connections",
+                                                       "words of the source"};
 
 const char *traj_log_level_name(enum traj_log_level level)
 {

@@ -27,6 +27,7 @@ enum traj_log_kind {
     TRAJ_LOG_EVENT,
     TRAJ_LOG_REQUEST,
     TRAJ_LOG_CONNECTION,
+    TRAJ_LOG_SOURCE,
     TRAJ_LOG_KINDS
 };
 

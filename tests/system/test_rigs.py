@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import unittest
 
 import daemon
 from daemon import DaemonTest, bare, wait_for
@@ -20,13 +21,18 @@ from daemon import DaemonTest, bare, wait_for
 TRAJCTL = os.environ.get("TRAJCTL", "")
 SYSTEM = sys.argv[1] if len(sys.argv) > 1 else "open-ephys"
 SESSION = sys.argv[2] if len(sys.argv) > 2 else None
-BINS = {"open-ephys": 400, "blackrock": 250}[SYSTEM]
+BINS = {"open-ephys": 400, "blackrock": 250, "brand": 200}[SYSTEM]
 
 # What each system's line says besides where and which units; nothing is closed by waiting here,
 # because nothing says how long a loaded machine stops.
-LINE = {"open-ephys": "trial=0&go=1&wait_ms=20000", "blackrock": "trial=0&go=1&wait_ms=20000"}
+LINE = {"open-ephys": "trial=0&go=1&wait_ms=20000", "blackrock": "trial=0&go=1&wait_ms=20000",
+        "brand": "wait_ms=20000"}
 # UDP holds back nobody, and a machine under load must be able to follow.
-PACE = {"open-ephys": ["--asap"], "blackrock": ["--speed", "5", "--block", "20"]}[SYSTEM]
+PACE = {"open-ephys": ["--asap"], "blackrock": ["--speed", "5", "--block", "20"],
+        "brand": ["--asap", "--block", "1"]}[SYSTEM]
+# BRAND carries no digital lines, and its entries are whole steps that cannot be late.
+MARKS = SYSTEM != "brand"
+REDIS = None
 
 
 def trajctl(*arguments):
@@ -35,11 +41,34 @@ def trajctl(*arguments):
 
 def endpoint():
     """Where the simulated rig listens, or sends to."""
+    if SYSTEM == "brand":
+        return "unix://" + REDIS.path
     if SYSTEM == "open-ephys":
         return "tcp://127.0.0.1:0"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return "udp://127.0.0.1:%d" % probe.getsockname()[1]
+
+
+class Redis:
+    """A server of its own, at a socket in the file system alone."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="trajd-redis-")
+        self.path = os.path.join(self.folder, "socket")
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--dir",
+             self.folder, "--appendonly", "no"], stdout=subprocess.DEVNULL)
+        wait_for(lambda: self.command("PING").strip() == "PONG")
+
+    def command(self, *words):
+        return subprocess.run(["redis-cli", "-s", self.path, *words], capture_output=True,
+                              text=True, errors="replace").stdout
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder)
 
 
 class Rig:
@@ -55,7 +84,10 @@ class Rig:
         self.address = self.process.stdout.readline().strip().split("://")[-1]
 
     def line(self, **options):
-        text = (f"{SYSTEM}://{self.address}?units={self.map}&bin_ms={RigTest.bin_ms}&"
+        if SYSTEM == "brand":
+            self.address = "local?socket=" + REDIS.path
+        mark = "&" if "?" in self.address else "?"
+        text = (f"{SYSTEM}://{self.address}{mark}units={self.map}&bin_ms={RigTest.bin_ms}&"
                 + LINE[SYSTEM])
         return text + "".join(f"&{key}={value}" for key, value in options.items())
 
@@ -134,7 +166,7 @@ class RigTest(DaemonTest):
         d = self.start(model=self.model)
         sink = d.sink("intent")
         trajctl("replay", "--session", path, "--asap", "--quiet", "--frames",
-                d.endpoints["frames"])
+                d.endpoints["frames"], *([] if MARKS else ["--no-trials"]))
         status = d.settle(frames=BINS)
         return d.intents(sink, status["frames"]["decoded"])
 
@@ -145,7 +177,7 @@ class RigTest(DaemonTest):
             self.assertEqual(json.dumps(bare(a)), json.dumps(bare(b)))
 
     def test_intents_are_those_of_a_replay(self):
-        rig, d, said, live = self.run_rig("--jitter", 4)
+        rig, d, said, live = self.run_rig(*(["--jitter", 4] if MARKS else []))
         plain = self.replayed(rig.bins)
         self.assertEqual(len(plain), BINS)
         self.assert_same(live, plain)
@@ -168,6 +200,7 @@ class RigTest(DaemonTest):
         self.assertGreaterEqual(len(live), BINS)
         print(f"{said['dropped']} of {said['messages']} messages dropped, all of them counted")
 
+    @unittest.skipUnless(MARKS, "BRAND's entries are never late")
     def test_late_spikes_are_counted(self):
         _, d, said, _ = self.run_rig("--jitter", 60, lag_ms=0)
         spikes = self.source(d)["spikes"]
@@ -198,6 +231,44 @@ class RigTest(DaemonTest):
             code, _, said = daemon.run_alone("--config", config, *ends)
             self.assertEqual((code, reason in said), (1, True), (line, said))
 
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_intents_are_a_stream_too(self):
+        rig = self.rig()
+        d = self.start(config={"source": rig.line(intents="decoded")}, model=self.model)
+        rig.send()
+        wait_for(lambda: int(REDIS.command("XLEN", "decoded")) >= BINS)
+        entry = REDIS.command("XRANGE", "decoded", "-", "+", "COUNT", "1")
+        # The first bin holds the steps that begin with its samples.
+        bin_samples = round(30 * RigTest.bin_ms)
+        self.assertIn('"nsp_idx_1":%d' % (bin_samples - 30), entry)
+        for field in ("ts", "i", "position", "velocity", "valid", "target"):
+            self.assertIn(f"\n{field}\n", entry)
+        self.assertIn("NODE_READY", REDIS.command("XRANGE", "trajd_state", "-", "+"))
+        REDIS.command("DEL", "decoded")
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_counts_of_whole_bins(self):
+        bin_ms = RigTest.bin_ms
+        rig, d, said, live = self.run_rig("--block", bin_ms, stream="binned_spikes",
+                                          field="samples", type="int8", step="i:uint64",
+                                          step_ms=bin_ms)
+        self.assertEqual(self.source(d)["spikes"]["binned"], said["spikes"])
+        self.assert_same(live, self.replayed(rig.bins))
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_a_connection_is_made_anew(self):
+        rig = self.rig()
+        d = self.start(config={"source": rig.line()}, model=self.model)
+        REDIS.command("CLIENT", "KILL", "TYPE", "normal")
+        wait_for(lambda: self.source(d)["connections"] == 1)
+        # The rig's own connection is gone too: another plays.
+        self.assertEqual(self.source(d)["messages"], 0)
+        rig.kill()
+        rig = self.rig()
+        said = rig.send()
+        wait_for(lambda: self.all_came(d, said))
+
+    @unittest.skipUnless(SYSTEM != "brand", "a stream of BRAND has no units to be found")
     def test_a_map_is_made_from_traffic(self):
         rig = self.rig()
         made = os.path.join(self.folder, "made.json")
@@ -242,4 +313,13 @@ if __name__ == "__main__":
         print("python3-h5py is not installed: the session cannot be looked at")
         sys.exit(77)
     del sys.argv[1:]
-    daemon.main()
+    if SYSTEM == "brand":
+        if not shutil.which("redis-server") or not shutil.which("redis-cli"):
+            print("redis-server is not installed: BRAND's streams cannot be had")
+            sys.exit(77)
+        REDIS = Redis()
+    try:
+        daemon.main()
+    finally:
+        if REDIS:
+            REDIS.close()

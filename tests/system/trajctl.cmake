@@ -27,7 +27,11 @@ if(TARGET trajd AND TARGET trajctl)
 endif()
 # Sources: a simulated rig feeds the daemon over the real wire.
 if(TARGET trajd AND TARGET trajctl)
-    foreach(system open-ephys blackrock)
+    set(rigs open-ephys blackrock)
+    if(HIREDIS_FOUND)
+        list(APPEND rigs brand)
+    endif()
+    foreach(system IN LISTS rigs)
         traj_script_test(NAME rig_${system} LABELS system TIMEOUT 300
             COMMAND ${TRAJ_PYTHON} test_rigs.py ${system})
         traj_script_test(NAME rig_${system}_reach8-train LABELS system real TIMEOUT 300

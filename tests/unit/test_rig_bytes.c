@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "proto/blackrock.h"
+#include "proto/brand.h"
 #include "proto/open_ephys.h"
 #include "proto/units_map.h"
 
@@ -203,6 +204,60 @@ static void older_packets_are_read(void **state)
     assert_int_equal(traj_cb_protocol("5"), -1);
 }
 
+/* --- BRAND ------------------------------------------------------------------------------------ */
+
+static void fields_of_brand_are_read(void **state)
+{
+    static const char sync[] = "{\"a\": {\"b\": [1]}, \"nsp_idx_1\": 123456, \"c\": \"x\"}";
+    static const float floats[2] = {3.0f, 0.0f};
+    static const float halves[1] = {0.5f};
+    const uint64_t stamp[2] = {UINT64_C(1) << 40, 7};
+    uint16_t out[3];
+    size_t count = 9;
+    int64_t number = 0;
+
+    (void)state;
+    assert_int_equal(traj_brand_type("int16"), TRAJ_BRAND_I16);
+    assert_int_equal(traj_brand_type("double"), -1);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_I16, "\x01\x00\x00\x01", 4, out, 3, &count, NULL),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(count, 2);
+    assert_int_equal(out[0], 1);
+    assert_int_equal(out[1], 256);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_F32, floats, sizeof floats, out, 3, &count, NULL),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(out[0], 3);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_F32, halves, sizeof halves, out, 3, &count, NULL),
+                     TRAJ_REFUSED_COUNTS);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_I8, "\xff", 1, out, 3, &count, NULL),
+                     TRAJ_REFUSED_COUNTS);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_U16, "\xff\xff", 2, out, 3, &count, NULL),
+                     TRAJ_REFUSED_COUNTS);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_I16, "abc", 3, out, 3, &count, NULL),
+                     TRAJ_REFUSED_SYNTAX);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_I16, "", 0, out, 3, &count, NULL),
+                     TRAJ_REFUSED_SYNTAX);
+    assert_int_equal(traj_brand_counts(TRAJ_BRAND_I8, "\0\0\0\0", 4, out, 3, &count, NULL),
+                     TRAJ_REFUSED_SIZE);
+
+    assert_int_equal(traj_brand_number(TRAJ_BRAND_U64, stamp, sizeof stamp, &number, NULL),
+                     TRAJ_ACCEPTED);
+    assert_true(number == INT64_C(1) << 40);
+    assert_int_equal(traj_brand_number(TRAJ_BRAND_U64, stamp, 7, &number, NULL),
+                     TRAJ_REFUSED_FIELD);
+    assert_int_equal(traj_brand_number(TRAJ_BRAND_TEXT, "42", 2, &number, NULL), TRAJ_ACCEPTED);
+    assert_int_equal(number, 42);
+    assert_int_equal(traj_brand_number(TRAJ_BRAND_TEXT, "42x", 3, &number, NULL),
+                     TRAJ_REFUSED_FIELD);
+    assert_int_equal(traj_brand_label(sync, sizeof sync - 1, "nsp_idx_1", &number, NULL),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(number, 123456);
+    assert_int_equal(traj_brand_label(sync, sizeof sync - 1, "nsp_idx_2", &number, NULL),
+                     TRAJ_REFUSED_FIELD);
+    assert_int_equal(traj_brand_label(sync, sizeof sync - 3, "nsp_idx_1", &number, NULL),
+                     TRAJ_REFUSED_SYNTAX);
+}
+
 /* --- the map ---------------------------------------------------------------------------------- */
 
 static void maps_round_trip(void **state)
@@ -279,9 +334,13 @@ static void wrong_maps_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_plugin_sends_is_read), cmocka_unit_test(kinds_round_trip),
-        cmocka_unit_test(other_messages_are_refused),    cmocka_unit_test(packets_round_trip),
-        cmocka_unit_test(older_packets_are_read),        cmocka_unit_test(maps_round_trip),
+        cmocka_unit_test(what_the_plugin_sends_is_read),
+        cmocka_unit_test(kinds_round_trip),
+        cmocka_unit_test(other_messages_are_refused),
+        cmocka_unit_test(packets_round_trip),
+        cmocka_unit_test(older_packets_are_read),
+        cmocka_unit_test(fields_of_brand_are_read),
+        cmocka_unit_test(maps_round_trip),
         cmocka_unit_test(wrong_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,11 @@
 /* So many messages that yield nothing, and the caller may look around. */
 #define MESSAGES_AT_ONCE 256
 
-static const struct traj_rig_kind *const kinds[] = {&traj_rig_open_ephys, &traj_rig_blackrock};
+static const struct traj_rig_kind *const kinds[] = {&traj_rig_open_ephys, &traj_rig_blackrock,
+#ifdef TRAJ_HAVE_HIREDIS
+                                                    &traj_rig_brand
+#endif
+};
 
 struct traj_rig {
     const struct traj_rig_kind *kind;
@@ -23,18 +27,20 @@ struct traj_rig {
 
 static const struct traj_rig_kind *kind_of(const char *scheme, struct traj_error *error)
 {
-    char known[128] = "";
-
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        size_t length = strlen(known);
-
         if (strcmp(kinds[i]->scheme, scheme) == 0) {
             return kinds[i];
         }
-        (void)snprintf(known + length, sizeof known - length, "%s%s", i > 0 ? ", " : "",
-                       kinds[i]->scheme);
     }
-    (void)traj_error_set(error, "source: \"%s\" is not known here; known are %s", scheme, known);
+#ifndef TRAJ_HAVE_HIREDIS
+    if (strcmp(scheme, "brand") == 0) {
+        (void)traj_error_set(error, "source: this trajd was built without hiredis, which brand "
+                                    "needs (Debian: libhiredis-dev)");
+        return NULL;
+    }
+#endif
+    (void)traj_error_set(
+        error, "source: \"%s\" is not known; known are open-ephys, blackrock and brand", scheme);
     return NULL;
 }
 

@@ -19,6 +19,9 @@
 
 #define TRAJ_RIG_POLL_ITEMS 4
 
+/* Where a source that also writes finds the daemon's intents. */
+#define TRAJ_RIG_INTENTS "inproc://intents"
+
 /* What a kind of rig is; self is what open made. */
 struct traj_rig_kind {
     const char *scheme;         /* "open-ephys" */
@@ -39,6 +42,7 @@ struct traj_rig_kind {
 /* All kinds that this trajd was built with. */
 extern const struct traj_rig_kind traj_rig_open_ephys;
 extern const struct traj_rig_kind traj_rig_blackrock;
+extern const struct traj_rig_kind traj_rig_brand; /* where hiredis is */
 
 struct traj_rig;
 
