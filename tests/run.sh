@@ -9,8 +9,9 @@
 #     build    dev (gcc, sanitizers), release (gcc -O3), plain (gcc -O0), clang (-O2), tsan;
 #              a warning is an error
 #     tsan     the tests labelled `threads` under ThreadSanitizer
-#     release  the tests labelled `interposed`, which watch allocations
-#     dev      every test, among them lint, tidy, replay, and the bytes of all builds compared
+#     release  the tests labelled `interposed`, which watch allocations, and `accuracy`, which learn
+#              for long
+#     dev      every other test, among them lint, tidy, replay, and the bytes of all builds compared
 set -eu
 cd "$(dirname "$0")/.."
 jobs=${TRAJ_JOBS:-$(nproc)}
@@ -41,8 +42,8 @@ if [ $# -eq 0 ]; then
     export TRAJ_TRAINER="$PWD/build/release/clients/trajctl/trajctl"
     echo "== test: tsan"
     ctest --preset tsan --parallel "$jobs" </dev/null
-    echo "== test: release, what sanitizers leave no room for"
-    ctest --preset release --parallel "$jobs" -L interposed </dev/null
+    echo "== test: release, what sanitizers leave no room or time for"
+    ctest --preset release --parallel "$jobs" -L 'interposed|accuracy' </dev/null
 fi
 echo "== test: dev"
 exec ctest --preset dev --parallel "$jobs" "$@" </dev/null

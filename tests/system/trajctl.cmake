@@ -2,7 +2,7 @@
 if(TARGET trajctl)
     traj_script_test(NAME trajctl_options LABELS system COMMAND sh options.sh)
     traj_script_test(NAME trajctl_score LABELS system TIMEOUT 300 COMMAND sh score.sh simulated)
-    traj_script_test(NAME trajctl_evaluate LABELS system TIMEOUT 600 COMMAND sh evaluate.sh)
+    traj_script_test(NAME trajctl_evaluate LABELS system accuracy TIMEOUT 600 COMMAND sh evaluate.sh)
     foreach(recording reach8-train chewie-co-a)
         traj_script_test(NAME trajctl_score_${recording} LABELS system real TIMEOUT 900
             COMMAND sh score.sh ${recording}.h5)
