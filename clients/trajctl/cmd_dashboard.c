@@ -19,7 +19,7 @@ static const struct command_help help = {
         "posterior and the targets, probabilities over time, state, latency and losses. It "
         "subscribes to intents like any other client, and the page loads nothing from anywhere "
         "else. Targets and courses are drawn from the model file that the daemon names. Spikes "
-        "and session names are known to the source alone: --frames taps it. The page only shows, "
+        "and trial marks are known to the source alone: --frames taps it. The page only shows, "
         "unless --control is given.",
     .example = "trajctl dashboard\n"
                "trajctl dashboard --control --port 8080\n"
@@ -57,8 +57,8 @@ int cmd_dashboard(int argc, char **argv)
     const struct command_option options[] = {
         {"intents", "ENDPOINT", OPTION_TEXT, &run.intents, "where trajd publishes intents"},
         {"frames", "ENDPOINT", OPTION_TEXT, &run.frames,
-         "where the source also publishes its frames and events, for spikes, trials and session "
-         "names; @ENDPOINT listens there for the source"},
+         "where the source also publishes its frames and events, for spikes, trials and true "
+         "positions; @ENDPOINT listens there for the source"},
         {"model", "M.tjm", OPTION_TEXT, &run.model,
          "the model file, where the one that trajd names is not on this machine", .plain = true},
         {"control", NULL, OPTION_FLAG, &may_order,

@@ -284,6 +284,8 @@ json_t *traj_service_status(struct traj_service *service, double now)
         service->control, "t", number(state->t), "frames", frames_json(&state->counters), "events",
         events_json(&state->counters), "rate", service->rate.value);
     if (status != NULL) {
+        (void)json_object_set_new(status, "session",
+                                  state->session ? json_string(state->run) : json_null());
         (void)json_object_set_new(status, "latency_ms",
                                   stage_json(service->exchange, TRAJ_STAGE_TOTAL));
         (void)json_object_set_new(status, "stages_ms", stages_json(service->exchange));

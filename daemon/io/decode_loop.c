@@ -213,6 +213,18 @@ static void note(struct traj_decode_loop *loop, enum traj_note_kind kind, enum t
     }
 }
 
+/* The event that has been read goes to the pipeline; status names the session that runs. */
+static enum traj_refusal decide_event(struct traj_decode_loop *loop)
+{
+    enum traj_refusal refusal = traj_pipeline_event(loop->pipeline, loop->event);
+
+    if (refusal == TRAJ_ACCEPTED && loop->event->kind == TRAJ_EVENT_SESSION) {
+        loop->state.session = true;
+        memcpy(loop->state.run, loop->event->text, sizeof loop->state.run);
+    }
+    return refusal;
+}
+
 /* --- commands -------------------------------------------------------------------------------- */
 
 /*
@@ -239,7 +251,7 @@ static enum traj_refusal take_command_event(struct traj_decode_loop *loop,
         loop->event->t = loop->command_t;
     }
     loop->touched = true;
-    return traj_pipeline_event(loop->pipeline, loop->event);
+    return decide_event(loop);
 }
 
 static void record_command_event(struct traj_decode_loop *loop, enum traj_refusal refusal,
@@ -340,7 +352,7 @@ static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_it
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_event(loop->pipeline, refusal);
     } else {
-        refusal = traj_pipeline_event(loop->pipeline, loop->event);
+        refusal = decide_event(loop);
     }
     if (refusal != TRAJ_ACCEPTED) {
         note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);

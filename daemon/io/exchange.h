@@ -75,6 +75,8 @@ struct traj_state {
     uint64_t subscribers; /* subscriptions to intents */
     uint64_t behind_max;  /* most frames that ever waited when one was done */
     uint64_t notes_lost;  /* notes dropped because housekeeping was busy */
+    bool session;         /* a session event has been accepted */
+    char run[64];         /* and what the last one named */
     bool recording;
     uint64_t records;            /* of the recording, put on the tape */
     uint64_t records_lost;       /* not put there, because it was full */

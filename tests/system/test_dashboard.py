@@ -132,6 +132,9 @@ class DashboardTest(DaemonTest):
         self.assertEqual((lives[-1]["lost"], lives[-1]["bad"], lives[-1]["silent"]), (0, 0, None))
         status = browser.until(lambda m: m["kind"] == "status" and m["status"]["frames"]["decoded"] == count)
         self.assert_identity(status["status"])
+        self.assertIsNone(status["status"]["session"])
+        source.send_multipart([b"event", daemon.event("session", run="a run", marks=True)])
+        browser.until(lambda m: m["kind"] == "status" and m["status"]["session"] == "a run")
         late = self.open(dashboard)  # one who comes later is told all at once
         kinds = {late.receive()["kind"] for _ in range(4)}
         self.assertEqual(kinds, {"hello", "model", "status", "live"})

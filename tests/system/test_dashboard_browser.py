@@ -72,7 +72,7 @@ class PageTest(DaemonTest):
         page.wait("document.body.classList.contains('frozen')")
         at = "document.getElementById('at').textContent"
         page.key("Home")
-        page.wait(f"parseFloat({at}.replace('frozen at ', '')) > 0.2")
+        page.wait(f"parseFloat({at}.replace('frozen, ', '')) > 0.2")
         page.key("End")
         page.wait(f"{at}.startsWith('live')")
 

@@ -176,7 +176,7 @@ function say(record, clock) {
   }
   const running = data.status?.model, model = data.model ?? running;
   $("names").textContent = [
-    record?.run ? `session ${record.run}` : null,
+    record?.run || data.status?.session ? `session ${record?.run || data.status.session}` : null,
     model ? `model ${model.family} ${(model.digest ?? "").slice(0, 12)}${model.subject ? `, subject ${model.subject}` : ""}`
       : null,
     running ? `${running.units} units, bins of ${+(1000 * running.bin_width).toPrecision(3)} ms` : null,
@@ -282,7 +282,7 @@ function drawFooter(clock) {
   document.body.classList.toggle("frozen", frozen);
   $("live").setAttribute("aria-pressed", String(!frozen));
   $("pause").textContent = frozen ? "Go on" : "Freeze";
-  $("at").textContent = frozen ? `frozen at ${(newest - clock).toFixed(1)} s ago` : `live, ${Math.round(kept)} s kept`;
+  $("at").textContent = frozen ? `frozen, ${(newest - clock).toFixed(1)} s ago` : `live, ${Math.round(kept)} s kept`;
   if (document.activeElement !== $("scrub") || !frozen) $("scrub").value = frozen ? 1 - (newest - clock) / kept : 1;
   $("window").textContent = `last ${view.span} s`;
 }
