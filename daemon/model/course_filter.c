@@ -62,8 +62,8 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
     f->rate = traj_arena_take(arena, channels * stride, sizeof(double));
     f->offset = traj_arena_take(arena, stride, sizeof(double));
     f->node_row = traj_arena_take(arena, f->nodes * f->width, sizeof(double));
-    f->gain_rate = traj_arena_take(arena, f->gains * stride, sizeof(double));
-    f->gain_curve = traj_arena_take(arena, f->tri * stride, sizeof(double));
+    f->sums = traj_arena_take(arena, (1 + f->gains + f->tri) * stride, sizeof(double));
+    f->sums_of_all = traj_arena_take(arena, (1 + f->gains + f->tri) * stride, sizeof(double));
     f->log_likelihood = traj_arena_take(arena, stride, sizeof(double));
     f->needed = traj_arena_take(arena, stride / TRAJ_LANES, sizeof(uint8_t));
     f->noise_factor = traj_arena_take(arena, f->factors * f->factors, sizeof(double));
@@ -97,43 +97,74 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-/* Sums of the observed units' rates, and what the gains need of them. */
+/* Adds unit n's rates, `sign` times, to the sums, and what the gains need of them. */
+static void add_unit(struct traj_course_filter *f, size_t n, double sign)
+{
+    const size_t stride = f->stride, gains = f->gains;
+    const double *rate = f->rate + n * stride,
+                 *gain = gains ? f->model->chain.gain + n * gains : NULL;
+    double *sum = f->sums;
+    for (size_t e = 0; e < stride; e++)
+        sum[e] += sign * rate[e];
+    for (size_t a = 0; a < gains; a++) {
+        const double one = sign * gain[a];
+        sum += stride;
+        for (size_t e = 0; e < stride; e++)
+            sum[e] += one * rate[e];
+    }
+    for (size_t a = 0; a < gains; a++)
+        for (size_t b = 0; b <= a; b++) {
+            const double two = sign * gain[a] * gain[b];
+            sum += stride;
+            for (size_t e = 0; e < stride; e++)
+                sum[e] += two * rate[e];
+        }
+}
+
+/*
+ * Sums of the observed units' rates: those of all units less what is missing, or, where that is
+ * most of them, the sum of the others.  What was observed before has no part in it.
+ */
 static void tabulate_poisson(struct traj_course_filter *f)
 {
     const double *doubt = f->model->chain.emission_doubt;
-    double seen = 0.0;
-    const double *gain = f->model->chain.gain;
-    const size_t nodes = f->nodes, stride = f->stride, gains = f->gains;
-    memset(f->offset, 0, stride * sizeof(double));
-    memset(f->gain_rate, 0, gains * stride * sizeof(double));
-    memset(f->gain_curve, 0, f->tri * stride * sizeof(double));
-    for (size_t n = 0; n < f->channels; n++) {
-        if (!f->observed[n])
-            continue;
-        seen += 1.0;
-        const double *rate = f->rate + n * stride;
-        for (size_t e = 0; e < nodes; e++)
-            f->offset[e] += rate[e];
-        for (size_t a = 0, t = 0; a < gains; a++) {
-            const double one = gain[n * gains + a];
-            for (size_t e = 0; e < nodes; e++)
-                f->gain_rate[a * stride + e] += one * rate[e];
-            for (size_t b = 0; b <= a; b++, t++) {
-                const double two = one * gain[n * gains + b];
-                for (size_t e = 0; e < nodes; e++)
-                    f->gain_curve[t * stride + e] += two * rate[e];
-            }
-        }
-    }
-    for (size_t e = 0; doubt && e < nodes; e++)
-        f->offset[e] -= doubt[e] * (seen / (double)f->channels);
-    for (size_t e = 0; gains > 0 && e < nodes; e++) {
+    const size_t stride = f->stride, all = (1 + f->gains + f->tri) * stride;
+    size_t seen = 0;
+    for (size_t n = 0; n < f->channels; n++)
+        seen += f->observed[n];
+    const bool most = 2 * seen >= f->channels;
+    if (most)
+        memcpy(f->sums, f->sums_of_all, all * sizeof(double));
+    else
+        memset(f->sums, 0, all * sizeof(double));
+    for (size_t n = 0; n < f->channels; n++)
+        if ((f->observed[n] != 0) != most)
+            add_unit(f, n, most ? -1.0 : 1.0);
+    const double share = (double)seen / (double)f->channels;
+    for (size_t e = 0; e < f->nodes; e++)
+        f->offset[e] = f->sums[e] - (doubt ? doubt[e] * share : 0.0);
+    for (size_t e = 0; f->gains > 0 && e < f->nodes; e++) {
         double *row = f->node_row + e * f->width + 1;
-        for (size_t a = 0; a < gains; a++)
-            row[a] = -f->gain_rate[a * stride + e];
+        for (size_t a = 0; a < f->gains; a++)
+            row[a] = -f->sums[(1 + a) * stride + e];
         for (size_t t = 0; t < f->tri; t++)
-            row[gains + t] = f->gain_curve[t * stride + e];
+            row[f->gains + t] = f->sums[(1 + f->gains + t) * stride + e];
     }
+}
+
+/* The tables of all units, that need not be made anew. */
+static void tabulate_rates(struct traj_course_filter *f)
+{
+    const struct traj_chain *c = &f->model->chain;
+    for (size_t n = 0; n < f->channels; n++) {
+        for (size_t e = 0; e < f->nodes; e++) {
+            const double mean = c->emission_mean[e * f->channels + n];
+            f->table[n * f->stride + e] = mean;
+            f->rate[n * f->stride + e] = traj_exp(mean);
+        }
+        add_unit(f, n, 1.0);
+    }
+    memcpy(f->sums_of_all, f->sums, (1 + f->gains + f->tri) * f->stride * sizeof(double));
 }
 
 /* Cholesky factor of I + U' D^-1 U over the observed channels. */
@@ -234,20 +265,14 @@ static void describe_states(struct traj_course_filter *f)
 enum traj_status traj_course_filter_init(struct traj_course_filter *f,
                                          const struct traj_model *model)
 {
-    const struct traj_chain *c = &model->chain;
     f->model = model;
     f->context = TRAJ_CONTEXT_BETWEEN;
     f->add_rows = traj_rows_choose();
     f->kernels = traj_course_kernels_choose();
     memset(f->observed, 1, f->channels);
     describe_states(f);
-    if (c->gaussian == 0.0)
-        for (size_t n = 0; n < f->channels; n++)
-            for (size_t e = 0; e < f->nodes; e++) {
-                const double mean = c->emission_mean[e * f->channels + n];
-                f->table[n * f->stride + e] = mean;
-                f->rate[n * f->stride + e] = traj_exp(mean);
-            }
+    if (model->chain.gaussian == 0.0)
+        tabulate_rates(f);
     if (!tabulate(f))
         return TRAJ_E_NOT_PD;
     traj_course_filter_reset(f);

@@ -85,13 +85,14 @@ struct traj_course_filter {
     int32_t *span; /* first and last block of nodes between which a block of states lies */
     double *shape; /* [J][TRAJ_SHAPE], in a plane */
     /* Tables for the channels observed now, E nodes: */
-    uint8_t *observed;      /* [C] which */
-    double *table;          /* [C][stride] log rate, or P f */
-    double *rate;           /* [C][stride] spikes/s (Poisson) */
-    double *offset;         /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
-    double *node_row;       /* [E][width] a second's residuals and curvature */
-    double *gain_rate;      /* [q][stride] scratch: G' rate */
-    double *gain_curve;     /* [tri][stride] scratch: G' diag(rate) G */
+    uint8_t *observed; /* [C] which */
+    double *table;     /* [C][stride] log rate, or P f */
+    double *rate;      /* [C][stride] spikes/s (Poisson) */
+    double *offset;    /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
+    double *node_row;  /* [E][width] a second's residuals and curvature */
+    /* [1 + q + tri][stride] sums of rate, of G' rate, of G' diag(rate) G (Poisson): of the channels
+     * observed now, and of all */
+    double *sums, *sums_of_all;
     double *log_likelihood; /* [stride] of this frame, where a state needs it */
     uint8_t *needed;        /* [stride / TRAJ_LANES] blocks of nodes that the states ahead need */
     double *noise_factor;   /* [r][r] scratch */

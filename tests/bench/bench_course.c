@@ -46,14 +46,17 @@ static void *need(void *memory)
     return memory;
 }
 
-/* The frame's counts of a trained model: at a rate that every node has on the average. */
+/* Counts of a trained model's frame: each unit at the rate that it has at some node. */
 static void draw(const struct traj_model *model, uint64_t *seed, uint16_t *counts)
 {
+    const size_t channels = model->dims.units + model->dims.features;
     for (size_t n = 0; n < model->dims.units; n++) {
         const size_t node = (size_t)(*seed >> 33) % model->dims.nodes;
-        const double rate = exp(model->chain.emission_mean[node * model->dims.units + n]);
+        const double mean = model->chain.emission_mean[node * channels + n];
+        const double expected = model->chain.gaussian != 0.0 ? fmax(mean * mean - 0.25, 0.0)
+                                                             : exp(mean) * model->bin_width;
         *seed = *seed * 6364136223846793005u + 1442695040888963407u;
-        counts[n] = (double)(*seed >> 11) * 0x1p-53 < rate * model->bin_width ? 1 : 0;
+        counts[n] = (uint16_t)(expected + (double)(*seed >> 11) * 0x1p-53);
     }
 }
 
@@ -193,7 +196,7 @@ static int measure_file(const char *path, size_t count)
     const struct bench_frames none = {0};
     struct traj_error error = {""};
     struct traj_model *model = traj_model_load(path, &error);
-    if (!model || model->dims.states == 0 || model->chain.gaussian != 0.0) {
+    if (!model || model->dims.states == 0 || model->dims.units == 0) {
         (void)fprintf(stderr, "bench_course: %s\n",
                       model ? "not a filter over courses of counts" : error.text);
         return 1;
