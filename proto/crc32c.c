@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* CRC-32C, eight bytes a step (Kounavis and Berry 2005, "slicing by eight"). */
+/*
+ * CRC-32C, eight bytes a step: by the processor's own instruction where it has one, which also
+ * leaves the tables out of its caches, else by tables (Kounavis and Berry 2005, "slicing by
+ * eight").
+ */
 #include "proto/crc32c.h"
+
+#include <string.h>
 
 #include "proto/tables.h"
 
-uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
+uint32_t traj_crc32c_by_tables(uint32_t crc, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
     crc = ~crc;
@@ -21,3 +27,32 @@ uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
     }
     return ~crc;
 }
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const void *bytes,
+                                                                 size_t size)
+{
+    const unsigned char *at = bytes;
+    uint64_t sum = ~crc;
+    for (; size >= 8; size -= 8, at += 8) {
+        uint64_t eight;
+        memcpy(&eight, at, sizeof eight);
+        sum = __builtin_ia32_crc32di(sum, eight);
+    }
+    for (; size > 0; size--, at++) {
+        sum = __builtin_ia32_crc32qi((uint32_t)sum, *at);
+    }
+    return ~(uint32_t)sum;
+}
+
+uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+    return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, bytes, size)
+                                            : traj_crc32c_by_tables(crc, bytes, size);
+}
+#else
+uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+    return traj_crc32c_by_tables(crc, bytes, size);
+}
+#endif

@@ -12,4 +12,7 @@
  */
 uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size);
 
+/* The same by tables, on any processor. */
+uint32_t traj_crc32c_by_tables(uint32_t crc, const void *bytes, size_t size);
+
 #endif

@@ -461,12 +461,23 @@ static void arrive(struct traj_course_filter *f, double dt)
         f->kernels->factor(f);
 }
 
+/* Brings into the caches what the frame will need of the states ahead. */
+static void fetch(const struct traj_course_filter *f)
+{
+    for (size_t i = 0; f->dim == 2 && i < f->ahead.count; i++) {
+        const double *shape = f->shape + TRAJ_SHAPE * (size_t)f->ahead.active[i];
+        __builtin_prefetch(shape);
+        __builtin_prefetch(shape + TRAJ_SHAPE / 2);
+    }
+}
+
 void traj_course_filter_prepare(struct traj_course_filter *f, double dt)
 {
     if (f->prepared || f->fresh || f->entering)
         return;
     move(f);
     arrive(f, dt);
+    fetch(f);
     f->prepared = true;
     f->prepared_dt = dt;
 }
