@@ -21,8 +21,18 @@ class Memory(unittest.TestCase):
         self.addCleanup(self.manager.close)
         self.manager.bind(self.path("notify"))
         self.model = daemon.make_model(self.path("m.tjm"))
+        for name in ("trajd", "rig"):
+            subprocess.run([os.environ["TRAJCTL"], "keygen", self.path(name)], check=True,
+                           stderr=subprocess.DEVNULL)
+        with open(self.path("rig.key")) as file:
+            key = file.read().split('"')[1]
+        with open(self.path("list"), "w") as file:
+            file.write(f"frames {key} rig\n")
         with open(self.path("c.json"), "w") as file:
-            json.dump({"record": {"directory": self.path("recordings")}, "log_level": "error",
+            json.dump({"curve": {"secret_key": self.path("trajd.key_secret"),
+                                 "clients": self.path("list"),
+                                 "servers": {"frames": self.path("rig.key")}},
+                       "record": {"directory": self.path("recordings")}, "log_level": "error",
                        "workspace": {"low": [-1, -1], "high": [1, 1]}, "status_ms": 0}, file)
 
     def path(self, name):
