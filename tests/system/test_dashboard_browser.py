@@ -25,6 +25,12 @@ OUTSIDE = """[...document.querySelectorAll("section, header, footer, button, can
   const r = e.getBoundingClientRect(); return r.width > 0 && (r.right > innerWidth + 1 || r.left < -1); }).length"""
 
 
+# Plots that are not all within their panel, or too low to read.
+SQUEEZED = """[...document.querySelectorAll("canvas")].filter((e) => {
+  const r = e.getBoundingClientRect(), s = e.closest("section").getBoundingClientRect();
+  return r.width > 0 && (r.top < s.top || r.bottom > s.bottom || r.height < 30); }).map((e) => e.id)"""
+
+
 class PageTest(DaemonTest):
     def setUp(self):
         super().setUp()
@@ -100,6 +106,7 @@ class PageTest(DaemonTest):
             page.resize(width, height)
             time.sleep(0.2)
             self.assertEqual(page.value(OUTSIDE), 0, (width, height))
+            self.assertEqual(page.value(SQUEEZED), [], (width, height))
         for _ in range(2):
             page.key("d")
         page.key("?")
