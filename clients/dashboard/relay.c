@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "clients/dashboard/describe.h"
+#include "clients/dashboard/evidence.h"
 #include "daemon/learn/model_file.h"
 #include "proto/event.h"
 #include "proto/frame.h"
@@ -50,7 +51,8 @@ struct tap {
 struct relay {
     struct relay_options options;
     struct traj_sink *sink;
-    struct tap *tap; /* NULL = none */
+    struct tap *tap;           /* NULL = none */
+    struct evidence *evidence; /* of the model that the page knows; NULL = it cannot be told */
     struct text text[RELAY_KINDS];
     struct traj_intent_buffer intent;
     char *newest; /* the newest intent's JSON, NUL-terminated, or NULL */
@@ -121,6 +123,8 @@ static int read_model(struct relay *relay, const char *path, const char *digest,
     } else {
         snprintf(relay->digest, sizeof relay->digest, "%s", model->about.digest);
         tell_model(relay, describe_model(model), NULL);
+        evidence_free(relay->evidence);
+        relay->evidence = relay->tap ? evidence_new(model) : NULL;
     }
     traj_model_free(model);
     return rc;
@@ -142,6 +146,8 @@ static void follow_model(struct relay *relay, const json_t *running)
     if (read_model(relay, path, digest, &error) != 0 &&
         (!relay->options.model || read_model(relay, relay->options.model, digest, &other) != 0)) {
         tell_model(relay, NULL, error.text);
+        evidence_free(relay->evidence);
+        relay->evidence = NULL;
     }
 }
 
@@ -218,8 +224,9 @@ static void take_status(struct relay *relay, const char *body, size_t size)
 
 /* --- messages of the source ------------------------------------------------------------------- */
 
-static void take_frame(struct tap *tap, const char *body, size_t size)
+static void take_frame(struct relay *relay, const char *body, size_t size)
 {
+    struct tap *tap = relay->tap;
     struct traj_refusal_detail detail;
     if (traj_frame_parse(body, size, &tap->frame, &detail) != TRAJ_ACCEPTED) {
         return; /* the daemon counts them */
@@ -231,6 +238,9 @@ static void take_frame(struct tap *tap, const char *body, size_t size)
             tap->sum[n] += tap->counts[n];
             tap->seen[n] = true;
         }
+    }
+    if (relay->evidence && relay->intents > 0) {
+        evidence_take(relay->evidence, &tap->frame, &relay->intent.intent);
     }
 }
 
@@ -299,7 +309,7 @@ static int drain(struct relay *relay, struct traj_sink *sink)
         } else if (sink == relay->sink) {
             take(relay, topic, body, size);
         } else if (strcmp(topic, "frame") == 0) {
-            take_frame(relay->tap, body, size);
+            take_frame(relay, body, size);
         } else if (strcmp(topic, "event") == 0) {
             take_event(relay->tap, body, size);
         }
@@ -334,6 +344,18 @@ static void write_numbers(FILE *out, const char *name, const double *x, size_t c
         fprintf(out, "%c%.6g", i ? ',' : '[', x[i]);
     }
     fputc(']', out);
+}
+
+/* To a hundredth: one number for each of perhaps thousands of units. */
+static void write_rounded(FILE *out, const char *name, const double *x, size_t count)
+{
+    fprintf(out, ",\"%s\":%s", name, count ? "" : "null");
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "%c%.2f", i ? ',' : '[', isfinite(x[i]) ? x[i] : 0.0);
+    }
+    if (count > 0) {
+        fputc(']', out);
+    }
 }
 
 static void write_tap(FILE *out, struct tap *tap)
@@ -383,6 +405,9 @@ void relay_compose(struct relay *relay)
     fputc(']', out);
     if (relay->tap) {
         write_tap(out, relay->tap);
+        size_t units = 0;
+        const double *sum = relay->evidence ? evidence_of_units(relay->evidence, &units) : NULL;
+        write_rounded(out, "evidence", sum, units);
     }
     fprintf(out, ",\"intent\":%s}", relay->newest ? relay->newest : "null");
     if (fclose(out) == 0) {
@@ -456,6 +481,7 @@ void relay_close(struct relay **relay)
         traj_sink_close(&self->tap->sink);
     }
     free(self->tap);
+    evidence_free(self->evidence);
     free(self->newest);
     for (size_t kind = 0; kind < RELAY_KINDS; kind++) {
         free(self->text[kind].text);

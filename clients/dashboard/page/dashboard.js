@@ -43,6 +43,7 @@ function takeLive(message) {
       return Math.min(s, 254);
     });
   }
+  if (record.evidence) record.evidence = Float32Array.from(record.evidence);
   if (record.prior) {
     const sum = record.prior.reduce((a, b) => a + b, 0);
     record.prior = record.prior.map((p) => p / sum);
@@ -76,7 +77,7 @@ const handlers = {
     $("control-panel").hidden = !m.orders;
     $("workspace").classList.toggle("orders", m.orders);
     $("spikes-figure").classList.toggle("empty", !m.tap);
-    $("spikes-note").textContent = m.tap ? "one row a unit; the stronger, the more"
+    $("spikes-note").textContent = m.tap ? ""
       : "are known to the source alone; --frames ENDPOINT taps it";
   },
   model(m) { data.model = m.model; data.why = m.why; workspace.forget(); ownPrior = null; },
@@ -234,7 +235,14 @@ function drawTimes(records, clock, colours) {
   figure("speed", (p) => plots.line(p, records, span, clock, speedOf, colours, plots.colourOf(0), !tapped), false);
   if (tapped) {
     const units = records.at(-1)?.spikes?.length ?? 0;
-    figure("spikes", (p) => plots.raster(p, records, span, clock, units, colours, true), false);
+    const evidence = records.at(-1)?.evidence, leading = best(records.at(-1)?.intent?.target_prob);
+    figure("spikes", (p) => {
+      const area = plots.raster(p, records, span, clock, units, colours, true);
+      if (evidence) plots.speakers(p, area, evidence, colours);
+      return area;
+    }, false);
+    $("spikes-note").textContent = "one row a unit" +
+      (evidence && leading >= 0 ? `; on the right: for (orange), against (blue) target ${targetName(leading)}` : "");
   }
 }
 

@@ -192,6 +192,27 @@ export function raster(p, records, span, end, units, colours, labelled) {
   return area;
 }
 
+// Beside the raster, what each unit says about the leading target: to the right for it, to the left against it.
+export function speakers(p, area, evidence, colours) {
+  const g = p.g, left = area.right + 4, right = p.width - 4, middle = (left + right) / 2, height = area.bottom - area.top;
+  const rows = Math.min(evidence.length, Math.floor(height / 2)), each = height / rows;
+  let most = 1;
+  const sums = Array.from({ length: rows }, (_, row) => {
+    const first = Math.floor(row * evidence.length / rows), past = Math.floor((row + 1) * evidence.length / rows);
+    let sum = 0;
+    for (let n = first; n < past; n++) sum += evidence[n];
+    most = Math.max(most, Math.abs(sum));
+    return sum;
+  });
+  sums.forEach((sum, row) => {
+    const w = sum / most * (right - left) / 2;
+    g.fillStyle = sum > 0 ? colourOf(1) : colourOf(0);
+    g.fillRect(Math.min(middle, middle + w), area.top + row * each, Math.abs(w), Math.max(0.8, each - 0.4));
+  });
+  g.strokeStyle = colours.soft;
+  g.beginPath(); g.moveTo(middle, area.top); g.lineTo(middle, area.bottom); g.stroke();
+}
+
 // Where no frames came: shaded, and said where there is room.
 export function silences(p, area, records, end, colours, words) {
   const g = p.g;
