@@ -2,7 +2,7 @@
 // The workspace from above: targets, courses, and the posterior of the position.
 import { colourOf, nice } from "./plots.js";
 
-const TRAIL_S = 1.5;
+const TRAIL_S = 1.5, GAP_S = 0.25; // a line leads over no longer gap
 const HALF = 1.3863, NINETY = 4.6052; // chi-squared with two degrees of freedom
 
 // Half axes and turn of the region in which a covariance [a b; b c] holds a share of the probability.
@@ -147,7 +147,8 @@ export class Workspace {
     records.forEach((r, i) => {
       if (!r.truth || r.clock < record.clock - TRAIL_S) return;
       const [x, y] = planar(r.truth);
-      if (i) g.lineTo(this.x(x), this.y(y)); else g.moveTo(this.x(x), this.y(y));
+      const joined = i && r.clock - records[i - 1].clock < GAP_S;
+      if (joined) g.lineTo(this.x(x), this.y(y)); else g.moveTo(this.x(x), this.y(y));
     });
     g.stroke();
     g.setLineDash([]);
@@ -170,6 +171,7 @@ export class Workspace {
     }
     const trail = records.filter((r) => r.clock > record.clock - TRAIL_S && r.intent?.position);
     for (let i = 1; i < trail.length; i++) {
+      if (trail[i].clock - trail[i - 1].clock > GAP_S) continue;
       const [ax, ay] = planar(trail[i - 1].intent.position), [bx, by] = planar(trail[i].intent.position);
       g.strokeStyle = region(0.15 + 0.75 * i / trail.length);
       g.lineWidth = 2.5;
