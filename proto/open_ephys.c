@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/json.h"
-#include "proto/number.h"
+#include "proto/juce.h"
 
 /* Event types of the GUI, of which the plugin sends this one. */
 #define GUI_TTL 3
@@ -297,162 +297,72 @@ enum traj_refusal traj_oe_parse(const struct traj_oe_part part[3], struct traj_o
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The plugin's JSON: a member a line, two spaces a level, line ends of two characters. */
-struct layout {
-    char *out;
-    size_t cap, length;
-    bool full;
-    unsigned level;
-    bool comma;
-};
-
-static void put(struct layout *layout, const char *text, size_t length)
+static void put_spike(struct traj_juce *juce, const struct traj_oe_message *message,
+                      int source_node, const float *thresholds)
 {
-    if (layout->full || layout->cap - layout->length < length) {
-        layout->full = true;
-        return;
-    }
-    memcpy(layout->out + layout->length, text, length);
-    layout->length += length;
-}
-
-static void put_text(struct layout *layout, const char *text)
-{
-    put(layout, text, strlen(text));
-}
-
-static void put_line(struct layout *layout)
-{
-    if (layout->comma) {
-        put_text(layout, ",");
-    }
-    put_text(layout, "\r\n");
-    for (unsigned i = 0; i < layout->level; i++) {
-        put_text(layout, "  ");
-    }
-    layout->comma = true;
-}
-
-static void open_bracket(struct layout *layout, const char *bracket)
-{
-    put_text(layout, bracket);
-    layout->level++;
-    layout->comma = false;
-}
-
-static void close_bracket(struct layout *layout, const char *bracket)
-{
-    layout->level--;
-    layout->comma = false;
-    put_line(layout);
-    put_text(layout, bracket);
-}
-
-static void put_key(struct layout *layout, const char *key)
-{
-    put_line(layout);
-    put_text(layout, "\"");
-    put_text(layout, key);
-    put_text(layout, "\": ");
-}
-
-static void put_string(struct layout *layout, const char *key, const char *text)
-{
-    put_key(layout, key);
-    put_text(layout, "\"");
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\') {
-            put_text(layout, "\\");
-        }
-        put(layout, text, 1);
-    }
-    put_text(layout, "\"");
-}
-
-static void put_whole(struct layout *layout, const char *key, int64_t value)
-{
-    char digits[TRAJ_NUMBER_SIZE];
-
-    put_key(layout, key);
-    put(layout, digits, traj_number_write_i64(value, digits));
-}
-
-/* A real number always shows its point. */
-static void put_real_value(struct layout *layout, double value)
-{
-    char digits[TRAJ_NUMBER_SIZE];
-    size_t length = traj_number_write(value, digits);
-
-    put(layout, digits, length);
-    if (memchr(digits, '.', length) == NULL && memchr(digits, 'e', length) == NULL) {
-        put_text(layout, ".0");
-    }
-}
-
-static void put_spike(struct layout *layout, const struct traj_oe_message *message, int source_node,
-                      const float *thresholds)
-{
-    put_whole(layout, "source_node", source_node);
-    put_string(layout, "electrode", message->name);
-    put_whole(layout, "sample_num", message->sample);
-    put_whole(layout, "num_channels", message->channels);
-    put_whole(layout, "num_samples", message->samples);
-    put_whole(layout, "sorted_id", message->sorted_id);
-    put_key(layout, "threshold");
-    open_bracket(layout, "[");
+    traj_juce_whole(juce, "source_node", source_node);
+    traj_juce_text(juce, "electrode", message->name);
+    traj_juce_whole(juce, "sample_num", message->sample);
+    traj_juce_whole(juce, "num_channels", message->channels);
+    traj_juce_whole(juce, "num_samples", message->samples);
+    traj_juce_whole(juce, "sorted_id", message->sorted_id);
+    traj_juce_key(juce, "threshold");
+    traj_juce_open(juce, "[");
     for (uint32_t c = 0; c < message->channels; c++) {
-        put_line(layout);
-        put_real_value(layout, (double)thresholds[c]);
+        traj_juce_element(juce, (double)thresholds[c]);
     }
-    close_bracket(layout, "]");
-    layout->comma = true;
+    traj_juce_close(juce, "]");
 }
 
-static void put_data(struct layout *layout, const struct traj_oe_message *message)
+static void put_data(struct traj_juce *juce, const struct traj_oe_message *message)
 {
-    put_whole(layout, "channel_num", message->channels);
-    put_string(layout, "channel_name", message->name);
-    put_whole(layout, "num_samples", message->samples);
-    put_whole(layout, "sample_num", message->sample);
-    put_key(layout, "sample_rate");
-    put_real_value(layout, message->rate);
+    traj_juce_whole(juce, "channel_num", message->channels);
+    traj_juce_text(juce, "channel_name", message->name);
+    traj_juce_whole(juce, "num_samples", message->samples);
+    traj_juce_whole(juce, "sample_num", message->sample);
+    traj_juce_key(juce, "sample_rate");
+    traj_juce_real(juce, message->rate);
 }
 
-static void put_event(struct layout *layout, const struct traj_oe_message *message, int source_node)
+static void put_event(struct traj_juce *juce, const struct traj_oe_message *message,
+                      int source_node)
 {
-    put_whole(layout, "source_node", source_node);
-    put_whole(layout, "type", GUI_TTL);
-    put_whole(layout, "sample_num", message->sample);
+    traj_juce_whole(juce, "source_node", source_node);
+    traj_juce_whole(juce, "type", GUI_TTL);
+    traj_juce_whole(juce, "sample_num", message->sample);
 }
 
 size_t traj_oe_write_header(const struct traj_oe_message *message, int source_node,
                             const float *thresholds, char *out, size_t cap)
 {
-    struct layout layout = {.out = out, .cap = cap};
+    struct traj_juce juce = {.out = out, .cap = cap};
     const bool spike = message->kind == TRAJ_OE_SPIKE;
 
-    open_bracket(&layout, "{");
-    put_whole(&layout, "message_num", message->number);
-    put_string(&layout, "type", spike ? "spike" : message->kind == TRAJ_OE_DATA ? "data" : "event");
-    put_key(&layout, spike ? "spike" : "content");
-    open_bracket(&layout, "{");
-    put_string(&layout, "stream", message->stream);
+    traj_juce_open(&juce, "{");
+    traj_juce_whole(&juce, "message_num", message->number);
+    traj_juce_text(&juce, "type",
+                   spike                           ? "spike"
+                   : message->kind == TRAJ_OE_DATA ? "data"
+                                                   : "event");
+    traj_juce_key(&juce, spike ? "spike" : "content");
+    traj_juce_open(&juce, "{");
+    traj_juce_text(&juce, "stream", message->stream);
     if (spike) {
-        put_spike(&layout, message, source_node, thresholds);
+        put_spike(&juce, message, source_node, thresholds);
     } else if (message->kind == TRAJ_OE_DATA) {
-        put_data(&layout, message);
+        put_data(&juce, message);
     } else {
-        put_event(&layout, message, source_node);
+        put_event(&juce, message, source_node);
     }
-    close_bracket(&layout, "}");
-    layout.comma = true;
+    traj_juce_close(&juce, "}");
     if (!spike) {
-        put_whole(&layout, "data_size",
-                  message->kind == TRAJ_OE_DATA ? 4 * (int64_t)message->samples : TRAJ_OE_TTL_SIZE);
+        traj_juce_whole(&juce, "data_size",
+                        message->kind == TRAJ_OE_DATA ? 4 * (int64_t)message->samples
+                                                      : TRAJ_OE_TTL_SIZE);
     }
-    put_whole(&layout, "timestamp", message->timestamp);
-    close_bracket(&layout, "}");
-    return layout.full ? 0 : layout.length;
+    traj_juce_whole(&juce, "timestamp", message->timestamp);
+    traj_juce_close(&juce, "}");
+    return juce.full ? 0 : juce.length;
 }
 
 void traj_oe_write_ttl(const struct traj_oe_message *message, unsigned char *out)

@@ -32,7 +32,8 @@ static const struct command_help help = {
     .operands = 1,
 };
 
-static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_blackrock,
+static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_event_broadcaster,
+                                                   &rig_blackrock,
 #ifdef TRAJ_HAVE_HIREDIS
                                                    &rig_brand
 #endif
@@ -194,7 +195,9 @@ int cmd_rig_source(int argc, char **argv)
     }
     const struct rig_system *system = optind < argc ? system_named(argv[optind]) : NULL;
     if (!system) {
-        return usage_error("rig-source", "name the system: open-ephys, blackrock or brand");
+        return usage_error("rig-source",
+                           "name the system: open-ephys, event-broadcaster, blackrock or "
+                           "brand");
     }
     rig.speed = asap ? 0.0 : rig.speed;
     rig.rate = rig.rate > 0.0 ? rig.rate : system->rate;

@@ -136,7 +136,9 @@ static int write_map(const struct request *request, const struct traj_model *mod
 static const struct {
     const char *name;
     int (*survey)(struct survey *survey, struct traj_error *error);
-} systems[] = {{"open-ephys", survey_open_ephys}, {"blackrock", survey_blackrock}};
+} systems[] = {{"open-ephys", survey_open_ephys},
+               {"event-broadcaster", survey_event_broadcaster},
+               {"blackrock", survey_blackrock}};
 
 static int listen_to(struct request *request, struct traj_error *error)
 {
@@ -145,7 +147,8 @@ static int listen_to(struct request *request, struct traj_error *error)
             return systems[i].survey(&request->survey, error);
         }
     }
-    return traj_error_set(error, "\"%s\" is not open-ephys or blackrock", request->system);
+    return traj_error_set(error, "\"%s\" is not open-ephys, event-broadcaster or blackrock",
+                          request->system);
 }
 
 static int make_map(struct request *request, struct traj_error *error)
@@ -221,7 +224,8 @@ int cmd_units_map(int argc, char **argv)
     }
     request.system = optind < argc ? argv[optind] : "";
     if (request.system[0] == '\0') {
-        return usage_error("units-map", "name the system: open-ephys or blackrock");
+        return usage_error("units-map",
+                           "name the system: open-ephys, event-broadcaster or blackrock");
     }
     struct traj_error error = {0};
     interrupt_catch();

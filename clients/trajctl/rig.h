@@ -81,6 +81,7 @@ struct rig_system {
 };
 
 extern const struct rig_system rig_open_ephys;
+extern const struct rig_system rig_event_broadcaster;
 extern const struct rig_system rig_blackrock;
 extern const struct rig_system rig_brand; /* where hiredis is */
 

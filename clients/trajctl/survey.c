@@ -9,6 +9,7 @@
 
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/progress.h"
+#include "proto/event_broadcaster.h"
 #include "proto/open_ephys.h"
 
 bool survey_add(struct survey *survey, const char *channel, int32_t unit, uint64_t spikes)
@@ -56,7 +57,7 @@ void survey_free(struct survey *survey)
     free(survey->unit);
 }
 
-/* --- Open Ephys ---------------------------------------------------------------------------- */
+/* --- Open Ephys, by either plugin ---------------------------------------------------------- */
 
 static bool hear_open_ephys(struct survey *survey, const struct traj_oe_part part[3])
 {
@@ -75,8 +76,26 @@ static bool hear_open_ephys(struct survey *survey, const struct traj_oe_part par
     return message.kind != TRAJ_OE_SPIKE || survey_add(survey, message.name, message.sorted_id, 1);
 }
 
+static bool hear_broadcaster(struct survey *survey, const struct traj_oe_part part[3])
+{
+    struct traj_eb_message message;
+    survey->messages++;
+    if (part[2].size > 0 || traj_eb_parse(part[0].data, part[0].size, part[1].data, part[1].size,
+                                          &message, NULL) != TRAJ_ACCEPTED) {
+        survey->refused++;
+        return true;
+    }
+    if (!survey_wants(survey, message.stream)) {
+        return true;
+    }
+    survey->rate = message.rate;
+    return message.kind != TRAJ_EB_SPIKE ||
+           survey_add(survey, message.electrode, message.sorted_id, 1);
+}
+
 /* One message, if one comes within a moment; false when memory is short. */
-static bool receive_open_ephys(struct survey *survey, void *socket)
+static bool receive(struct survey *survey, void *socket,
+                    bool (*hear)(struct survey *survey, const struct traj_oe_part part[3]))
 {
     zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
     zmq_msg_t message[3];
@@ -102,14 +121,16 @@ static bool receive_open_ephys(struct survey *survey, void *socket)
         (void)zmq_msg_close(&rest);
         count++;
     }
-    good = hear_open_ephys(survey, part);
+    good = hear(survey, part);
     for (size_t i = 0; i < 3; i++) {
         (void)zmq_msg_close(&message[i]);
     }
     return good;
 }
 
-int survey_open_ephys(struct survey *survey, struct traj_error *error)
+static int listen_to(struct survey *survey,
+                     bool (*hear)(struct survey *survey, const struct traj_oe_part part[3]),
+                     struct traj_error *error)
 {
     void *context = zmq_ctx_new();
     void *socket = context ? zmq_socket(context, ZMQ_SUB) : NULL;
@@ -123,7 +144,7 @@ int survey_open_ephys(struct survey *survey, struct traj_error *error)
     }
     double until = monotonic_seconds() + survey->seconds;
     while (result == 0 && monotonic_seconds() < until) {
-        if (!receive_open_ephys(survey, socket)) {
+        if (!receive(survey, socket, hear)) {
             result = traj_error_set(error, "memory is short");
         } else if (interrupted()) {
             result = 1;
@@ -136,4 +157,14 @@ int survey_open_ephys(struct survey *survey, struct traj_error *error)
         (void)zmq_ctx_term(context);
     }
     return result;
+}
+
+int survey_open_ephys(struct survey *survey, struct traj_error *error)
+{
+    return listen_to(survey, hear_open_ephys, error);
+}
+
+int survey_event_broadcaster(struct survey *survey, struct traj_error *error)
+{
+    return listen_to(survey, hear_broadcaster, error);
 }

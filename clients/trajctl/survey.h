@@ -38,6 +38,7 @@ void survey_free(struct survey *survey);
 
 /* Listens; 0, 1 when interrupted (what was heard stands), or -1 with a sentence. */
 int survey_open_ephys(struct survey *survey, struct traj_error *error);
+int survey_event_broadcaster(struct survey *survey, struct traj_error *error);
 int survey_blackrock(struct survey *survey, struct traj_error *error);
 
 #endif

@@ -27,7 +27,7 @@ if(TARGET trajd AND TARGET trajctl)
 endif()
 # Sources: a simulated rig feeds the daemon over the real wire.
 if(TARGET trajd AND TARGET trajctl)
-    set(rigs open-ephys blackrock)
+    set(rigs open-ephys event-broadcaster blackrock)
     if(HIREDIS_FOUND)
         list(APPEND rigs brand)
     endif()

@@ -12,6 +12,7 @@
 
 #include "proto/blackrock.h"
 #include "proto/brand.h"
+#include "proto/event_broadcaster.h"
 #include "proto/open_ephys.h"
 #include "proto/units_map.h"
 
@@ -132,6 +133,56 @@ static void other_messages_are_refused(void **state)
         assert_int_not_equal(parse("EVENT", 6, header[i], NULL, 0, &message), TRAJ_ACCEPTED);
     }
     assert_int_equal(parse("EVEN", 4, "{}", NULL, 0, &message), TRAJ_REFUSED_TYPE);
+}
+
+static void broadcasts_round_trip(void **state)
+{
+    static const unsigned char first[2][2] = {{0, 0}, {1, 0}};
+    static const char plain[] = "{\r\n  \"event_type\": \"ttl\",\r\n  \"stream\": \"a\",\r\n"
+                                "  \"source_node\": 100,\r\n  \"sample_rate\": 30000.0,\r\n"
+                                "  \"channel_name\": \"TTL\",\r\n  \"sample_number\": 77,\r\n"
+                                "  \"line\": 3,\r\n  \"state\": true\r\n}";
+    static const float wave[3] = {1, 2, 3};
+    const struct traj_eb_message spike = {.kind = TRAJ_EB_SPIKE,
+                                          .sample = INT64_C(1) << 40,
+                                          .rate = 24414.0625,
+                                          .stream = "a",
+                                          .electrode = "E 1",
+                                          .sorted_id = 65535};
+    struct traj_eb_message back;
+    unsigned char bytes[1024];
+    size_t size;
+
+    (void)state;
+    assert_int_equal(traj_eb_parse(first[0], 2, plain, sizeof plain - 1, &back, NULL),
+                     TRAJ_ACCEPTED);
+    assert_int_equal(back.line, 3);
+    assert_int_equal(back.state, 1);
+    assert_int_equal(back.sample, 77);
+    assert_int_equal(traj_eb_write_json(&back, 100, 0.0, (char *)bytes, sizeof bytes),
+                     sizeof plain - 1);
+    assert_memory_equal(bytes, plain, sizeof plain - 1);
+    assert_int_equal(traj_eb_parse(first[1], 2, plain, sizeof plain - 1, &back, NULL),
+                     TRAJ_REFUSED_TYPE);
+    assert_int_equal(traj_eb_parse(first[0], 2, plain, sizeof plain - 2, &back, NULL),
+                     TRAJ_REFUSED_SYNTAX);
+
+    size = traj_eb_write_json(&spike, 1, 80.0, (char *)bytes, sizeof bytes);
+    assert_int_equal(traj_eb_parse(first[1], 2, bytes, size, &back, NULL), TRAJ_ACCEPTED);
+    assert_true(back.sample == spike.sample && back.rate == spike.rate);
+    assert_string_equal(back.electrode, "E 1");
+    assert_int_equal(back.sorted_id, 65535);
+
+    size = traj_eb_write_binary(&spike, 101, 4, wave, 3, bytes, sizeof bytes);
+    assert_int_equal(size, 26 + 4 * (1 + 3));
+    assert_int_equal(traj_eb_parse(first[1], 2, bytes, size, &back, NULL), TRAJ_ACCEPTED);
+    assert_string_equal(back.electrode, "101:4");
+    assert_string_equal(back.stream, "0");
+    assert_true(back.sample == spike.sample);
+    assert_int_equal(traj_eb_parse(first[1], 2, bytes, 25, &back, NULL), TRAJ_REFUSED_SYNTAX);
+    assert_int_equal(traj_eb_parse(first[0], 2, bytes, size, &back, NULL), TRAJ_REFUSED_TYPE);
+    assert_int_equal(traj_eb_parse(first[1], 1, bytes, size, &back, NULL), TRAJ_REFUSED_TYPE);
+    assert_int_equal(traj_eb_parse(first[1], 2, NULL, 0, &back, NULL), TRAJ_REFUSED_SYNTAX);
 }
 
 /* --- Blackrock -------------------------------------------------------------------------------- */
@@ -334,13 +385,10 @@ static void wrong_maps_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_plugin_sends_is_read),
-        cmocka_unit_test(kinds_round_trip),
-        cmocka_unit_test(other_messages_are_refused),
-        cmocka_unit_test(packets_round_trip),
-        cmocka_unit_test(older_packets_are_read),
-        cmocka_unit_test(fields_of_brand_are_read),
-        cmocka_unit_test(maps_round_trip),
+        cmocka_unit_test(what_the_plugin_sends_is_read), cmocka_unit_test(kinds_round_trip),
+        cmocka_unit_test(other_messages_are_refused),    cmocka_unit_test(packets_round_trip),
+        cmocka_unit_test(broadcasts_round_trip),         cmocka_unit_test(older_packets_are_read),
+        cmocka_unit_test(fields_of_brand_are_read),      cmocka_unit_test(maps_round_trip),
         cmocka_unit_test(wrong_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

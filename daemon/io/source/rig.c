@@ -11,9 +11,10 @@
 /* So many messages that yield nothing, and the caller may look around. */
 #define MESSAGES_AT_ONCE 256
 
-static const struct traj_rig_kind *const kinds[] = {&traj_rig_open_ephys, &traj_rig_blackrock,
+static const struct traj_rig_kind *const kinds[] = {
+    &traj_rig_open_ephys, &traj_rig_event_broadcaster, &traj_rig_blackrock,
 #ifdef TRAJ_HAVE_HIREDIS
-                                                    &traj_rig_brand
+    &traj_rig_brand
 #endif
 };
 
@@ -39,8 +40,10 @@ static const struct traj_rig_kind *kind_of(const char *scheme, struct traj_error
         return NULL;
     }
 #endif
-    (void)traj_error_set(
-        error, "source: \"%s\" is not known; known are open-ephys, blackrock and brand", scheme);
+    (void)traj_error_set(error,
+                         "source: \"%s\" is not known; known are open-ephys, event-broadcaster, "
+                         "blackrock and brand",
+                         scheme);
     return NULL;
 }
 

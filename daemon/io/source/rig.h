@@ -41,6 +41,7 @@ struct traj_rig_kind {
 
 /* All kinds that this trajd was built with. */
 extern const struct traj_rig_kind traj_rig_open_ephys;
+extern const struct traj_rig_kind traj_rig_event_broadcaster;
 extern const struct traj_rig_kind traj_rig_blackrock;
 extern const struct traj_rig_kind traj_rig_brand; /* where hiredis is */
 
