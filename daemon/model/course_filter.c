@@ -50,6 +50,7 @@ static void lay_out_states(struct traj_course_filter *f, struct traj_arena *aren
     f->span = traj_arena_take(arena, 2 * blocks, sizeof(int32_t));
     f->members = traj_arena_take(arena, states, sizeof(double));
     f->node_after = traj_arena_take(arena, states, sizeof(int32_t));
+    f->start = traj_arena_take(arena, states, sizeof(int32_t));
     f->shape = traj_arena_take(arena, f->dim == 2 ? states * TRAJ_SHAPE : 0, sizeof(double));
 }
 
@@ -231,10 +232,13 @@ static bool tabulate(struct traj_course_filter *f)
 static void describe_states(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
+    f->starts = 0;
     for (size_t j = 0; j < f->states; j++) {
         if (c->group[j] >= 0)
             f->members[c->group[j]] += 1.0;
         f->node_after[j] = c->node[j] + (c->share[j] > 0.0 ? 1 : 0);
+        if (c->start[j] > 0.0)
+            f->start[f->starts++] = (int32_t)j;
         int32_t *span = f->span + 2 * (j / TRAJ_LANES);
         const int32_t low = c->node[j] / (int32_t)TRAJ_LANES;
         const int32_t high = f->node_after[j] / (int32_t)TRAJ_LANES;
@@ -405,28 +409,33 @@ static void exchange(struct traj_course_filter *f)
     }
 }
 
-/* The trial's start: a share of the probability stands where trials begin, by what is believed
- * of targets. */
-static void enter(struct traj_course_filter *f, const double *belief)
+/* A state's part of the trial's start, by what is believed of targets; not normalised. */
+static double begins(const struct traj_course_filter *f, size_t j, const double *belief)
 {
     const struct traj_chain *c = &f->model->chain;
+    return c->start[j] * (c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0);
+}
+
+/* The trial's start: a share of the probability stands where trials begin. */
+static void enter(struct traj_course_filter *f, const double *belief)
+{
+    const double share = f->model->chain.start_share;
     double total = 0.0;
-    for (size_t j = 0; j < f->states; j++)
-        if (c->start[j] > 0.0)
-            total += c->start[j] * (c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0);
+    for (size_t i = 0; i < f->starts; i++)
+        total += begins(f, (size_t)f->start[i], belief);
     for (size_t j = 0; j < f->states; j++) {
         double *row = f->next + j * f->width;
+        if (!f->reached[j / TRAJ_LANES])
+            continue;
         /* What is owed belongs to those that have been there alone. */
         for (size_t k = 1; k < f->width; k++)
-            row[k] = (1.0 - c->start_share) * (row[k] + row[0] * f->owed[k]);
-        row[0] *= 1.0 - c->start_share;
+            row[k] = (1.0 - share) * (row[k] + row[0] * f->owed[k]);
+        row[0] *= 1.0 - share;
     }
     memset(f->owed, 0, sizeof f->owed);
-    for (size_t j = 0; j < f->states; j++) {
-        if (!(c->start[j] > 0.0))
-            continue;
-        const double weigh = c->target[j] >= 0 ? traj_exp(belief[c->target[j]]) : 1.0;
-        f->next[j * f->width] += c->start_share * (c->start[j] * weigh) / total;
+    for (size_t i = 0; i < f->starts; i++) {
+        const size_t j = (size_t)f->start[i];
+        f->next[j * f->width] += share * begins(f, j, belief) / total;
         reach(f, j);
     }
     f->entering = false;

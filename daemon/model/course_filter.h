@@ -82,6 +82,8 @@ struct traj_course_filter {
     uint8_t *reached;           /* a block of TRAJ_LANES states: 1 where some of next are not 0 */
     double *members;            /* [J] states of each group */
     int32_t *node_after;        /* [J] the second node of a state; its first where it has none */
+    int32_t *start;             /* [starts] states in which trials begin */
+    size_t starts;
     int32_t *span; /* first and last block of nodes between which a block of states lies */
     double *shape; /* [J][TRAJ_SHAPE], in a plane */
     /* Tables for the channels observed now, E nodes: */
