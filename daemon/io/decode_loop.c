@@ -3,7 +3,9 @@
 #include "daemon/io/decode_loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +24,9 @@
 
 /* Looks at the frames socket, when spinning, between two looks at everything else. */
 #define SPINS 256
+
+/* What wakes the thread. */
+enum { FRAMES, INTENTS, COMMANDS, TIMER, SIGNALS, SOURCE, WAKES };
 
 struct traj_decode_loop {
     struct traj_link *link;
@@ -57,8 +62,9 @@ struct traj_decode_loop {
     bool touched; /* something came that the decoder knows of */
 
     struct traj_expect expect;
-    int timer_fd; /* readable when a frame is about to come */
-    double armed; /* s: the expected frame for which it was set */
+    int timer_fd;     /* readable when a frame is about to come */
+    int wakes[WAKES]; /* file descriptors of what wakes the thread, -1 where there is none */
+    double armed;     /* s: the expected frame for which it was set */
 
     double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
     uint64_t silences; /* stale messages since then */
@@ -90,6 +96,18 @@ static int open_buffers(struct traj_decode_loop *loop)
                    loop->frame.counts != NULL && loop->frame.feature != NULL
                ? 0
                : -1;
+}
+
+static void find_wakes(struct traj_decode_loop *loop)
+{
+    const struct traj_link *link = loop->link;
+
+    loop->wakes[FRAMES] = traj_link_descriptor(link->frames);
+    loop->wakes[INTENTS] = traj_link_descriptor(link->intents);
+    loop->wakes[SOURCE] = link->source != NULL ? traj_link_descriptor(link->source) : -1;
+    loop->wakes[COMMANDS] = traj_exchange_command_fd(loop->exchange);
+    loop->wakes[SIGNALS] = loop->signal_fd;
+    loop->wakes[TIMER] = loop->timer_fd;
 }
 
 static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
@@ -128,6 +146,7 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
         loop->pipeline =
             traj_pipeline_init(loop->pipeline_memory, size, decoder, &config->pipeline);
     }
+    find_wakes(loop);
     if (open_buffers(loop) != 0 || loop->pipeline == NULL || loop->timer_fd < 0) {
         (void)traj_error_set(error, loop->timer_fd < 0 ? "no timer" : "out of memory");
         traj_decode_loop_close(&loop);
@@ -688,28 +707,51 @@ static void look_ahead(struct traj_decode_loop *loop)
     }
 }
 
-/* What a turn waits for; the last two are not always there. */
-enum { FRAMES, INTENTS, COMMANDS, TIMER, OTHERS, ITEMS = OTHERS + 2 };
+/*
+ * Sleeps until something happens.  Not by zmq_poll, which looks at every socket again once it is
+ * awake: a frame would wait for that.
+ */
+static bool sleep_on(struct traj_decode_loop *loop, struct pollfd *item, long wait)
+{
+    const struct traj_link *link = loop->link;
+
+    for (size_t i = 0; i < WAKES; i++) {
+        /* poll passes over what is negative. */
+        item[i] = (struct pollfd){.fd = loop->wakes[i], .events = POLLIN};
+    }
+    if (traj_link_waits(link->frames) || traj_link_waits(link->intents) ||
+        (link->source != NULL && traj_link_waits(link->source))) {
+        wait = 0;
+    }
+    if (poll(item, WAKES, wait < INT_MAX ? (int)wait : INT_MAX) >= 0) {
+        return true;
+    }
+    for (size_t i = 0; i < WAKES; i++) {
+        item[i].revents = 0;
+    }
+    return errno == EINTR;
+}
+
+/* Everything but frames. */
+static void look_around(struct traj_decode_loop *loop, const struct pollfd *item)
+{
+    if (item[SIGNALS].revents != 0) {
+        read_signals(loop);
+    }
+    if (traj_link_waits(loop->link->intents)) {
+        traj_link_subscriptions(loop->link);
+        loop->state_changed = true;
+    }
+    if (item[COMMANDS].revents != 0) {
+        traj_exchange_command_clear(loop->exchange);
+    }
+    serve_commands(loop);
+}
 
 static bool turn(struct traj_decode_loop *loop, double *now)
 {
-    zmq_pollitem_t item[ITEMS] = {
-        [FRAMES] = {.socket = loop->link->frames, .events = ZMQ_POLLIN},
-        [INTENTS] = {.socket = loop->link->intents, .events = ZMQ_POLLIN},
-        [COMMANDS] = {.fd = traj_exchange_command_fd(loop->exchange), .events = ZMQ_POLLIN},
-        [TIMER] = {.fd = loop->timer_fd, .events = ZMQ_POLLIN},
-    };
-    int items = OTHERS;
-    int signals = -1;
+    struct pollfd item[WAKES];
     long wait = wait_ms(loop, *now);
-
-    if (loop->signal_fd >= 0) {
-        signals = items;
-        item[items++] = (zmq_pollitem_t){.fd = loop->signal_fd, .events = ZMQ_POLLIN};
-    }
-    if (loop->link->source != NULL) {
-        item[items++] = (zmq_pollitem_t){.socket = loop->link->source, .events = ZMQ_POLLIN};
-    }
 
     if (loop->receive == TRAJ_RECEIVE_SPIN) {
         /* The frame that is found goes first; everything else is looked at after it. */
@@ -718,31 +760,21 @@ static bool turn(struct traj_decode_loop *loop, double *now)
         }
         wait = 0;
     }
-    if (zmq_poll(item, items, wait) < 0 && zmq_errno() != EINTR) {
+    if (!sleep_on(loop, item, wait)) {
         return false;
     }
     *now = traj_clock_now();
     if (item[TIMER].revents != 0) {
         traj_clock_disarm(loop->timer_fd);
-        /* As with spinning, the frame that is found goes first. */
-        if (item[FRAMES].revents == 0 && (!meet(loop, now) || !work_off(loop))) {
+        if (item[FRAMES].revents == 0 && item[SOURCE].revents == 0 && !meet(loop, now)) {
             return false;
         }
     }
-    if (signals >= 0 && item[signals].revents != 0) {
-        read_signals(loop);
-    }
-    if (item[INTENTS].revents != 0) {
-        traj_link_subscriptions(loop->link);
-        loop->state_changed = true;
-    }
-    if (item[COMMANDS].revents != 0) {
-        traj_exchange_command_clear(loop->exchange);
-    }
-    serve_commands(loop);
-    if (!traj_inbox_fill(loop->inbox, loop->link, *now) || !work_off(loop)) {
+    if ((loop->inbox->count == 0 && !traj_inbox_fill(loop->inbox, loop->link, *now)) ||
+        !work_off(loop)) {
         return false;
     }
+    look_around(loop, item);
     say_stale(loop, *now);
     beat(loop, *now);
     traj_exchange_wake(loop->exchange);

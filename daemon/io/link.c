@@ -159,6 +159,23 @@ void traj_link_address(void *socket, char *out, size_t cap)
     }
 }
 
+int traj_link_descriptor(void *socket)
+{
+    int descriptor = -1;
+    size_t size = sizeof descriptor;
+
+    return zmq_getsockopt(socket, ZMQ_FD, &descriptor, &size) == 0 ? descriptor : -1;
+}
+
+bool traj_link_waits(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+
+    /* A socket that has failed is one to look at. */
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) != 0 || (events & ZMQ_POLLIN) != 0;
+}
+
 /* zmq_msg_recv that a signal does not interrupt. */
 static int receive_part(void *socket, zmq_msg_t *part, int flags)
 {

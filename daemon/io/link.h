@@ -54,6 +54,14 @@ void traj_link_close(struct traj_link *link);
 /* The address that a socket really has (a port chosen by the system included); out[cap]. */
 void traj_link_address(void *socket, char *out, size_t cap);
 
+/*
+ * A file descriptor that becomes readable when anything happens to a socket, be it a message or
+ * not; and whether a message waits.  One may sleep on the first after the second has said no, and
+ * only then: looking at a socket is what makes its descriptor unreadable again.
+ */
+int traj_link_descriptor(void *socket);
+bool traj_link_waits(void *socket);
+
 /* Takes one message if there is one; body is an initialised message and holds the second part. */
 enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body);
 
