@@ -302,12 +302,6 @@ static void on_timer(lws_sorted_usec_list_t *timer)
     lws_sul_schedule(server->context, 0, timer, on_timer, PICTURE_US);
 }
 
-static void log_line(int level, const char *line)
-{
-    (void)level;
-    fprintf(stderr, "dashboard: %s", line);
-}
-
 static int listen_at(struct server *server)
 {
     const struct dashboard_options *options = server->options;
@@ -321,12 +315,13 @@ static int listen_at(struct server *server)
                    LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
                    (strchr(options->address, ':') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6),
     };
-    lws_set_log_level(LLL_ERR, log_line);
+    /* What fails here is told in a sentence; what fails later is a browser's doing. */
+    lws_set_log_level(0, NULL);
     server->context = lws_create_context(&info);
     server->vhost = server->context ? lws_create_vhost(server->context, &info) : NULL;
     if (!server->vhost) {
-        return traj_error_set(server->error, "%s port %zu: cannot be listened at", options->address,
-                              options->port);
+        return traj_error_set(server->error, "%s port %zu: taken, or no address of this machine",
+                              options->address, options->port);
     }
     server->port = lws_get_vhost_listen_port(server->vhost);
     return 0;
@@ -338,8 +333,6 @@ static int serve_until_stopped(struct server *server)
     bool six = strchr(server->options->address, ':') != NULL;
     snprintf(url, sizeof url, "http://%s%s%s:%d/", six ? "[" : "", server->options->address,
              six ? "]" : "", server->port);
-    /* What goes wrong from now on is a browser's doing, and must not fill anybody's log. */
-    lws_set_log_level(0, NULL);
     server->options->ready(url, server->options->arg);
     lws_sul_schedule(server->context, 0, &server->timer, on_timer, 1);
     while (!server->failed && !server->options->stop()) {

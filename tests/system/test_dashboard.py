@@ -101,6 +101,12 @@ class DashboardTest(DaemonTest):
             self.assertEqual(done.returncode, 2, (arguments, done.stderr))
             self.assertTrue(done.stderr)
 
+        first = self.serve(self.start())
+        done = subprocess.run([os.environ["TRAJCTL"], "dashboard", "--port", str(first.port)],
+                              capture_output=True, text=True, timeout=daemon.PATIENCE)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        self.assertIn(f"127.0.0.1 port {first.port}", done.stderr)
+
     # --- what is told -------------------------------------------------------------------------
 
     def test_intents(self):

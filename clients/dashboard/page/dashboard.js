@@ -51,6 +51,12 @@ function takeLive(message) {
   // A prior that was set here goes to the daemon alone; the tap at the source does not hear of it.
   if (record.trial === "stop" && data.records.at(-1)?.trial !== "stop") ownPrior = null;
   record.prior ??= ownPrior;
+  // Another machine's clock, or one that was started anew: nothing kept can be put before it.
+  if (record.clock < (data.records.at(-1)?.clock ?? -Infinity)) {
+    data.records = [];
+    data.offset = -Infinity;
+    freeze(null);
+  }
   data.offset = Math.max(data.offset, record.clock - performance.now() / 1000);
   data.records.push(record);
   const old = countUntil(record.clock - KEEP_S - 5);
@@ -96,8 +102,7 @@ function connect() {
   };
   socket.onclose = () => {
     data.connected = false;
-    data.offset = -Infinity;
-    data.records = [];
+    view.dirty = true;
     setTimeout(connect, 1000);
   };
 }
