@@ -65,7 +65,8 @@ class Stage:
 
 
 def waiting(stage):
-    stage.page.wait(f"{SENTENCE}.includes('Waiting')")
+    stage.page.wait(f"{SENTENCE}.includes('no frame has been decoded yet')")
+    time.sleep(1)
     stage.take("waiting")
 
 

@@ -30,6 +30,8 @@ SQUEEZED = """[...document.querySelectorAll("canvas")].filter((e) => {
   const r = e.getBoundingClientRect(), s = e.closest("section").getBoundingClientRect();
   return r.width > 0 && (r.top < s.top || r.bottom > s.bottom || r.height < 30); }).map((e) => e.id)"""
 
+WRONG = "NaN|undefined|Infinity|null|object Object"
+
 
 class PageTest(DaemonTest):
     def setUp(self):
@@ -66,9 +68,10 @@ class PageTest(DaemonTest):
     def test_page(self):
         page = self.browser
         page.go(self.dashboard.url)
-        page.wait(f"{SENTENCE}.includes('Waiting')")
+        page.wait(f"{SENTENCE}.includes('no frame has been decoded yet')")
+        self.assertNotRegex(page.value("document.body.innerText"), WRONG)
         self.send(self.daemon.source())
-        page.wait(f"['good', 'wait'].includes({LEVEL}) && !{SENTENCE}.includes('Waiting')")
+        page.wait(f"['good', 'wait'].includes({LEVEL}) && !{SENTENCE}.includes('yet')")
         for name in ("workspace", "targets", "speed", "latency"):
             page.wait(COLOURS.format(name) + " > 3")
         print("says:", page.value(SENTENCE))
@@ -112,6 +115,7 @@ class PageTest(DaemonTest):
         page.key("?")
         page.wait("document.getElementById('help').open")
 
+        self.assertNotRegex(page.value("document.body.innerText"), WRONG)
         # The source falls silent, then the daemon ends.
         self.ended.set()
         page.wait(f"{LEVEL} === 'bad' && {SENTENCE}.includes('silent')")

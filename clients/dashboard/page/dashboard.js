@@ -154,6 +154,7 @@ function describeState(record) {
 // [level, badge, sentence] for what is looked at.
 function describe(record, clock) {
   if (!data.connected) return ["bad", "no connection", "The dashboard program does not answer; trying again."];
+  if (!record && data.status) return ["wait", "waiting", "trajd is there; no frame has been decoded yet."];
   if (!record) return ["wait", "waiting", `Waiting for trajd at ${data.hello?.intents ?? "?"}: no intent has come yet.`];
   if (record.silent !== null) {
     const silent = record.silent + Math.max(0, clock - record.clock);
@@ -290,12 +291,12 @@ function drawHealth(record, clock, colours) {
 
 function drawFooter(clock) {
   const newest = clockNow(), oldest = data.records[0]?.clock ?? newest;
-  const kept = Math.max(1, Math.min(KEEP_S, newest - oldest));
+  const kept = Math.max(1, Math.min(KEEP_S, newest - oldest || 0));
   const frozen = view.frozenAt !== null;
   document.body.classList.toggle("frozen", frozen);
   $("live").setAttribute("aria-pressed", String(!frozen));
   $("pause").textContent = frozen ? "Go on" : "Freeze";
-  $("at").textContent = frozen ? `frozen, ${(newest - clock).toFixed(1)} s ago` : `live, ${Math.round(kept)} s kept`;
+  $("at").textContent = frozen ? `frozen, ${(newest - clock).toFixed(1)} s ago` : data.records.length ? `live, ${Math.round(kept)} s kept` : "nothing yet";
   if (document.activeElement !== $("scrub") || !frozen) $("scrub").value = frozen ? 1 - (newest - clock) / kept : 1;
   $("window").textContent = `last ${view.span} s`;
 }
