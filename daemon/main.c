@@ -209,7 +209,16 @@ static int check_config(struct parts *parts, struct traj_error *error)
     if (traj_guard_read(&parts->service.guard, &parts->service.config, error) != 0) {
         return -1;
     }
-    return parts->service.config.model[0] == '\0' ? 0 : load_model(parts, error);
+    if (parts->service.config.model[0] == '\0') {
+        return 0;
+    }
+    if (load_model(parts, error) != 0) {
+        return -1;
+    }
+    return parts->service.config.source[0] == '\0'
+               ? 0
+               : traj_rig_check(parts->service.config.source, parts->service.models.current->model,
+                                error);
 }
 
 int main(int argc, char **argv)

@@ -132,7 +132,7 @@ static int read_source(const struct reading *reading, const json_t *value)
     if (read_text(reading, "source", value, source, TRAJ_URL_SIZE) != 0) {
         return -1;
     }
-    return traj_rig_check(source, &reason) == 0
+    return traj_rig_check(source, NULL, &reason) == 0
                ? 0
                : traj_error_set(reading->error, "%s: %s", reading->name, reason.text);
 }

@@ -194,6 +194,24 @@ class RigTest(DaemonTest):
             self.assertGreater(said["heartbeats"], 0)
         print(f"{len(plain)} intents of {said['spikes']} spikes are equal")
 
+    def test_a_recording_replays_without_the_rig(self):
+        rig = self.rig("--loss", 0.05, "--seed", 3)
+        folder = os.path.join(self.folder, "recordings")
+        d = self.start(config={"source": rig.line(), "record": {"directory": folder}},
+                       model=self.model)
+        sink = d.sink("intent")
+        said = rig.send()
+        wait_for(lambda: self.all_came(d, said))
+        live = d.intents(sink, d.settle()["frames"]["decoded"])
+        recording = d.status()["recording"]["file"]
+        self.assertEqual(self.forget(d)[0], 0)
+        out = os.path.join(self.folder, "again.jsonl")
+        trajctl("decode", "--quiet", "--recording", recording, "--model", self.model, "--out", out)
+        with open(out) as file:
+            again = [json.loads(line) for line in file]
+        self.assertEqual(len(again), len(live))
+        self.assert_same(live, again)
+
     def test_losses_are_counted(self):
         _, d, said, live = self.run_rig("--loss", 0.05, "--seed", 7)
         source = self.source(d)
@@ -233,6 +251,8 @@ class RigTest(DaemonTest):
             ends = [f"--{name}=@ipc://{self.folder}/{name}" for name in
                     ("frames", "intents", "control")]
             code, _, said = daemon.run_alone("--config", config, *ends)
+            self.assertEqual((code, reason in said), (1, True), (line, said))
+            code, _, said = daemon.run_alone("--check-config", "--config", config)
             self.assertEqual((code, reason in said), (1, True), (line, said))
 
     @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")

@@ -47,18 +47,25 @@ static const struct traj_rig_kind *kind_of(const char *scheme, struct traj_error
     return NULL;
 }
 
-int traj_rig_check(const char *url, struct traj_error *error)
+int traj_rig_check(const char *url, const struct traj_model *model, struct traj_error *error)
 {
-    struct traj_url *parsed = malloc(sizeof *parsed);
+    struct traj_intake *intake = calloc(1, sizeof *intake);
+    const struct traj_rig_kind *kind = NULL;
     int rc = -1;
 
-    if (parsed == NULL) {
+    if (intake == NULL) {
         return traj_error_set(error, "out of memory");
     }
-    if (traj_url_parse(url, parsed, error) == 0 && kind_of(parsed->scheme, error) != NULL) {
-        rc = 0;
+    if (traj_url_parse(url, &intake->url, error) == 0) {
+        kind = kind_of(intake->url.scheme, error);
     }
-    free(parsed);
+    if (kind != NULL) {
+        rc = model == NULL
+                 ? 0
+                 : traj_intake_open(intake, url, model, &kind->defaults, kind->options, error);
+    }
+    traj_intake_close(intake);
+    free(intake);
     return rc;
 }
 

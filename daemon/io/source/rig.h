@@ -61,8 +61,11 @@ struct traj_rig_state {
     char said[160];
 };
 
-/* Names a wrong scheme, option or number without opening anything; 0, or -1 with a sentence. */
-int traj_rig_check(const char *url, struct traj_error *error);
+/*
+ * Names what is wrong without connecting to anything: the scheme and, where there is a model, also
+ * common options and the map of units.  0, or -1 with a sentence.
+ */
+int traj_rig_check(const char *url, const struct traj_model *model, struct traj_error *error);
 
 /* The model is read now and not kept; context is the daemon's of zmq.  NULL with a sentence. */
 struct traj_rig *traj_rig_open(const char *url, const struct traj_model *model, void *context,
