@@ -81,6 +81,7 @@ struct delivery {
     const struct traj_held *held;
     traj_bench_sink *sink;
     void *context;
+    const struct traj_decoder *decoder;
 };
 
 static int deliver(void *context, const struct traj_intent *intent)
@@ -88,14 +89,20 @@ static int deliver(void *context, const struct traj_intent *intent)
     const struct delivery *delivery = context;
     size_t bin = (size_t)intent->frame;
     if (bin < delivery->held->session->bins && delivery->held->known[bin])
-        delivery->sink(delivery->context, delivery->held, bin, intent);
+        delivery->sink(delivery->context, delivery->held, bin, intent, delivery->decoder);
     return 0;
+}
+
+static void note_decoder(void *context, const struct traj_decoder *decoder)
+{
+    struct delivery *delivery = context;
+    delivery->decoder = decoder;
 }
 
 int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *maker, bool marks,
                    traj_bench_sink *sink, void *context, struct traj_error *error)
 {
-    struct traj_decode_options options = {.trials = marks};
+    struct traj_decode_options options = {.trials = marks, .begun = note_decoder};
     struct traj_model *model = NULL;
     int status = 0;
     for (size_t i = 0; i < bench->count && status == 0; i++) {
@@ -106,7 +113,8 @@ int traj_bench_run(const struct traj_bench *bench, const struct traj_maker *make
             if (!model)
                 return -1;
         }
-        struct delivery delivery = {held, sink, context};
+        struct delivery delivery = {held, sink, context, NULL};
+        options.begun_context = &delivery;
         status = traj_decode(model, held->session, &options, deliver, &delivery, NULL, error);
     }
     traj_model_free(model);
@@ -120,8 +128,9 @@ struct squares {
 };
 
 static void add_square(void *context, const struct traj_held *held, size_t bin,
-                       const struct traj_intent *intent)
+                       const struct traj_intent *intent, const struct traj_decoder *decoder)
 {
+    (void)decoder;
     struct squares *squares = context;
     if (!intent->position || (squares->part == TRAJ_BENCH_TRIALS && !held->trial[bin]))
         return;

@@ -8,6 +8,7 @@
 
 #include "daemon/learn/training.h"
 #include "proto/intent.h"
+#include "traj/decoder.h"
 
 /* What one fold leaves out of one session, with the truth at each of its bins. */
 struct traj_held {
@@ -38,8 +39,9 @@ struct traj_maker {
     void *context;
 };
 
+/* decoder: as it stands after the bin. */
 typedef void traj_bench_sink(void *context, const struct traj_held *held, size_t bin,
-                             const struct traj_intent *intent);
+                             const struct traj_intent *intent, const struct traj_decoder *decoder);
 
 /* Decodes all of it, with trial marks or without; calls sink for every decoded bin whose truth is
  * known. */

@@ -75,8 +75,9 @@ static double log_square(const double *vector, size_t dim)
 }
 
 static void add_bin(void *context, const struct traj_held *held, size_t bin,
-                    const struct traj_intent *intent)
+                    const struct traj_intent *intent, const struct traj_decoder *decoder)
 {
+    (void)decoder;
     struct tally *tally = context;
     size_t dim = intent->dim;
     if (tally->bins == tally->cap || !intent->position || !intent->position_cov)
@@ -100,6 +101,64 @@ static void add_bin(void *context, const struct traj_held *held, size_t bin,
     row[tally->targets] =
         isnan(intent->free_prob) ? -INFINITY : log(intent->free_prob + PROBABILITY_FLOOR);
     tally->target[tally->labelled++] = held->target[bin];
+}
+
+/* How target probabilities are published (struct traj_calibration). */
+struct belief {
+    double power, rise, free_bias;
+};
+
+/* Log of the greatest and of the sum of a row, free with its bias included. */
+static double greatest_of(const double *row, size_t targets, double free_bias, double *log_sum)
+{
+    double most = -INFINITY, sum = 0;
+    for (size_t m = 0; m < targets; m++)
+        most = fmax(most, row[m]);
+    double top = fmax(most, row[targets] + free_bias);
+    for (size_t m = 0; m <= targets; m++)
+        sum += exp(row[m] + (m == targets ? free_bias : 0) - top);
+    *log_sum = top + log(sum);
+    return most;
+}
+
+/* Mean log probability of the true target. */
+static double believed_score(const struct tally *tally, const struct belief *belief)
+{
+    double sum = 0;
+    for (size_t i = 0; i < tally->labelled; i++) {
+        const double *row = tally->log_prob + i * (tally->targets + 1);
+        double log_sum, total = 0;
+        double most = greatest_of(row, tally->targets, belief->free_bias, &log_sum);
+        double power = belief->power + belief->rise * exp(most - log_sum);
+        for (size_t m = 0; m <= tally->targets; m++)
+            total += exp(power * (row[m] + (m == tally->targets ? belief->free_bias : 0) - most));
+        sum += power * (row[tally->target[i]] - most) - log(total);
+    }
+    return sum / (double)tally->labelled;
+}
+
+/*
+ * Of an unbroken recording, whose free places take probability from the targets on whose way they
+ * lie, and in which a posterior that is nearly sure has been confirmed for many bins.  The bias of
+ * free is bounded, so that a movement that fits no target can still be seen to be free.
+ */
+static struct belief best_belief(const struct tally *tally)
+{
+    static const double power[] = {1, 0.5, 0.7, 0.85, 1.2, 1.5, 2}, rise[] = {0, 0.5, 1, 1.5};
+    static const double free_bias[] = {0, -1, -2, -3, -4};
+    struct belief chosen = {1, 0, 0};
+    double best = -INFINITY;
+    for (size_t b = 0; b < sizeof free_bias / sizeof *free_bias; b++)
+        for (size_t r = 0; r < sizeof rise / sizeof *rise; r++)
+            for (size_t p = 0; p < sizeof power / sizeof *power; p++) {
+                struct belief belief = {power[p], rise[r], free_bias[b]};
+                double score = believed_score(tally, &belief);
+                if (score > best) {
+                    best = score;
+                    chosen = belief;
+                }
+            }
+    return chosen;
 }
 
 /* Mean log probability of the true target when all are raised to a power, and a share of it all is
@@ -226,6 +285,19 @@ static void settle_regions(struct tally *tally, const struct weight *weight, siz
         calibration->position_by_spread;
 }
 
+static void settle_targets(const struct tally *tally, const struct traj_training *training,
+                           const struct weight *weight, struct traj_calibration *calibration)
+{
+    struct belief belief = {1, 0, 0};
+    if (training->unbroken)
+        belief = best_belief(tally);
+    else
+        belief.power = best_power(tally);
+    calibration->target_power = pow(belief.power, weight->target);
+    calibration->target_rise = weight->target * belief.rise;
+    calibration->free_bias = weight->target * belief.free_bias;
+}
+
 static void settle(struct tally *tally, const struct traj_training *training,
                    struct traj_calibration *calibration, struct traj_calibrated *calibrated)
 {
@@ -237,9 +309,11 @@ static void settle(struct tally *tally, const struct traj_training *training,
     if (tally->bins >= BINS_NEEDED)
         settle_regions(tally, &weight, training->dim, calibration);
     if (tally->labelled >= BINS_NEEDED) {
-        calibration->target_power = pow(best_power(tally), weight.target);
+        settle_targets(tally, training, &weight, calibration);
+        struct belief belief = {calibration->target_power, calibration->target_rise,
+                                calibration->free_bias};
         calibrated->log_score_before = log_score(tally, 1, 0);
-        calibrated->log_score_after = log_score(tally, calibration->target_power, 0);
+        calibrated->log_score_after = believed_score(tally, &belief);
     }
 }
 

@@ -240,6 +240,8 @@ int traj_decode(const struct traj_model *model, const struct traj_session *sessi
         make_decoder(model, options->decoder, &run, error) == 0 &&
         make_pipeline(model, options->pipeline, &run, error) == 0 &&
         open_stream(model, session, options, &run, error) == 0) {
+        if (options->begun)
+            options->begun(options->begun_context, run.decoder);
         status = options->smooth ? drive_smoothed(&run, options, sink, context, error)
                                  : drive(&run, options, sink, context);
         if (counters != NULL)

@@ -25,6 +25,9 @@ struct traj_decode_options {
      * (a prior over targets, say), or NULL. */
     const struct traj_event *(*after)(void *context, const struct traj_event *given);
     void *after_context;
+    /* NULL, or called before the first frame with the decoder, which the run owns. */
+    void (*begun)(void *context, const struct traj_decoder *decoder);
+    void *begun_context;
 };
 
 /*

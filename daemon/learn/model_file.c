@@ -80,14 +80,14 @@ static struct traj_tensor *add_tensor(struct traj_tensors *tensors, const char *
     return tensor;
 }
 
-#define DIMS 15
+#define DIMS 16
 
 static void dims_to_numbers(const struct traj_dims *dims, int32_t number[DIMS])
 {
     const size_t value[DIMS] = {dims->position, dims->state,      dims->units, dims->features,
                                 dims->targets,  dims->components, dims->lag,   dims->tunings,
                                 dims->states,   dims->nodes,      dims->gains, dims->factors,
-                                dims->links,    dims->delay,      dims->warps};
+                                dims->links,    dims->delay,      dims->warps, dims->stages};
     for (size_t i = 0; i < DIMS; i++)
         number[i] = (int32_t)value[i];
 }
@@ -97,7 +97,7 @@ static int dims_from_numbers(const int32_t number[DIMS], struct traj_dims *dims)
     size_t *value[DIMS] = {&dims->position, &dims->state,      &dims->units, &dims->features,
                            &dims->targets,  &dims->components, &dims->lag,   &dims->tunings,
                            &dims->states,   &dims->nodes,      &dims->gains, &dims->factors,
-                           &dims->links,    &dims->delay,      &dims->warps};
+                           &dims->links,    &dims->delay,      &dims->warps, &dims->stages};
     for (size_t i = 0; i < DIMS; i++) {
         if (number[i] < 0)
             return -1;

@@ -43,6 +43,8 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.factors";
     if (dims->links > TRAJ_LINKS_MAX)
         return "dims.links";
+    if (dims->stages > TRAJ_STAGES_MAX || (dims->stages > 0 && dims->states == 0))
+        return "dims.stages";
     return NULL;
 }
 
@@ -92,8 +94,43 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
      offsetof(struct traj_model, member)}
 /* clang-format on */
 
+#define RECENT_FIELDS 8
+#define CALIBRATION_FIELDS 8
+
 _Static_assert(sizeof(struct traj_curve) == 2 * TRAJ_CURVE_KNOTS * sizeof(double),
                "a curve is one array in a model file");
+
+/* What a model with a memory of the recent past has beside; returns how many fields. */
+static size_t recent_fields(const struct traj_dims *dims, struct traj_model_field *field)
+{
+    size_t b = dims->stages, c = dims->units + dims->features, out = 2 * dims->position;
+    const struct traj_model_field all[] = {
+        ARRAY(TRAJ_F64, recent.center, 1, c, 1, 1),
+        ARRAY(TRAJ_F64, recent.weight, 3, b, c, out),
+        ARRAY(TRAJ_F64, recent.offset, 1, out, 1, 1),
+        ARRAY(TRAJ_F64, recent.mean, 2, dims->states, out, 1),
+        ARRAY(TRAJ_F64, recent.noise, 2, out, out, 1),
+        ARRAY(TRAJ_F64, recent.gain, 2, out, out, 1),
+        SCALAR(recent.follow),
+        SCALAR(recent.temper),
+    };
+    _Static_assert(sizeof all / sizeof all[0] == RECENT_FIELDS, "as many as were counted");
+    memcpy(field, all, b > 0 ? sizeof all : 0);
+    return b > 0 ? RECENT_FIELDS : 0;
+}
+
+static size_t calibration_fields(struct traj_model_field *field)
+{
+    const struct traj_model_field all[] = {
+        SCALAR(calibration.position_scale),    SCALAR(calibration.velocity_scale),
+        SCALAR(calibration.target_power),      SCALAR(calibration.target_rise),
+        SCALAR(calibration.free_bias),         CURVE(calibration.position_by_spread),
+        CURVE(calibration.velocity_by_spread), CURVE(calibration.velocity_by_speed),
+    };
+    _Static_assert(sizeof all / sizeof all[0] == CALIBRATION_FIELDS, "as many as were counted");
+    memcpy(field, all, sizeof all);
+    return CALIBRATION_FIELDS;
+}
 
 size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
                          struct traj_model_field *field)
@@ -163,20 +200,16 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         SCALAR(plan.temper),
         SCALAR(switch_rate),
         SCALAR(evidence_temper),
-        SCALAR(calibration.position_scale),
-        SCALAR(calibration.velocity_scale),
-        SCALAR(calibration.target_power),
-        CURVE(calibration.position_by_spread),
-        CURVE(calibration.velocity_by_spread),
-        CURVE(calibration.velocity_by_speed),
     };
-    _Static_assert(sizeof all / sizeof all[0] <= TRAJ_MODEL_FIELDS,
+    _Static_assert(sizeof all / sizeof all[0] + RECENT_FIELDS + CALIBRATION_FIELDS <=
+                       TRAJ_MODEL_FIELDS,
                    "the table has outgrown its caller");
     size_t count = 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (traj_model_field_count(&all[i]) > 0)
             field[count++] = all[i];
-    return count;
+    count += calibration_fields(field + count);
+    return count + recent_fields(dims, field + count);
 }
 
 /* A block is measured first (base NULL) and then carved by the same calls. */

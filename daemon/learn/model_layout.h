@@ -13,7 +13,7 @@
 #include "proto/safetensors.h"
 #include "traj/model.h"
 
-#define TRAJ_MODEL_FIELDS 72
+#define TRAJ_MODEL_FIELDS 82
 
 /* Where the values of a field live. */
 enum traj_model_place {

@@ -128,9 +128,14 @@ static void show_policy(const struct traj_model *model, FILE *out)
 
 static void show_calibration(const struct traj_model *model, FILE *out)
 {
-    fprintf(out, "calibration  covariance of position x %g, of velocity x %g; target power %g\n",
+    fprintf(out, "calibration  covariance of position x %g, of velocity x %g; target power %g",
             model->calibration.position_scale, model->calibration.velocity_scale,
             model->calibration.target_power);
+    if (model->calibration.target_rise > 0 || model->calibration.free_bias < 0)
+        fprintf(out, " to %g, free x %.3g",
+                model->calibration.target_power + model->calibration.target_rise,
+                exp(model->calibration.free_bias));
+    fputc('\n', out);
 }
 
 /* The filter over courses: how many states of each kind, and the numbers that steer it. */
@@ -155,6 +160,9 @@ static void show_chain(const struct traj_model *model, FILE *out)
         fprintf(out, "emission     Poisson with %zu slow gain%s\n", model->dims.gains,
                 model->dims.gains == 1 ? "" : "s");
     fprintf(out, "temper       %g of the log likelihood\n", model->chain.temper);
+    if (model->dims.stages > 0)
+        fprintf(out, "recent past  a regression on %zu stages of memory, tempered by %g\n",
+                model->dims.stages, model->recent.temper);
     fprintf(out, "switching    %g a bin between targets\n", model->chain.switch_prob);
 }
 

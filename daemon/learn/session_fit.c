@@ -8,8 +8,10 @@
 
 #include "daemon/learn/course_basis.h"
 #include "daemon/learn/model_file.h"
+#include "daemon/learn/session_gain.h"
 #include "daemon/learn/session_model.h"
 #include "daemon/learn/summary.h"
+#include "daemon/model/internal.h"
 
 #define BINS_NEEDED 1000
 #define PLACES_BESIDE 60 /* free places where there are courses, and where there are none */
@@ -36,6 +38,7 @@ struct traj_session_fit {
     struct traj_labels *labels;
     double *basis;
     float *value;
+    struct traj_session_recent recent;
     struct traj_session_design design;
     struct traj_session_states *states; /* [slots] */
     struct traj_session_links *links;   /* [slots] */
@@ -65,57 +68,81 @@ static void tell(const struct traj_session_fit *fit, const char *stage, double s
 /* ---- held-out error ------------------------------------------------------------------------ */
 
 struct squares {
-    size_t dim;
-    double count, position, velocity;
+    struct traj_session_gain gain;
+    size_t run;
+    double count[TRAJ_SESSION_RUNS];
     double sum[2][TRAJ_DIM_MAX], square[2];
 };
 
 static void add_squares(void *context, const struct traj_held *held, size_t bin,
-                        const struct traj_intent *intent)
+                        const struct traj_intent *intent, const struct traj_decoder *decoder)
 {
     struct squares *s = context;
-    if (!intent->position || !intent->velocity)
+    const struct traj_course_filter *filter = &decoder->filter;
+    double apart[2 * TRAJ_DIM_MAX], unexplained[2 * TRAJ_DIM_MAX], spread[2];
+    size_t dim = s->gain.dim;
+    if (!intent->position || !intent->velocity || !intent->position_cov || !intent->velocity_cov)
         return;
-    s->dim = intent->dim;
-    s->count++;
-    for (size_t d = 0; d < intent->dim; d++) {
-        double p = held->position[bin * intent->dim + d];
-        double v = held->velocity[bin * intent->dim + d];
-        s->position += (intent->position[d] - p) * (intent->position[d] - p);
-        s->velocity += (intent->velocity[d] - v) * (intent->velocity[d] - v);
+    s->count[s->run]++;
+    for (size_t d = 0; d < dim; d++) {
+        double p = held->position[bin * dim + d], v = held->velocity[bin * dim + d];
+        apart[d] = p - intent->position[d];
+        apart[dim + d] = v - intent->velocity[d];
         s->sum[0][d] += p;
         s->sum[1][d] += v;
         s->square[0] += p * p;
         s->square[1] += v * v;
     }
+    spread[0] = traj_recent_reach(intent->position_cov, NULL, dim);
+    spread[1] = traj_recent_reach(intent->velocity_cov, intent->velocity, dim);
+    if (filter->recent.stages > 0)
+        traj_recent_unexplained(&filter->recent, filter->weight, filter->now.active,
+                                filter->now.count, unexplained);
+    traj_session_gain_add(&s->gain, s->run, held->fold,
+                          filter->recent.stages > 0 ? unexplained : NULL, spread, apart);
 }
 
 static double variance(const struct squares *s, size_t part)
 {
-    double sum = s->square[part];
-    for (size_t d = 0; d < s->dim; d++)
-        sum -= s->sum[part][d] * s->sum[part][d] / fmax(s->count, 1);
+    double sum = s->square[part], count = fmax(s->count[0] + s->count[1], 1);
+    for (size_t d = 0; d < s->gain.dim; d++)
+        sum -= s->sum[part][d] * s->sum[part][d] / count;
     return fmax(sum, 1e-300);
+}
+
+/* With the gain that suits best, which the model must not have yet. */
+static int measure(const struct traj_bench *bench, const struct traj_maker *maker,
+                   double *unexplained, double rmse[2], double *gain, struct traj_error *error)
+{
+    size_t runs = bench->training->trials > 0 ? 2 : 1;
+    double left[TRAJ_SESSION_RUNS][2];
+    struct squares s = {.run = 0};
+    int status = traj_session_gain_init(&s.gain, bench->training->dim, bench->training->folds)
+                     ? traj_error_set(error, "no memory to compare decoders")
+                     : 0;
+    for (s.run = 0; s.run < runs && status == 0; s.run++)
+        status = traj_bench_run(bench, maker, runs == 2 && s.run == 0, add_squares, &s, error);
+    if (status == 0 && traj_session_gain_settle(&s.gain, left, gain))
+        status = traj_error_set(error, "no memory to compare decoders");
+    traj_session_gain_free(&s.gain);
+    if (status)
+        return -1;
+    for (size_t run = 0; run < runs; run++)
+        rmse[run] = s.count[run] > 0 ? sqrt(left[run][0] / s.count[run]) : INFINITY;
+    if (runs == 1)
+        rmse[1] = rmse[0];
+    *unexplained = (left[0][0] + left[1][0]) / variance(&s, 0) / 2 +
+                   (left[0][1] + left[1][1]) / variance(&s, 1) / 2;
+    if (!(s.count[0] > 0))
+        *unexplained = INFINITY;
+    return 0;
 }
 
 int traj_session_unexplained(const struct traj_bench *bench, const struct traj_maker *maker,
                              double *unexplained, double rmse[2], struct traj_error *error)
 {
-    size_t contexts = bench->training->trials > 0 ? 2 : 1;
-    *unexplained = 0;
-    for (size_t c = 0; c < contexts; c++) {
-        struct squares s = {.dim = 0};
-        if (traj_bench_run(bench, maker, contexts == 2 && c == 0, add_squares, &s, error))
-            return -1;
-        *unexplained +=
-            (s.position / variance(&s, 0) + s.velocity / variance(&s, 1)) / 2 / (double)contexts;
-        rmse[c] = s.count > 0 ? sqrt(s.position / s.count) : INFINITY;
-        if (!(s.count > 0))
-            *unexplained = INFINITY;
-    }
-    if (contexts == 1)
-        rmse[1] = rmse[0];
-    return 0;
+    double gain[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX];
+    return measure(bench, maker, unexplained, rmse, gain, error);
 }
 
 static struct traj_model *make(void *context, unsigned without, struct traj_error *error)
@@ -133,11 +160,13 @@ static int vary(struct traj_session_fit *fit, const struct traj_bench *bench, do
                 const double *grid, size_t count, struct traj_error *error)
 {
     struct traj_maker maker = {fit->training, make, fit};
-    double chosen = grid[0], least = INFINITY;
+    double chosen = grid[0], least = INFINITY, gain[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX];
+    double best[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX] = {0};
+    memset(fit->choice.gain, 0, sizeof fit->choice.gain);
     for (size_t i = 0; i < count; i++) {
         double unexplained, rmse[2];
         *number = grid[i];
-        if (traj_session_unexplained(bench, &maker, &unexplained, rmse, error))
+        if (measure(bench, &maker, &unexplained, rmse, gain, error))
             return -1;
         fit->selection.decodings += fit->training->trials > 0 ? 2 : 1;
         tell(fit, "select", (double)fit->selection.decodings / DECODINGS);
@@ -147,9 +176,11 @@ static int vary(struct traj_session_fit *fit, const struct traj_bench *bench, do
             fit->selection.rmse = rmse[0];
             fit->selection.rmse_unmarked = rmse[1];
             chosen = grid[i];
+            memcpy(best, gain, sizeof best);
         }
     }
     *number = chosen;
+    memcpy(fit->choice.gain, best, sizeof best);
     return 0;
 }
 
@@ -197,6 +228,7 @@ static void lay_design(struct traj_session_fit *fit)
                                                .basis = fit->basis,
                                                .columns = fit->design.columns,
                                                .value = fit->value,
+                                               .recent = &fit->recent,
                                                .channels = training->units + training->features,
                                                .places = places < most ? places : most,
                                                .seed = fit->options->seed};
@@ -210,10 +242,13 @@ static int choose(struct traj_session_fit *fit, const struct traj_bench *bench,
 {
     static const double temper[] = {0.15, 0.08, 0.25, 0.4};
     static const double drift[] = {DRIFT_RATE, 0, 0.03, 0.3};
+    static const double answer[] = {0, 0.06, 0.12, 0.25};
     if (!bench || bench->count == 0)
         return 0;
     return vary(fit, bench, &fit->choice.temper, temper, 4, error) ||
-                   vary(fit, bench, &fit->choice.drift_rate, drift, 4, error)
+                   vary(fit, bench, &fit->choice.drift_rate, drift, 4, error) ||
+                   (fit->recent.stages > 0 &&
+                    vary(fit, bench, &fit->choice.answer_temper, answer, 4, error))
                ? -1
                : 0;
 }
@@ -226,6 +261,7 @@ void traj_session_fit_free(struct traj_session_fit *fit)
     traj_labels_free(fit->labels);
     free(fit->basis);
     free(fit->value);
+    traj_session_recent_free(&fit->recent);
     free(fit);
 }
 
@@ -243,7 +279,9 @@ static struct traj_session_fit *fit_kind(const struct traj_training *training,
     *fit = (struct traj_session_fit){.training = training,
                                      .options = options,
                                      .slots = training->folds + 1,
-                                     .choice = {TEMPER, DRIFT_RATE, TRAJ_CALIBRATION_NONE},
+                                     .choice = {.temper = TEMPER,
+                                                .drift_rate = DRIFT_RATE,
+                                                .calibration = TRAJ_CALIBRATION_NONE},
                                      .selection = {NAN, NAN, 0, 0},
                                      .calibrated = {NAN, NAN, NAN, 0},
                                      .unexplained = INFINITY};
@@ -254,6 +292,9 @@ static struct traj_session_fit *fit_kind(const struct traj_training *training,
     if (fit->labels)
         fit->basis = traj_course_basis(fit->labels, training, &fit->design.columns, error);
     bool failed = !fit->value || error->text[0] || (fit->labels && !fit->basis);
+    if (!failed && traj_session_recent_fit(&fit->recent, training, fit->value,
+                                           training->units + training->features, error))
+        failed = true;
     lay_design(fit);
     for (size_t i = 0; bench && i < bench->count; i++)
         fit->selection.bins += bench->held[i].session->bins;
@@ -297,14 +338,26 @@ static void put_choice(FILE *out, const void *of)
             states->courses, states->places.places, states->rank);
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "drift_per_s", fit->choice.drift_rate);
+    traj_summary_number(out, "answer_temper", fit->choice.answer_temper);
+    traj_summary_number(out, "answer_ridge", fit->recent.ridge);
     traj_summary_number(out, "unexplained", fit->unexplained);
     fputc('}', out);
+}
+
+/* Whether what the recent past says changes anything that is published. */
+static bool uses_recent(const struct traj_session_fit *fit)
+{
+    bool used = fit->choice.answer_temper > 0;
+    for (size_t i = 0; i < sizeof fit->choice.gain / sizeof *fit->choice.gain; i++)
+        used = used || fit->choice.gain[i] != 0;
+    return used;
 }
 
 struct traj_model *traj_session_fit_finish(struct traj_session_fit *fit, size_t prior_count,
                                            struct traj_error *error)
 {
     struct traj_maker maker = {fit->training, make, fit};
+    fit->choice.without_recent = !uses_recent(fit);
     tell(fit, "calibration", 0);
     if (fit->options->calibrate &&
         traj_calibrate(&maker, &fit->choice.calibration, &fit->calibrated, error))

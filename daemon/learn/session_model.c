@@ -83,6 +83,29 @@ static void put_emission(const struct traj_session_states *states, const struct 
         memcpy(writable(chain->emission_factor), states->factor, c * states->rank * sizeof(double));
 }
 
+static bool remembers(const struct traj_session_states *states,
+                      const struct traj_session_choice *choice)
+{
+    return states->answer && !choice->without_recent;
+}
+
+static void put_recent(const struct traj_session_states *states,
+                       const struct traj_session_choice *choice,
+                       const struct traj_recent_model *recent)
+{
+    const struct traj_session_recent *fitted = states->design->recent;
+    size_t out = fitted->out, last = fitted->inputs - 1;
+    const double *weight = traj_session_recent_weight(fitted, states->without, states->without);
+    memcpy(writable(recent->center), fitted->center, fitted->channels * sizeof(double));
+    memcpy(writable(recent->weight), weight, last * out * sizeof(double));
+    for (size_t o = 0; o < out; o++)
+        writable(recent->offset)[o] =
+            weight[last * out + o] + (o < states->dim ? states->design->training->center[o] : 0);
+    memcpy(writable(recent->mean), states->answer, states->states * out * sizeof(double));
+    memcpy(writable(recent->noise), states->answer_noise, out * out * sizeof(double));
+    memcpy(writable(recent->gain), choice->gain, out * out * sizeof(double));
+}
+
 static void describe(const struct traj_session_states *states, const char *text,
                      struct traj_model *model)
 {
@@ -122,7 +145,9 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
                              .states = states->states,
                              .nodes = states->states,
                              .factors = states->rank,
-                             .links = links->links};
+                             .links = links->links,
+                             .stages =
+                                 remembers(states, choice) ? states->design->recent->stages : 0};
     bool named = training->units > 0 && training->session[0]->unit_name != NULL;
     struct traj_model *model =
         traj_model_make(&dims, false, named, text ? strlen(text) + 1 : 0, error);
@@ -141,6 +166,11 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
     put_states(states, links, &model->chain);
     put_links(links, &model->chain);
     put_emission(states, &model->chain);
+    if (remembers(states, choice)) {
+        put_recent(states, choice, &model->recent);
+        model->recent.follow = states->design->recent->follow;
+        model->recent.temper = choice->answer_temper;
+    }
     enum traj_status status = traj_model_check(model, &what, &index);
     if (status == TRAJ_OK)
         return model;

@@ -8,7 +8,10 @@
 /* What cross-validation chooses about it. */
 struct traj_session_choice {
     double temper;
-    double drift_rate; /* 1/s */
+    double drift_rate;    /* 1/s */
+    bool without_recent;  /* no regression on the recent past, though there is one */
+    double answer_temper; /* of the recent past's likelihood */
+    double gain[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX]; /* [2 dim][2 dim], traj_recent_model.gain */
     struct traj_calibration calibration;
 };
 

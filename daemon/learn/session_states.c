@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/learn/matrix.h"
+#include "daemon/learn/session_answers.h"
 
 #define RIDGE 10.0        /* of the regression on position and velocity */
 #define RESIDUAL_PRIOR 20 /* bins that the regression counts for in a free place's mean */
@@ -458,7 +459,7 @@ int traj_session_states_fit(struct traj_session_states *states,
     if (status == 0)
         status = states->courses > 0 ? fit_courses(states, &scales) : 0;
     if (status == 0 && (fit_free(states, &scales) || fit_noise(states) || fit_centres(states) ||
-                        fit_spreads(states)))
+                        fit_spreads(states) || traj_session_answers_fit(states)))
         status = -1;
     free(scales.mean);
     return status
@@ -476,4 +477,6 @@ void traj_session_states_free(struct traj_session_states *states)
     free(states->mean);
     free(states->noise);
     free(states->factor);
+    free(states->answer);
+    free(states->answer_noise);
 }

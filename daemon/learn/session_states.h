@@ -12,6 +12,7 @@
 
 #include "daemon/learn/labels.h"
 #include "daemon/learn/places.h"
+#include "daemon/learn/session_recent.h"
 
 /* What is common to the fits of all folds. */
 struct traj_session_design {
@@ -24,6 +25,7 @@ struct traj_session_design {
     size_t places; /* free places at most */
     size_t rank;   /* of the noise's low-rank part */
     double unit[2];
+    const struct traj_session_recent *recent; /* what answers are expected of; may be NULL */
     uint64_t seed;
 };
 
@@ -41,6 +43,8 @@ struct traj_session_states {
     double *mean;   /* [states][channels] f */
     double *noise;  /* [channels] */
     double *factor; /* [channels][rank] */
+    double *answer; /* [states][2 dim] of the recent past (session_answers.h); NULL without one */
+    double *answer_noise; /* [2 dim][2 dim] */
 };
 
 /* The transformed channels of every bin in new memory (free), or NULL. */

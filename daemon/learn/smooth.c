@@ -30,7 +30,9 @@ struct traj_smoother {
     struct frame *frame;
     int32_t *state;
     double *weight;
-    double *start;     /* [starts][states], normalised distributions that trials entered with */
+    double *start; /* [starts][states], normalised distributions that trials entered with */
+    size_t answers_cap;
+    double *answer;    /* [frames][out + stages] what the recent past said, and how surely */
     double *prob;      /* [states] of the filter after the last frame */
     double *dense;     /* [6][states] scratch */
     struct frame next; /* the step that is being made */
@@ -112,6 +114,23 @@ static void watch(void *context, size_t steps)
         s->failed = true;
 }
 
+/* What the recent past says of the frame that has just been decoded. */
+static int keep_answer(struct traj_smoother *s, const struct traj_recent *recent)
+{
+    size_t width = recent->out + recent->stages;
+    void *answer = s->answer;
+    if (recent->stages == 0)
+        return 0;
+    int status = grow(&answer, &s->answers_cap, s->frames + 1, width * sizeof *s->answer);
+    s->answer = answer;
+    if (status)
+        return -1;
+    double *row = s->answer + s->frames * width;
+    memcpy(row, recent->answer, recent->out * sizeof *row);
+    memcpy(row + recent->out, recent->share, recent->stages * sizeof *row);
+    return 0;
+}
+
 static int keep_filter(struct traj_smoother *s, const struct traj_estimate *estimate)
 {
     const struct traj_course_filter *filter = &s->decoder->filter;
@@ -123,7 +142,7 @@ static int keep_filter(struct traj_smoother *s, const struct traj_estimate *esti
     s->state = state;
     status = status || grow(&weight, &s->kept_cap, s->kept + s->states, sizeof *s->weight);
     s->weight = weight;
-    if (status || s->failed)
+    if (status || s->failed || keep_answer(s, &filter->recent))
         return -1;
     struct frame *kept = &s->frame[s->frames++];
     *kept = s->next;
@@ -274,6 +293,10 @@ void traj_smoother_show(struct traj_smoother *s, size_t t, struct traj_estimate 
     filter->weight = s->weight + s->frame[t].first;
     filter->now.active = s->state + s->frame[t].first;
     filter->now.count = s->frame[t].count;
+    if (filter->recent.stages > 0) {
+        filter->recent.answer = s->answer + t * (filter->recent.out + filter->recent.stages);
+        filter->recent.share = filter->recent.answer + filter->recent.out;
+    }
     traj_decoder_publish(s->decoder, estimate);
     *filter = filtered;
 }
@@ -311,6 +334,7 @@ void traj_smoother_free(struct traj_smoother *s)
     free(s->state);
     free(s->weight);
     free(s->start);
+    free(s->answer);
     free(s->prob);
     free(s->dense);
     free(s);

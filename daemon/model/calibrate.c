@@ -33,8 +33,25 @@ static double log_square(const double *vector, size_t dim)
     return traj_log(sum);
 }
 
-static void calibrate_targets(double power, size_t targets, double *prob, double *free_prob)
+/* The greatest probability of a target, of all that there is. */
+static double greatest(size_t targets, const double *prob, double free_prob)
 {
+    double most = 0.0, sum = free_prob;
+    for (size_t m = 0; m < targets; m++) {
+        most = prob[m] > most ? prob[m] : most;
+        sum += prob[m];
+    }
+    return most / sum;
+}
+
+static void calibrate_targets(const struct traj_calibration *calibration, size_t targets,
+                              double *prob, double *free_prob)
+{
+    double power = calibration->target_power;
+    if (calibration->free_bias < 0.0)
+        *free_prob *= traj_exp(calibration->free_bias);
+    if (calibration->target_rise > 0.0)
+        power += calibration->target_rise * greatest(targets, prob, *free_prob);
     double most = *free_prob, sum = 0.0;
     for (size_t m = 0; m < targets; m++)
         most = prob[m] > most ? prob[m] : most;
@@ -64,6 +81,6 @@ void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *
         decoder->position_cov[i] *= position;
         decoder->velocity_cov[i] *= velocity;
     }
-    calibrate_targets(calibration->target_power, decoder->model->dims.targets, decoder->target_prob,
+    calibrate_targets(calibration, decoder->model->dims.targets, decoder->target_prob,
                       &estimate->free_prob);
 }

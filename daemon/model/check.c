@@ -114,6 +114,8 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.nodes";
     else if (dims->links > TRAJ_LINKS_MAX || (dims->links > 0) != (dims->states > 0))
         what = "dims.links";
+    else if (dims->stages > TRAJ_STAGES_MAX || (dims->stages > 0 && dims->states == 0))
+        what = "dims.stages";
     else if (dims->gains > TRAJ_GAINS_MAX)
         what = "dims.gains";
     else if (dims->factors > dims->units + dims->features)
@@ -369,6 +371,34 @@ static enum traj_status check_emission(struct complaint *complaint, const struct
     return status;
 }
 
+static enum traj_status check_recent(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_recent_model *recent = &model->recent;
+    const size_t out = 2 * model->dims.position, stages = model->dims.stages;
+    const size_t channels = model->dims.units + model->dims.features;
+    const struct {
+        const char *what;
+        const double *x;
+        size_t rows, columns;
+    } arrays[] = {{"recent.center", recent->center, channels, 1},
+                  {"recent.weight", recent->weight, stages * channels, out},
+                  {"recent.offset", recent->offset, out, 1},
+                  {"recent.mean", recent->mean, model->dims.states, out},
+                  {"recent.gain", recent->gain, out, out}};
+    enum traj_status status = TRAJ_OK;
+    if (stages > 0 && model->chain.gaussian == 0.0)
+        return complain(complaint, TRAJ_E_DIMS, "dims.stages", 0);
+    for (size_t i = 0; stages > 0 && i < sizeof arrays / sizeof *arrays && status == TRAJ_OK; i++)
+        status = finite(complaint, arrays[i].what, arrays[i].x, arrays[i].rows, arrays[i].columns);
+    if (status == TRAJ_OK && stages > 0)
+        status = covariances(complaint, "recent.noise", recent->noise, 1, out);
+    if (status == TRAJ_OK && stages > 0 && !(recent->follow > 0.0 && recent->follow <= 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "recent.follow", 0);
+    if (status == TRAJ_OK && !(recent->temper >= 0.0 && recent->temper <= 1.0))
+        status = complain(complaint, TRAJ_E_RANGE, "recent.temper", 0);
+    return status;
+}
+
 static enum traj_status check_chain(struct complaint *complaint, const struct traj_model *model)
 {
     const struct traj_chain *chain = &model->chain;
@@ -409,6 +439,8 @@ static enum traj_status check_chain(struct complaint *complaint, const struct tr
         status = complain(complaint, TRAJ_E_RANGE, "chain.drift", 0);
     if (status == TRAJ_OK && chain->drift > 0.0 && chain->gaussian == 0.0)
         status = complain(complaint, TRAJ_E_RANGE, "chain.drift", 0);
+    if (status == TRAJ_OK)
+        status = check_recent(complaint, model);
     return status;
 }
 
@@ -451,6 +483,8 @@ static enum traj_status check_numbers(struct complaint *complaint, const struct 
         {"calibration.position_scale", model->calibration.position_scale, 0.0, 1e12, true},
         {"calibration.velocity_scale", model->calibration.velocity_scale, 0.0, 1e12, true},
         {"calibration.target_power", model->calibration.target_power, 0.0, 1e6, true},
+        {"calibration.target_rise", model->calibration.target_rise, 0.0, 1e6, false},
+        {"calibration.free_bias", model->calibration.free_bias, -50.0, 0.0, false},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const double value = numbers[i].value;

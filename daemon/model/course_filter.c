@@ -94,6 +94,8 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->width = gains ? rounded(1 + gains + filter->tri, 4) : 1;
     lay_out_states(filter, arena);
     lay_out_tables(filter, arena);
+    traj_recent_lay_out(&filter->recent, arena, dims);
+    filter->whole = traj_arena_take(arena, dims->stages ? filter->channels : 0, sizeof(double));
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
@@ -277,7 +279,8 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     describe_states(f);
     if (model->chain.gaussian == 0.0)
         tabulate_rates(f);
-    if (!tabulate(f))
+    f->answers = f->recent.stages > 0 && model->recent.temper > 0.0;
+    if (!tabulate(f) || !traj_recent_init(&f->recent, model))
         return TRAJ_E_NOT_PD;
     traj_course_filter_reset(f);
     return TRAJ_OK;
@@ -316,6 +319,7 @@ void traj_course_filter_reset(struct traj_course_filter *f)
 {
     forget(f);
     memset(f->drifted, 0, f->channels * sizeof(double));
+    traj_recent_clear(&f->recent);
     f->fresh = true;
     f->entering = false;
     f->context = f->context == TRAJ_CONTEXT_UNMARKED ? TRAJ_CONTEXT_UNMARKED : TRAJ_CONTEXT_BETWEEN;
@@ -573,25 +577,80 @@ static void emit(struct traj_course_filter *f, double exposure)
     }
 }
 
+/* What the nodes by their weights expect of the channels. */
+static void expect_channels(struct traj_course_filter *f)
+{
+    const double *mean = f->model->chain.emission_mean;
+    struct traj_rows rows = {0, f->row_of, f->value_of};
+    memset(f->expected, 0, f->channels * sizeof(double));
+    for (size_t e = 0; e < f->nodes; e++) {
+        if (!(f->node_weight[e] > 0.0))
+            continue;
+        f->row_of[rows.count] = mean + e * f->channels;
+        f->value_of[rows.count++] = f->node_weight[e];
+    }
+    f->add_rows(&rows, 0, f->channels, f->expected);
+}
+
+/* ---- the recent past ----------------------------------------------------------------------- */
+
+/* Puts what the states ahead expect in place of the channels that were not observed. */
+static void expect_unobserved(struct traj_course_filter *f)
+{
+    double sum = 0.0;
+    memset(f->node_weight, 0, f->nodes * sizeof(double));
+    for (size_t i = 0; i < f->ahead.count; i++) {
+        const double prob = f->ahead.prob[i], share = f->share[i];
+        sum += prob;
+        f->node_weight[f->low[i]] += prob * (1.0 - share);
+        f->node_weight[f->high[i]] += prob * share;
+    }
+    for (size_t e = 0; e < f->nodes && sum > 0.0; e++)
+        f->node_weight[e] /= sum;
+    expect_channels(f);
+    for (size_t n = 0; n < f->channels; n++)
+        f->whole[n] = f->observed[n] ? f->whole[n] : f->drifted[n] + f->expected[n];
+}
+
+/* What the recent past, this frame included, says of each state ahead. */
+static void weigh_recent(struct traj_course_filter *f)
+{
+    const double temper = f->model->recent.temper;
+    const size_t count = f->ahead.count;
+    for (size_t i = 0; i < count; i++)
+        f->evidence[i] = temper * traj_recent_likelihood(&f->recent, (size_t)f->ahead.active[i]);
+    for (size_t fill = count; count > 0 && fill < count + 3; fill++)
+        f->evidence[fill] = f->evidence[0];
+}
+
+/* After emit, which leaves what was observed, and before the states ahead are weighed. */
+static void follow_recent(struct traj_course_filter *f, size_t steps)
+{
+    size_t observed = 0;
+    for (size_t n = 0; n < f->channels; n++) {
+        observed += f->observed[n];
+        f->whole[n] = f->seen[n] + f->drifted[n];
+    }
+    if (observed < f->channels)
+        expect_unobserved(f);
+    traj_recent_step(&f->recent, f->whole, observed, steps);
+    if (f->answers)
+        weigh_recent(f);
+}
+
+/* ---- one step ------------------------------------------------------------------------------ */
+
 /* The channels' offsets follow what the posterior leaves unexplained. */
 static void follow_drift(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
-    struct traj_rows rows = {0, f->row_of, f->value_of};
     memset(f->node_weight, 0, f->nodes * sizeof(double));
-    memset(f->expected, 0, f->channels * sizeof(double));
     for (size_t i = 0; i < f->now.count; i++) {
         const size_t j = (size_t)f->now.active[i];
         f->node_weight[c->node[j]] += f->weight[i] * (1.0 - c->share[j]);
         f->node_weight[f->node_after[j]] += f->weight[i] * c->share[j];
     }
-    for (size_t e = 0; e < f->nodes; e++) {
-        if (!(f->node_weight[e] > 0.0))
-            continue;
-        f->row_of[rows.count] = c->emission_mean + e * f->channels;
-        f->value_of[rows.count++] = f->node_weight[e];
-    }
-    f->add_rows(&rows, 0, f->channels, f->expected);
+    expect_channels(f);
     for (size_t n = 0; n < f->channels; n++)
         f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
 }
@@ -606,6 +665,8 @@ double traj_course_filter_step(struct traj_course_filter *f,
     predict(f, observation->steps, observation->dt, belief);
     emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0);
     f->kernels->observe(f, f->owed);
+    if (f->recent.stages > 0)
+        follow_recent(f, observation->steps);
     *recovered = !f->kernels->weigh(f, &evidence);
     discard(f);
     if (*recovered)
@@ -696,6 +757,9 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
         mixture_moments(f, c->velocity, c->velocity_spread, velocity, velocity_cov);
         add_times(f, &sum);
     }
+    if (f->recent.stages > 0)
+        traj_recent_correct(&f->recent, f->weight, f->now.active, f->now.count, position,
+                            position_cov, velocity, velocity_cov);
     add_classes(f, target, place);
     *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
     *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;

@@ -23,6 +23,7 @@
 #include "daemon/model/arena.h"
 #include "daemon/model/course_kernel.h"
 #include "daemon/model/kernel.h"
+#include "daemon/model/recent.h"
 #include "traj/decoder.h"
 
 /*
@@ -74,7 +75,7 @@ struct traj_course_filter {
     double owed[TRAJ_ROW_MOST]; /* what all rows of the states now are still to get: G'y */
     double *weight;             /* [n] posterior of the states now, gains included */
     double *likely;             /* [n ahead] l of a state */
-    double *evidence;           /* [n ahead] what the gains say of it */
+    double *evidence;           /* [n ahead] what the gains say of it, or the recent past */
     int32_t *low, *high;        /* [n ahead] its nodes, */
     double *share;              /* [n ahead] and the second one's share */
     double *factored;           /* [n ahead / 4][width][4] factors of H, and v */
@@ -104,7 +105,10 @@ struct traj_course_filter {
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
     double *node_weight;    /* [stride] scratch: posterior of the nodes */
     double *expected;       /* [C] scratch: what the posterior expects of the channels */
-    const double **row_of;  /* [C or E] scratch: rows to be added, and their factors */
+    struct traj_recent recent; /* what the recent past says, where dims.stages > 0, */
+    bool answers;              /* and whether it weighs states */
+    double *whole;             /* [C] scratch: channels, expectations where not observed */
+    const double **row_of;     /* [C or E] scratch: rows to be added, and their factors */
     double *value_of;
 };
 

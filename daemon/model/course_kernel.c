@@ -210,14 +210,16 @@ TRAJ_INLINE bool weigh(struct traj_course_filter *f, double *log_evidence)
 {
     const double temper = f->model->chain.temper;
     const size_t n = f->ahead.count;
-    const bool gains = f->gains > 0;
+    const bool gains = f->gains > 0, answers = f->answers;
     const double likeliest = greatest_of(f->likely, n);
-    const double reference = gains ? greatest_of(f->evidence, n) : 0.0;
+    const double reference = gains || answers ? greatest_of(f->evidence, n) : 0.0;
     traj_four sum = traj_four_all(0.0), evidence = sum, before = sum, weights = sum, most = sum;
     for (size_t i = 0; i < n; i += 4) {
         const traj_four prob = traj_four_get(f->ahead.prob + i);
         const traj_four apart = traj_four_get(f->likely + i) - likeliest;
-        const traj_four after = prob * traj_four_exp(temper * apart);
+        traj_four after = prob * traj_four_exp(temper * apart);
+        if (answers)
+            after *= traj_four_exp(traj_four_get(f->evidence + i) - reference);
         traj_four weight = after;
         if (gains)
             weight *= traj_four_exp(temper * (traj_four_get(f->evidence + i) - reference));

@@ -29,8 +29,9 @@ struct traj_course_kernels {
     void (*observe)(struct traj_course_filter *filter, const double *counts);
     /*
      * The states ahead become those now: prob <- normalise(prob exp(temper likely)), weight <-
-     * normalise(prob exp(temper evidence)); those that weigh nothing are dropped.  *log_evidence
-     * is log of sum prob exp(likely).  False where nothing is left.
+     * normalise(prob exp(temper evidence)), with gains; where the recent past weighs states,
+     * evidence is its factor's logarithm, on both.  Those that weigh nothing are dropped.
+     * *log_evidence is log of sum prob exp(likely).  False where nothing is left.
      */
     bool (*weigh)(struct traj_course_filter *filter, double *log_evidence);
     /* Moments in a plane: see traj_course_filter_moments. */

@@ -40,7 +40,8 @@ static bool dims_in_range(const struct traj_dims *dims)
            dims->units + dims->features >= 1 && dims->targets <= TRAJ_TARGETS_MAX &&
            dims->components <= TRAJ_COMPONENTS_MAX && dims->lag <= TRAJ_LAG_MAX &&
            dims->tunings <= dims->components && dims->warps <= dims->components &&
-           dims->delay <= TRAJ_DELAY_MAX;
+           dims->delay <= TRAJ_DELAY_MAX && dims->stages <= TRAJ_STAGES_MAX &&
+           (dims->stages == 0 || filter);
 }
 
 /* Where everything lies; returns the bytes used.  With arena->base NULL it only counts. */

@@ -27,6 +27,7 @@
 #define TRAJ_GAINS_MAX 4      /* slow gain factors */
 #define TRAJ_DELAY_MAX 4095   /* longest delay of a component in bins */
 #define TRAJ_WARP_MAX 3.0     /* log speed: twenty times as fast */
+#define TRAJ_STAGES_MAX 16    /* of the memory of the recent past */
 #define TRAJ_STATES_MAX 65536 /* states and nodes of a filter over courses */
 #define TRAJ_LINKS_MAX 4194304
 #define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
@@ -51,6 +52,8 @@ struct traj_dims {
     size_t links;  /* L, transitions with positive probability */
     /* r, rank of the low-rank part of the noise; with components 0 = Poisson counts */
     size_t factors;
+    /* B, stages of the memory of the recent past (struct traj_recent_model); 0 = there is none */
+    size_t stages;
 };
 
 /*
@@ -170,6 +173,24 @@ struct traj_chain {
 };
 
 /*
+ * Regression of position and velocity on the recent past of all channels, which the filter over
+ * courses with Gaussian emission weighs inside its posterior; see daemon/model/recent.h.
+ */
+struct traj_recent_model {
+    const double *center; /* [C] what the channels are read from */
+    const double *weight; /* [B][C][2 D] */
+    const double *offset; /* [2 D] */
+    const double *mean;   /* [J][2 D] the answer that is expected in a state */
+    const double *noise;  /* [2 D][2 D] covariance of the answer within a state */
+    /* [2 D][2 D] 1/length^2 (position's columns), 1/(length/s)^2 (velocity's): by how much the
+     * published mean follows what of the answer (rows) the posterior leaves unexplained, for each
+     * unit of what it may reach (recent.h) */
+    const double *gain;
+    double follow; /* (0, 1]: share by which a stage follows the one before, a bin */
+    double temper; /* [0, 1]: power on the likelihood of the answer */
+};
+
+/*
  * Plan activity: firing rates in the delay before movement, by target.
  * Bins that end between trial start + begin and the go cue (or trial start + end, whichever comes
  * first) belong to the plan; the movement model starts after them.  With rate NULL the window
@@ -202,7 +223,11 @@ struct traj_curve {
 struct traj_calibration {
     double position_scale; /* factor on the position covariance */
     double velocity_scale; /* factor on the velocity covariance */
-    double target_power;   /* exponent on the probabilities of targets and free, then normalised */
+    /* Probabilities of the targets and of free: free is multiplied by exp(free_bias), then all are
+     * raised to target_power + target_rise times the greatest of a target, then normalised. */
+    double target_power;
+    double target_rise; /* >= 0: how much more a posterior that is nearly sure is to be believed */
+    double free_bias;   /* <= 0 */
     struct traj_curve position_by_spread; /* over log length^2 */
     struct traj_curve velocity_by_spread; /* over log (length/s)^2 */
     struct traj_curve velocity_by_speed;  /* over log (length/s)^2 */
@@ -232,8 +257,9 @@ struct traj_model {
     struct traj_tuning tuning;
     struct traj_feature_map feature;
     struct traj_dynamics dynamics;
-    struct traj_warp warp;   /* dims.warps > 0 */
-    struct traj_chain chain; /* dims.states > 0 */
+    struct traj_warp warp;           /* dims.warps > 0 */
+    struct traj_chain chain;         /* dims.states > 0 */
+    struct traj_recent_model recent; /* dims.stages > 0 */
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
     const double *component_prior; /* [K] positive, sums to 1 */

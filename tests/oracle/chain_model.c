@@ -95,6 +95,32 @@ void chain_draw(struct chain_model *m, struct random *random, bool gaussian, siz
     draw_distribution(random, m->start, STATES);
 }
 
+void chain_remember(struct chain_model *m, struct random *random)
+{
+    m->model.dims.stages = STAGES;
+    m->model.recent = (struct traj_recent_model){.center = m->center,
+                                                 .weight = m->weight,
+                                                 .offset = m->answer_offset,
+                                                 .mean = m->answer,
+                                                 .noise = m->answer_noise,
+                                                 .gain = m->answer_gain,
+                                                 .follow = random_between(random, 0.2, 0.9),
+                                                 .temper = random_between(random, 0.05, 0.5)};
+    for (size_t n = 0; n < UNITS; n++)
+        m->center[n] = random_between(random, 0.5, 2.0);
+    for (size_t i = 0; i < STAGES * UNITS * OUT; i++)
+        m->weight[i] = random_normal(random);
+    for (size_t i = 0; i < STATES * OUT; i++)
+        m->answer[i] = random_normal(random);
+    for (size_t o = 0; o < OUT; o++) {
+        m->answer_offset[o] = random_normal(random);
+        for (size_t p = 0; p < OUT; p++) {
+            m->answer_noise[o * OUT + p] = o == p ? random_between(random, 2.0, 3.0) : 0.3;
+            m->answer_gain[o * OUT + p] = 0.01 * random_normal(random);
+        }
+    }
+}
+
 void chain_draw_story(struct story *s, struct random *random)
 {
     memset(s, 0, sizeof *s);
@@ -128,7 +154,7 @@ static void invert(size_t n, real a[UNITS][UNITS])
 }
 
 /* The transformed count. */
-static real root_of(const struct chain_model *m, const struct story *s, size_t t, size_t n)
+real chain_root(const struct chain_model *m, const struct story *s, size_t t, size_t n)
 {
     return sqrtl(s->count[t][n] * (real)m->model.bin_width / s->dt[t] + 0.25L);
 }
@@ -151,7 +177,7 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
     }
     for (size_t i = 0; i < count; i++) {
         f[i] = mean[seen[i]];
-        x[i] = root_of(m, s, t, seen[i]) - s->offset[t][seen[i]];
+        x[i] = chain_root(m, s, t, seen[i]) - s->offset[t][seen[i]];
         for (size_t k = 0; k < count; k++) {
             cov[i][k] = i == k ? m->noise[seen[i]] : 0.0L;
             for (size_t r = 0; r < RANK; r++)
@@ -186,7 +212,7 @@ void chain_drift(const struct chain_model *m, struct story *s, size_t t, const r
         s->offset[t + 1][n] = s->offset[t][n];
         if (s->count[t][n] != TRAJ_COUNT_MISSING)
             s->offset[t + 1][n] +=
-                m->model.chain.drift * (root_of(m, s, t, n) - s->offset[t][n] - expected);
+                m->model.chain.drift * (chain_root(m, s, t, n) - s->offset[t][n] - expected);
     }
 }
 

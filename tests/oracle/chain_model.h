@@ -17,6 +17,8 @@
 #define LINKS (STATES * STATES)
 #define RANK 2
 #define GAINS 2
+#define STAGES 3
+#define OUT 4 /* position and velocity */
 
 typedef long double real;
 
@@ -31,6 +33,8 @@ struct chain_model {
         gain[UNITS * GAINS];
     double link[TRAJ_CONTEXTS * LINKS], initial[STATES], start[STATES];
     double target_position[TARGETS * 2];
+    double center[UNITS], weight[STAGES * UNITS * OUT], answer_offset[OUT], answer[STATES * OUT];
+    double answer_noise[OUT * OUT], answer_gain[OUT * OUT];
 };
 
 /* What was observed, and what happened before it. */
@@ -45,6 +49,12 @@ struct story {
 /* A model with every transition possible; two targets; `gains` slow gains, at most GAINS. */
 void chain_draw(struct chain_model *m, struct random *random, bool gaussian, size_t gains);
 void chain_draw_story(struct story *s, struct random *random);
+
+/* Gives a Gaussian model a regression on the recent past. */
+void chain_remember(struct chain_model *m, struct random *random);
+
+/* The transformed count of a unit. */
+real chain_root(const struct chain_model *m, const struct story *s, size_t t, size_t n);
 
 /* Every state leads to itself alone: paths that never meet. */
 void chain_never_meet(struct chain_model *m);

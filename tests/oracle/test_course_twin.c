@@ -24,6 +24,7 @@ struct twin {
     bool fresh, entering, trial;
     real belief[TARGETS];
     real p[STATES], weight[STATES], v[STATES][GAINS], h[STATES][GAINS][GAINS];
+    real stage[STAGES][UNITS], share[STAGES], answer[OUT];
 };
 
 static void twin_init(struct twin *twin, const struct chain_model *m)
@@ -116,12 +117,102 @@ static real gain_evidence(const struct twin *twin, size_t j)
            logl(determinant) / 2.0L;
 }
 
+/* One bin of the cascade, whose first stage is given. */
+static void pass_on(struct twin *twin)
+{
+    const real follow = twin->m->model.recent.follow;
+    for (size_t k = 1; k < STAGES; k++) {
+        for (size_t n = 0; n < UNITS; n++)
+            twin->stage[k][n] += follow * (twin->stage[k - 1][n] - twin->stage[k][n]);
+        twin->share[k] += follow * (twin->share[k - 1] - twin->share[k]);
+    }
+}
+
+/* What the prediction expects of a unit. */
+static real expectation(const struct twin *twin, size_t n)
+{
+    const struct chain_model *m = twin->m;
+    real sum = 0.0L, total = 0.0L;
+    for (size_t j = 0; j < STATES; j++) {
+        const real first = m->mean[(size_t)m->node[j] * UNITS + n];
+        const real next = m->mean[((size_t)m->node[j] + (m->share[j] > 0.0)) * UNITS + n];
+        sum += twin->p[j] * (first + m->share[j] * (next - first));
+        total += twin->p[j];
+    }
+    return sum / total;
+}
+
+/* The frame enters the memory, and the answer follows. */
+static void remember(struct twin *twin, const struct story *s, size_t t, size_t steps)
+{
+    const struct chain_model *m = twin->m;
+    size_t seen = 0;
+    for (size_t i = 1; i < steps; i++) {
+        memset(twin->stage[0], 0, sizeof twin->stage[0]);
+        twin->share[0] = 0.0L;
+        pass_on(twin);
+    }
+    for (size_t n = 0; n < UNITS; n++) {
+        const bool missing = s->count[t][n] == TRAJ_COUNT_MISSING;
+        seen += missing ? 0 : 1;
+        twin->stage[0][n] =
+            (missing ? expectation(twin, n) : chain_root(m, s, t, n)) - m->center[n];
+    }
+    twin->share[0] = (real)seen / UNITS;
+    pass_on(twin);
+    for (size_t o = 0; o < OUT; o++) {
+        twin->answer[o] = m->answer_offset[o];
+        for (size_t k = 0; k < STAGES; k++)
+            for (size_t n = 0; n < UNITS; n++)
+                twin->answer[o] += m->weight[(k * UNITS + n) * OUT + o] * twin->stage[k][n];
+    }
+}
+
+/* x = Q^-1 b by elimination. */
+static void solve(const double *q, const real *b, real *x)
+{
+    real a[OUT][OUT + 1];
+    for (size_t i = 0; i < OUT; i++) {
+        for (size_t k = 0; k < OUT; k++)
+            a[i][k] = q[i * OUT + k];
+        a[i][OUT] = b[i];
+    }
+    for (size_t p = 0; p < OUT; p++)
+        for (size_t r = 0; r < OUT; r++) {
+            const real f = a[r][p] / a[p][p];
+            for (size_t k = p; r != p && k <= OUT; k++)
+                a[r][k] -= f * a[p][k];
+        }
+    for (size_t i = 0; i < OUT; i++)
+        x[i] = a[i][OUT] / a[i][i];
+}
+
+/* Log density of the answer in a state, but for what all states share. */
+static real answer_likelihood(const struct twin *twin, size_t j)
+{
+    const struct chain_model *m = twin->m;
+    real apart[OUT], whole[OUT], solved[OUT], sum = 0.0L;
+    for (size_t o = 0; o < OUT; o++) {
+        whole[o] = twin->answer[o];
+        apart[o] = twin->answer[o] - m->answer[j * OUT + o];
+    }
+    solve(m->answer_noise, apart, solved);
+    for (size_t o = 0; o < OUT; o++)
+        sum -= apart[o] * solved[o] / 2;
+    solve(m->answer_noise, whole, solved);
+    for (size_t o = 0; o < OUT; o++)
+        sum += whole[o] * solved[o] / 2;
+    return twin->share[STAGES - 1] * sum;
+}
+
 static void condition(struct twin *twin, const struct story *s, size_t t)
 {
     const struct chain_model *m = twin->m;
     real sum = 0.0L, total = 0.0L;
     for (size_t j = 0; j < STATES; j++) {
         twin->p[j] *= expl((real)m->model.chain.temper * chain_likelihood(m, s, t, j));
+        if (m->model.dims.stages > 0)
+            twin->p[j] *= expl((real)m->model.recent.temper * answer_likelihood(twin, j));
         sum += twin->p[j];
         for (size_t n = 0; n < UNITS && twin->gains > 0; n++) {
             const double *g = m->gain + n * twin->gains;
@@ -183,23 +274,48 @@ static void happen(struct twin *twin, struct traj_decoder *decoder, struct rando
     }
 }
 
+/* Mean and covariance of what the states have; what the answer says beyond it moves the mean. */
+static void moments(const struct twin *twin, const double *value, size_t part, real mean[2],
+                    real cov[4])
+{
+    const struct chain_model *m = twin->m;
+    for (size_t d = 0; d < 2; d++) {
+        mean[d] = 0.0L;
+        for (size_t j = 0; j < STATES; j++)
+            mean[d] += twin->weight[j] * value[2 * j + d];
+    }
+    for (size_t d = 0; d < 4; d++) {
+        cov[d] = 0.0L;
+        for (size_t j = 0; j < STATES; j++)
+            cov[d] +=
+                twin->weight[j] * (m->spread[4 * j + d] + (value[2 * j + d / 2] - mean[d / 2]) *
+                                                              (value[2 * j + d % 2] - mean[d % 2]));
+    }
+    const real variance = (cov[0] + cov[3]) / 2,
+               speed = sqrtl(mean[0] * mean[0] + mean[1] * mean[1]);
+    const real reach = part == 0 ? variance : variance * speed / (speed + sqrtl(variance));
+    for (size_t o = 0; o < OUT && m->model.dims.stages > 0; o++) {
+        real apart = twin->answer[o];
+        for (size_t j = 0; j < STATES; j++)
+            apart -= twin->weight[j] * m->answer[j * OUT + o];
+        for (size_t d = 0; d < 2; d++)
+            mean[d] +=
+                reach * twin->share[STAGES - 1] * apart * m->answer_gain[o * OUT + 2 * part + d];
+    }
+}
+
 static double farthest(const struct twin *twin, const struct traj_estimate *e)
 {
     const struct chain_model *m = twin->m;
-    real mean[2] = {0}, target[TARGETS] = {0}, cov[4] = {0}, worst = 0.0L;
-    for (size_t j = 0; j < STATES; j++) {
-        for (size_t d = 0; d < 2; d++)
-            mean[d] += twin->weight[j] * m->position[2 * j + d];
+    real mean[2], speed[2], target[TARGETS] = {0}, cov[4], speed_cov[4], worst = 0.0L;
+    moments(twin, m->position, 0, mean, cov);
+    moments(twin, m->velocity, 1, speed, speed_cov);
+    for (size_t j = 0; j < STATES; j++)
         if (m->target[j] >= 0)
             target[m->target[j]] += twin->weight[j];
-    }
-    for (size_t j = 0; j < STATES; j++)
-        for (size_t d = 0; d < 4; d++)
-            cov[d] += twin->weight[j] *
-                      (m->spread[4 * j + d] + (m->position[2 * j + d / 2] - mean[d / 2]) *
-                                                  (m->position[2 * j + d % 2] - mean[d % 2]));
     for (size_t d = 0; d < 2; d++) {
         worst = fmaxl(worst, fabsl(mean[d] - e->position[d]) / 10.0L);
+        worst = fmaxl(worst, fabsl(speed[d] - e->velocity[d]) / 50.0L);
         worst = fmaxl(worst, fabsl(target[d] - e->target_prob[d]));
     }
     for (size_t d = 0; d < 4; d++)
@@ -208,7 +324,7 @@ static double farthest(const struct twin *twin, const struct traj_estimate *e)
 }
 
 /* Runs both through one random story; frames are those of `story` over and over. */
-static double run(struct random *random, bool gaussian, size_t gains, double wrong)
+static double run(struct random *random, bool gaussian, bool past, size_t gains, double wrong)
 {
     static const size_t steps[8] = {1, 1, 1, 1, 1, 2, 1, 4};
     struct chain_model m, twins;
@@ -216,6 +332,8 @@ static double run(struct random *random, bool gaussian, size_t gains, double wro
     void *memory;
     double worst = 0.0;
     chain_draw(&m, random, gaussian, gains);
+    if (past)
+        chain_remember(&m, random);
     m.model.chain.switch_prob = 0.05;
     m.group[1] = m.group[2] = 0;
     m.group[0] = m.group[3] = m.group[4] = 3;
@@ -234,6 +352,8 @@ static double run(struct random *random, bool gaussian, size_t gains, double wro
         predict(&twin, step);
         if (twin.entering)
             enter(&twin);
+        if (past)
+            remember(&twin, &s, t, step);
         condition(&twin, &s, t);
         worst = fmax(worst, farthest(&twin, &e));
     }
@@ -249,11 +369,23 @@ static void the_filter_agrees_with_its_twin(void **state)
         for (int gaussian = 0; gaussian < (gains == 0 ? 2 : 1); gaussian++) {
             double worst = 0.0;
             for (size_t i = 0; i < 40; i++)
-                worst = fmax(worst, run(&random, gaussian != 0, gains, 0.0));
+                worst = fmax(worst, run(&random, gaussian != 0, false, gains, 0.0));
             printf("%s, %zu gains: largest difference %.2g\n", gaussian ? "gaussian" : "poisson",
                    gains, worst);
             assert_true(worst < 1e-9);
         }
+}
+
+static void the_recent_past_agrees_too(void **state)
+{
+    (void)state;
+    struct random random = {test_seed(33)};
+    double worst = 0.0;
+    for (size_t i = 0; i < 40; i++)
+        worst = fmax(worst, run(&random, true, true, 0, 0.0));
+    printf("with a regression on the recent past: largest difference %.2g\n", worst);
+    assert_true(worst < 1e-9);
+    assert_true(run(&random, true, true, 0, 1e-6) > 1e-8);
 }
 
 /* The comparison can fail. */
@@ -261,13 +393,14 @@ static void another_temper_is_seen(void **state)
 {
     (void)state;
     struct random random = {test_seed(32)};
-    assert_true(run(&random, false, 1, 1e-6) > 1e-8);
+    assert_true(run(&random, false, false, 1, 1e-6) > 1e-8);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_filter_agrees_with_its_twin),
+        cmocka_unit_test(the_recent_past_agrees_too),
         cmocka_unit_test(another_temper_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

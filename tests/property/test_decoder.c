@@ -286,13 +286,35 @@ static void an_unobserved_unit_is_nothing(void **state)
 
 /* --- probabilities ---------------------------------------------------------------------------- */
 
+/* The published probabilities as struct traj_calibration defines them, that of free last. */
+static void expect_calibrated(const struct traj_calibration *calibration,
+                              const struct traj_estimate *raw, double *expected)
+{
+    double sum = 0.0, most = 0.0;
+    for (size_t m = 0; m <= TARGETS; m++) {
+        expected[m] =
+            m < TARGETS ? raw->target_prob[m] : raw->free_prob * exp(calibration->free_bias);
+        most = m < TARGETS ? fmax(most, expected[m]) : most;
+        sum += expected[m];
+    }
+    const double power = calibration->target_power + calibration->target_rise * most / sum;
+    sum = 0.0;
+    for (size_t m = 0; m <= TARGETS; m++)
+        sum += expected[m] = pow(expected[m], power);
+    for (size_t m = 0; m <= TARGETS; m++)
+        expected[m] /= sum;
+}
+
 static void probabilities_sum_to_one(void **state)
 {
     struct random random = {*(uint64_t *)*state + 3};
     struct random_model made;
     usual_model(&made, &random);
-    made.model.calibration = (struct traj_calibration){
-        .position_scale = 1.7, .velocity_scale = 0.6, .target_power = 0.35};
+    made.model.calibration = (struct traj_calibration){.position_scale = 1.7,
+                                                       .velocity_scale = 0.6,
+                                                       .target_power = 0.35,
+                                                       .target_rise = 0.9,
+                                                       .free_bias = -1.5};
     void *memory;
     struct traj_decoder *decoder = random_decoder(&made.model, NULL, &memory);
     const double prob[TARGETS] = {0.7, 0.0, 0.1, 0.2};
@@ -306,16 +328,19 @@ static void probabilities_sum_to_one(void **state)
         const struct traj_observation frame = {counts, features, 0.02, 1};
         struct traj_estimate estimate;
         traj_decoder_step(decoder, &frame, &estimate);
-        double before = estimate.free_prob, after;
+        double before = estimate.free_prob, after, expected[TARGETS + 1];
         const double covariance = estimate.position_cov[1];
         const double other_covariance = estimate.velocity_cov[3];
         for (size_t m = 0; m < TARGETS; m++)
             before += estimate.target_prob[m];
+        expect_calibrated(&made.model.calibration, &estimate, expected);
         traj_decoder_calibrate(decoder, &estimate);
         after = estimate.free_prob;
+        most = fmax(most, fabs(after - expected[TARGETS]));
         for (size_t m = 0; m < TARGETS; m++) {
             assert_true(estimate.target_prob[m] >= 0.0 && estimate.target_prob[m] <= 1.0);
             after += estimate.target_prob[m];
+            most = fmax(most, fabs(estimate.target_prob[m] - expected[m]));
         }
         most = fmax(most, fmax(fabs(before - 1.0), fabs(after - 1.0)));
         assert_true(estimate.position_cov[1] == 1.7 * covariance);

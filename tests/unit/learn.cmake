@@ -10,6 +10,8 @@ traj_test(NAME test_unbroken SOURCES test_unbroken.c ${CMAKE_SOURCE_DIR}/tests/c
     LIBS traj_evaluate traj_learn m LABELS unit TIMEOUT 900)
 traj_test(NAME test_reach SOURCES test_reach.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
     LIBS traj_learn m LABELS unit)
+traj_test(NAME test_session_recent SOURCES test_session_recent.c ${CMAKE_SOURCE_DIR}/tests/common/made_session.c
+    ${CMAKE_SOURCE_DIR}/tests/oracle/random_model.c LIBS traj_learn m LABELS unit)
 # Recordings, whole and damaged, through the pipeline once more.
 traj_test(NAME test_rerun SOURCES test_rerun.c ${CMAKE_SOURCE_DIR}/tests/system/tiny_model.c
     LIBS traj_learn m LABELS unit)

@@ -140,6 +140,8 @@ static void numbers(void **state)
           "calibration.velocity_by_speed", 5);
     spoil(&made, &model->calibration.target_power, -2.0, TRAJ_E_RANGE, "calibration.target_power",
           0);
+    spoil(&made, &model->calibration.target_rise, -0.1, TRAJ_E_RANGE, "calibration.target_rise", 0);
+    spoil(&made, &model->calibration.free_bias, 0.1, TRAJ_E_RANGE, "calibration.free_bias", 0);
     spoil(&made, &model->plan.begin, -0.1, TRAJ_E_RANGE, "plan.begin", 0);
     spoil(&made, &model->plan.begin, 0.3, TRAJ_E_RANGE, "plan.begin", 0);
     spoil(&made, &model->plan.end, -0.1, TRAJ_E_RANGE, "plan.end", 0);
