@@ -201,23 +201,25 @@ void traj_guard_close(struct traj_guard *guard)
     memset(&guard->own, 0, sizeof guard->own);
 }
 
-int traj_guard_reload(struct traj_guard *guard, const struct traj_config *config,
-                      struct traj_error *error)
+int traj_guard_reread(const struct traj_guard *guard, const struct traj_config *config,
+                      struct traj_client_list *next, struct traj_error *error)
 {
-    struct traj_client_list next;
-
+    memset(next, 0, sizeof *next);
     if (guard->socket == NULL) {
         return 0;
     }
     if (config->curve.clients[0] == '\0') {
         return traj_error_set(error, "curve: keys are given up at a restart alone");
     }
-    if (traj_clients_read(config->curve.clients, &next, error) != 0) {
-        return -1;
-    }
-    traj_clients_free(&guard->clients);
-    guard->clients = next;
-    return 0;
+    return traj_clients_read(config->curve.clients, next, error);
+}
+
+void traj_guard_use(struct traj_guard *guard, struct traj_client_list *next)
+{
+    struct traj_client_list former = guard->clients;
+
+    guard->clients = *next;
+    *next = former;
 }
 
 /* --- sockets ---------------------------------------------------------------------------------- */

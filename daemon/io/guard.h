@@ -44,10 +44,12 @@ int traj_guard_socket(const struct traj_guard *guard, enum traj_socket socket,
 void traj_guard_answer(struct traj_guard *guard, struct traj_log *log, double now);
 
 /*
- * Reads the list of clients again: connections that are there stay.  0, or -1 with a sentence and
- * the former list goes on.
+ * The list of clients as it stands on the disk now, to be freed; empty where no keys are asked for.
+ * 0, or -1 with a sentence.
  */
-int traj_guard_reload(struct traj_guard *guard, const struct traj_config *config,
-                      struct traj_error *error);
+int traj_guard_reread(const struct traj_guard *guard, const struct traj_config *config,
+                      struct traj_client_list *next, struct traj_error *error);
+/* Puts it in force, and the former into *next; connections that are there stay. */
+void traj_guard_use(struct traj_guard *guard, struct traj_client_list *next);
 
 #endif

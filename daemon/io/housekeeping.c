@@ -208,6 +208,7 @@ static int reload(struct traj_service *service, struct traj_error *error)
 {
     struct traj_config *next = calloc(1, sizeof *next);
     struct traj_loaded *loaded = NULL;
+    struct traj_client_list clients = {NULL, 0};
     struct traj_answer answer;
     int rc = -1;
 
@@ -215,7 +216,7 @@ static int reload(struct traj_service *service, struct traj_error *error)
         return traj_error_set(error, "out of memory");
     }
     if (traj_options_config(service->options, next, error) == 0 &&
-        traj_guard_reload(&service->guard, next, error) == 0) {
+        traj_guard_reread(&service->guard, next, &clients, error) == 0) {
         loaded = traj_loaded_open(next->model, error);
     }
     if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0 &&
@@ -237,9 +238,11 @@ static int reload(struct traj_service *service, struct traj_error *error)
     }
     if (rc == 0) {
         warn_of_restart(service, next);
+        traj_guard_use(&service->guard, &clients);
         service->config = *next;
         service->log.level = next->log_level;
     }
+    traj_clients_free(&clients);
     traj_loaded_close(&loaded);
     free(next);
     return rc;

@@ -166,6 +166,19 @@ class Faults(daemon.DaemonTest):
             if before:
                 self.assertEqual(model, before[-1], i)
 
+    def test_frames_that_are_refused_are_silence(self):
+        """A rig whose number of units has changed: nothing is decoded, and whoever moves must stop."""
+        d = self.start(config={"stale_ms": 60})
+        sink, source, rig = d.sink("intent", "stale"), d.source(), Rig(SEED)
+        self.send(source, rig.count([rig.frame()]))
+        self.assertTrue(d.intents(sink, 1)[0]["valid"])
+        give_up = time.monotonic() + daemon.PATIENCE
+        while not sink.poll(5):
+            self.send(source, rig.count(rig.units_change()))
+            self.assertLess(time.monotonic(), give_up)
+        self.assertEqual(d.receive(sink)[0][0], "stale")
+        self.assertGreater(self.settled(d, rig)["frames"]["refused"]["units"], 0)
+
     def test_a_paused_start_holds_the_output_until_asked(self):
         d = self.start(config={"paused": True})
         sink, source, rig = d.sink("intent"), d.source(), Rig(SEED)

@@ -345,6 +345,14 @@ class KeptOut(Guarded):
         wait_for(lambda: "reload refused" in d.said())
         self.assertIn("clients.list:3: holds no key", d.said())
         self.assertEqual(d.status()["security"]["clients"], 1)
+        # All of it or nothing: the list is good, the model is not.
+        self.keys.lines = []
+        self.keys.write()
+        with open(d.model, "r+b") as file:
+            file.truncate(1000)
+        d.signal(signal.SIGHUP)
+        wait_for(lambda: d.said().count("reload refused") == 2)
+        self.assertEqual(d.status()["security"]["clients"], 1)
 
 
 class Files(Guarded):
