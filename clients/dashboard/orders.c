@@ -151,7 +151,8 @@ const char *orders_put(struct orders *orders, const char *text, size_t size)
     }
     if (!why) {
         pthread_mutex_lock(&orders->lock);
-        if (orders->busy) {
+        /* A reply that the pages have not been given yet must not be lost. */
+        if (orders->busy || orders->reply) {
             why = "the order before this one is still under way";
         } else {
             orders->busy = true;

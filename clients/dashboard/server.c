@@ -58,8 +58,15 @@ bool dashboard_can_listen(const char *address)
     unsigned char number[sizeof(struct in6_addr)];
     static const unsigned char any[sizeof number] = {0};
     size_t size = strchr(address, ':') ? sizeof number : sizeof(struct in_addr);
-    return inet_pton(size == sizeof number ? AF_INET6 : AF_INET, address, number) == 1 &&
-           memcmp(number, any, size) != 0;
+    if (inet_pton(size == sizeof number ? AF_INET6 : AF_INET, address, number) != 1) {
+        return false;
+    }
+    /* ::ffff:0.0.0.0 is every interface too. */
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (size == sizeof number && memcmp(number, mapped, sizeof mapped) == 0) {
+        return memcmp(number + sizeof mapped, any, sizeof(struct in_addr)) != 0;
+    }
+    return memcmp(number, any, size) != 0;
 }
 
 /* --- who may ask ------------------------------------------------------------------------------ */

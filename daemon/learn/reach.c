@@ -19,6 +19,7 @@
 #define SLOW_SD 0.18     /* sd of log s that is believed */
 #define DELAY_SD_S 0.02  /* sd of d that is believed, s */
 #define SCATTER 0.03     /* of reach length */
+#define SHORTEST 0.01    /* reach length, root mean squares of position: never nothing */
 #define CORRELATED 4.0   /* neighbouring positions say the same: so many count as one */
 #define PARTS 5          /* of the trials, left out in turn to find what others' are worth */
 #define TAUGHT_USUAL 0.1 /* trials that another session's is worth where that cannot be found */
@@ -439,7 +440,7 @@ static struct traj_reach *begin(const struct traj_training *training, double ons
         reach->phases = gather(reach, out) + TAIL;
         gather_taught(reach);
         count_trials(reach);
-        reach->scatter = SCATTER * reach_length(reach);
+        reach->scatter = SCATTER * fmax(reach_length(reach), SHORTEST * training->scale[0]);
         reach->course =
             calloc(reach->targets * reach->phases * reach->dim + 1, sizeof *reach->course);
     }

@@ -10,7 +10,7 @@
 
 #define STAGES 6
 #define SPAN 0.65       /* s, that the cascade remembers: as the linear filters of the field */
-#define INPUTS_MAX 1200 /* beyond which the moments take too long */
+#define INPUTS_MAX 1200 /* beyond which the moments take too long: more channels, fewer stages */
 #define FOLDS_MAX 10
 #define ROWS 32 /* bins that are added to the moments at a time */
 
@@ -270,21 +270,22 @@ int traj_session_recent_fit(struct traj_session_recent *recent,
                             const struct traj_training *training, const float *value,
                             size_t channels, struct traj_error *error)
 {
-    size_t slots = training->folds + 1;
+    size_t slots = training->folds + 1, most = (INPUTS_MAX - 1) / (channels > 0 ? channels : 1);
+    size_t stages = most < STAGES ? most : STAGES;
     *recent = (struct traj_session_recent){.training = training,
                                            .value = value,
                                            .channels = channels,
                                            .out = 2 * training->dim,
-                                           .stages = STAGES,
-                                           .inputs = STAGES * channels + 1};
+                                           .stages = stages,
+                                           .inputs = stages * channels + 1};
     struct fitting fitting = {.recent = recent, .folds = training->folds};
     /* With one fold left out for the states and another for their answers, something must be left.
      */
-    if (training->folds < 3 || training->folds > FOLDS_MAX || recent->inputs > INPUTS_MAX) {
+    if (training->folds < 3 || training->folds > FOLDS_MAX || stages == 0) {
         recent->stages = 0;
         return 0;
     }
-    recent->follow = 1 - exp(-training->bin * STAGES / SPAN);
+    recent->follow = 1 - exp(-training->bin * (double)stages / SPAN);
     recent->center = calloc(channels + 1, sizeof *recent->center);
     recent->weight = calloc(slots * slots * recent->inputs * recent->out, sizeof *recent->weight);
     double *z = calloc(recent->inputs, sizeof *z);

@@ -21,17 +21,19 @@
 #include "proto/blackrock.h"
 
 #define RECEIVE_BYTES (16 << 20) /* asked of the kernel */
-#define NOISE 255                /* the unit to which the sorter puts what is no spike */
+#define OVERTAKEN 16 /* monitors that an overtaken one may be behind, and restarts are not */
+#define NOISE 255    /* the unit to which the sorter puts what is no spike */
 
 struct blackrock {
     struct traj_intake *intake;
     int socket;
     enum traj_cb_protocol protocol;
     uint16_t digital;     /* channel of the digital input port */
-    long instrument;      /* -1 = any */
+    long instrument;      /* -1 = the first that is heard */
     struct in_addr from;  /* 0 = anybody */
     uint64_t divisor;     /* of the packets' times: ns are taken as us */
     uint32_t lines;       /* of the digital port, as last told */
+    bool lines_known;     /* false: nothing has been told yet */
     bool monitored;       /* since a monitor has come */
     uint32_t counter;     /* of the last monitor */
     uint64_t came, sent;  /* packets, since the first monitor */
@@ -159,6 +161,10 @@ static void take_monitor(struct blackrock *self, const struct traj_cb_packet *pa
 {
     const uint32_t expected = self->counter + 1;
 
+    if (self->monitored && packet->counter != 0 && packet->counter <= self->counter &&
+        self->counter - packet->counter < OVERTAKEN) {
+        return; /* It came twice, or behind one that was sent after it. */
+    }
     if (self->monitored && packet->counter != 0 && packet->counter < self->counter) {
         /* The instrument's time has begun anew. */
         traj_intake_begin(self->intake);
@@ -187,12 +193,16 @@ static void take_lines(struct blackrock *self, const struct traj_cb_packet *pack
 {
     uint32_t changed = packet->value ^ self->lines;
 
+    if (!self->lines_known && (changed & (changed - 1)) != 0) {
+        changed = 0; /* Of several that are high some were so before trajd listened. */
+    }
     for (long line = 0; line < 32; line++) {
         if ((changed >> line & 1) != 0) {
             traj_intake_line(self->intake, line, (packet->value >> line & 1) != 0, sample);
         }
     }
     self->lines = packet->value;
+    self->lines_known = true;
 }
 
 static void take_spike(struct blackrock *self, const struct traj_cb_packet *packet, int64_t sample)
@@ -210,7 +220,10 @@ static void take_packet(struct blackrock *self, const struct traj_cb_packet *pac
 {
     int64_t sample = (int64_t)(packet->time / self->divisor & INT64_MAX);
 
-    if (self->instrument >= 0 && packet->instrument != self->instrument) {
+    if (self->instrument < 0) {
+        self->instrument = packet->instrument;
+    }
+    if (packet->instrument != self->instrument) {
         self->intake->counters.foreign++;
         return;
     }

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define ENTRIES_AT_ONCE 256 /* of one read */
 #define SYNC_SIZE 256       /* bytes of a label that is carried on; a longer one is not */
 #define SYNCS 1024          /* steps whose labels are remembered */
+#define SAMPLES_MOST 9007199254740992.0 /* 2^53: beyond, a double does not tell all numbers apart */
 
 struct brand {
     struct traj_intake *intake;
@@ -457,6 +459,12 @@ static void take_fields(struct brand *self, const redisReply *fields, double now
         traj_intake_say(self->intake,
                         "an entry of %.50s has no field %.30s of the type named, or no step",
                         self->stream, self->field);
+        return;
+    }
+    if (fabs((double)step * self->step_samples) > SAMPLES_MOST) {
+        self->intake->counters.refused++;
+        traj_intake_say(self->intake, "the step %" PRId64 " is beyond what can be told apart",
+                        step);
         return;
     }
     count_step(self, step);

@@ -122,8 +122,12 @@ bool traj_rig_poll(struct traj_rig *rig, int wake_fd, double now, double wait_s)
     until = until < deadline ? until : deadline;
     until = until < rig->tick ? until : rig->tick;
     item[count] = (zmq_pollitem_t){.fd = wake_fd, .events = ZMQ_POLLIN};
-    return zmq_poll(item, count + 1, until > now ? (long)ceil(1e3 * (until - now)) : 0) >= 0 ||
-           zmq_errno() == EINTR;
+    if (zmq_poll(item, count + 1, until > now ? (long)ceil(1e3 * (until - now)) : 0) >= 0 ||
+        zmq_errno() == EINTR) {
+        return true;
+    }
+    traj_intake_say(&rig->intake, "nothing more is read: %s", zmq_strerror(zmq_errno()));
+    return false;
 }
 
 static bool give_event(struct traj_intake *intake)
