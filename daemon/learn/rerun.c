@@ -24,7 +24,8 @@ struct traj_rerun {
     struct traj_pipeline_settings settings;
     bool paused;
 
-    bool fresh; /* the daemon had just started: the next input begins a known state */
+    bool fresh;   /* the daemon had just started: the next input begins a known state */
+    bool swapped; /* while the state was unknown, and no intent has said so yet */
     bool known;
     void *decoder_memory, *pipeline_memory;
     struct traj_pipeline *pipeline;
@@ -190,6 +191,10 @@ static int begin(struct traj_rerun *rerun, struct traj_error *error)
     if (rerun->pipeline == NULL)
         return traj_error_set(error, "the recorded settings do not fit the model");
     traj_pipeline_pause(rerun->pipeline, rerun->paused);
+    /* Neither a first input nor a session takes from the next intent that the model is new. */
+    if (rerun->swapped)
+        (void)traj_pipeline_swap(rerun->pipeline, decoder);
+    rerun->swapped = false;
     rerun->known = true;
     return 0;
 }
@@ -205,10 +210,10 @@ static int take_model(struct traj_rerun *rerun, const struct traj_record *record
         strcmp(rerun->current->about.digest, recorded.digest) == 0)
         return 0;
     choose_model(rerun, &recorded);
-    if (rerun->current == NULL) {
+    if (rerun->current == NULL)
         rerun->known = false;
-        return 0;
-    }
+    if (swap && !rerun->known)
+        rerun->swapped = true;
     if (!swap || !rerun->known)
         return 0;
     void *memory = NULL;
@@ -296,6 +301,7 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
     switch (record->kind) {
     case TRAJ_RECORD_START:
         forget(rerun);
+        rerun->swapped = false;
         rerun->fresh = record->code == TRAJ_RECORD_FRESH;
         return 0;
     case TRAJ_RECORD_LOST:
@@ -321,6 +327,8 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
                    record->kind == TRAJ_RECORD_RESET;
     if (message && !rerun->known && rerun->fresh && begin(rerun, error) != 0)
         return -1;
+    if (!rerun->known && record->kind == TRAJ_RECORD_FRAME)
+        rerun->swapped &= record->code != TRAJ_RECORD_DECODED;
     if (!message || !rerun->known)
         return 0;
     if (record->kind == TRAJ_RECORD_FRAME)

@@ -198,7 +198,7 @@ class Killed(daemon.DaemonTest):
     def record(self, *words):
         done = subprocess.run([os.environ["TRAJCTL"], "record", *words], capture_output=True, text=True,
                               timeout=daemon.PATIENCE)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
         return done.stdout
 
     def test_what_was_published_is_recorded_and_replays_to_the_byte(self):

@@ -131,6 +131,14 @@ static void run(struct fixture *f, const char *session)
     }
 }
 
+/* A model is loaded while the estimator is at its prior: the next intent says so. */
+static void swap(struct fixture *f)
+{
+    traj_journal_model(&f->journal, f->model->about.digest, f->model_path, TRAJ_RECORD_MODEL_LOADED,
+                       now(f));
+    (void)traj_pipeline_swap(f->pipeline, f->decoder);
+}
+
 static void write_image(struct fixture *f)
 {
     struct traj_recording_header header = {.part = 1};
@@ -189,9 +197,11 @@ static int set_up(void **state)
                        now(f));
     traj_journal_settings(&f->journal, &settings, 0, now(f));
     traj_journal_start(&f->journal, true, traj_pipeline_counters(f->pipeline), now(f));
+    swap(f);
     run(f, "{\"type\":\"session\",\"run\":\"one\",\"marks\":true,\"length_unit\":\"mm\"}");
     traj_pipeline_reset(f->pipeline);
     traj_journal_reset(&f->journal, now(f));
+    swap(f);
     run(f, "{\"type\":\"session\",\"run\":\"two\",\"marks\":true,\"length_unit\":\"mm\","
            "\"subject\":\"R\"}");
     traj_journal_stop(&f->journal, now(f));
