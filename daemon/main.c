@@ -66,6 +66,24 @@ static int open_recorder(struct parts *parts, struct traj_error *error)
     return 0;
 }
 
+/* A second model that is configured sees the first frame already. */
+static int open_observers(struct parts *parts, struct traj_error *error)
+{
+    struct traj_service *service = &parts->service;
+    struct traj_observers *observers = &service->observers;
+
+    if (service->config.shadow[0] == '\0') {
+        return 0;
+    }
+    observers->shadow = traj_shadow_open(service->config.shadow, error);
+    if (observers->shadow == NULL || traj_observers_prepare(observers, error) != 0) {
+        return -1;
+    }
+    observers->on = true;
+    traj_decode_loop_observe(parts->loop, observers->tape);
+    return 0;
+}
+
 /* Makes all parts; -1 with a sentence, and what was made is left for take_down. */
 static int build(struct parts *parts, struct traj_error *error)
 {
@@ -103,7 +121,7 @@ static int build(struct parts *parts, struct traj_error *error)
     }
     traj_notifier_open(&parts->notifier);
     traj_decode_loop_watched(parts->loop, &parts->notifier);
-    if (open_recorder(parts, error) != 0) {
+    if (open_recorder(parts, error) != 0 || open_observers(parts, error) != 0) {
         return -1;
     }
     if (service->config.source[0] != '\0') {
@@ -189,6 +207,7 @@ static void take_down(struct parts *parts)
     traj_guard_close(&parts->service.guard);
     traj_link_context_end(parts->context);
     traj_signals_close(parts->signal_fd);
+    traj_observers_close(&parts->service.observers);
     traj_models_close(&parts->service.models);
     traj_notifier_close(&parts->notifier);
 }

@@ -22,7 +22,7 @@ static const char *const names[TRAJ_RECORD_KINDS] = {
     [TRAJ_RECORD_SETTINGS] = "settings", [TRAJ_RECORD_MODEL] = "model",
     [TRAJ_RECORD_INTENT] = "intent",     [TRAJ_RECORD_STALE] = "stale",
     [TRAJ_RECORD_START] = "start",       [TRAJ_RECORD_LOST] = "lost",
-    [TRAJ_RECORD_END] = "end",
+    [TRAJ_RECORD_END] = "end",           [TRAJ_RECORD_RETUNE] = "retune",
 };
 
 const char *traj_record_name(enum traj_record_kind kind)
@@ -35,7 +35,7 @@ const char *traj_record_name(enum traj_record_kind kind)
 
 bool traj_record_is_input(enum traj_record_kind kind)
 {
-    return kind >= TRAJ_RECORD_FRAME && kind <= TRAJ_RECORD_MODEL;
+    return (kind >= TRAJ_RECORD_FRAME && kind <= TRAJ_RECORD_MODEL) || kind == TRAJ_RECORD_RETUNE;
 }
 
 /* ---- numbers, little-endian whatever the machine and at any address -------------------------- */
@@ -379,6 +379,59 @@ bool traj_recorded_model(const struct traj_record *record, struct traj_recorded_
     memcpy(model->path, at + 64, record->size - 64);
     model->path[record->size - 64] = '\0';
     return true;
+}
+
+/* A digest of 64 digits; zeros for what was never saved. */
+static void put_digest(const char *digest, unsigned char *at)
+{
+    memset(at, '0', 64);
+    memcpy(at, digest, strnlen(digest, 64));
+}
+
+size_t traj_recorded_put_retune(const struct traj_recorded_retune *retune,
+                                const double *coefficient, void *out)
+{
+    unsigned char *at = out;
+    size_t count = (size_t)retune->channels * retune->columns;
+    put_digest(retune->base, at);
+    put_digest(retune->digest, at + 64);
+    put(at + 128, retune->until, 8);
+    put(at + 136, retune->doubted, 8);
+    put(at + 144, retune->channels, 8);
+    put(at + 152, retune->columns, 8);
+    for (size_t i = 0; i < count; i++) {
+        put_double(at + TRAJ_RECORDED_RETUNE(i), coefficient[i]);
+    }
+    return TRAJ_RECORDED_RETUNE(count);
+}
+
+static void get_digest(const unsigned char *at, char digest[65])
+{
+    memcpy(digest, at, 64);
+    digest[64] = '\0';
+}
+
+bool traj_recorded_retune(const struct traj_record *record, struct traj_recorded_retune *retune)
+{
+    const unsigned char *at = record->payload;
+    if (record->kind != TRAJ_RECORD_RETUNE || record->size < TRAJ_RECORDED_RETUNE(0) ||
+        !is_digest(at) || !is_digest(at + 64) || get(at + 136, 8) > 1 ||
+        get(at + 144, 8) > UINT32_MAX || get(at + 152, 8) > 256) {
+        return false;
+    }
+    get_digest(at, retune->base);
+    get_digest(at + 64, retune->digest);
+    retune->until = get(at + 128, 8);
+    retune->doubted = get(at + 136, 8) != 0;
+    retune->channels = (uint32_t)get(at + 144, 8);
+    retune->columns = (uint32_t)get(at + 152, 8);
+    retune->coefficient = at + TRAJ_RECORDED_RETUNE(0);
+    return record->size == TRAJ_RECORDED_RETUNE((size_t)retune->channels * retune->columns);
+}
+
+double traj_recorded_coefficient(const struct traj_recorded_retune *retune, size_t i)
+{
+    return get_double(retune->coefficient + 8 * i);
 }
 
 size_t traj_recorded_put_event(uint64_t number, void *out)

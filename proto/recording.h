@@ -59,6 +59,8 @@ enum traj_record_kind {
     TRAJ_RECORD_START, /* struct traj_recorded_start; code = why */
     TRAJ_RECORD_LOST,  /* struct traj_recorded_loss; code = why */
     TRAJ_RECORD_END,   /* recording was stopped; nothing follows */
+    /* what came in, again: kinds keep their numbers */
+    TRAJ_RECORD_RETUNE, /* struct traj_recorded_retune; code = how it came about */
     TRAJ_RECORD_KINDS
 };
 
@@ -104,6 +106,15 @@ enum traj_record_model {
     TRAJ_RECORD_MODEL_LOADED,
     TRAJ_RECORD_MODEL_ROLLBACK,
     TRAJ_RECORD_MODEL_RELOAD /* by a new configuration */
+};
+
+/* code of TRAJ_RECORD_RETUNE. */
+enum traj_record_retune {
+    TRAJ_RECORD_RETUNE_UPDATED, /* by recalibration */
+    TRAJ_RECORD_RETUNE_GIVEN,   /* by a request that brought the numbers */
+    TRAJ_RECORD_RETUNE_BACK,    /* by a request, to what was in force before */
+    TRAJ_RECORD_RETUNE_UNDONE,  /* by recalibration, for it explained less */
+    TRAJ_RECORD_RETUNE_DOUBT    /* the numbers are as before; what is thought of them is not */
 };
 
 struct traj_record {
@@ -179,6 +190,21 @@ struct traj_recorded_model {
 };
 #define TRAJ_RECORDED_MODEL_MAX (64 + TRAJ_RECORDING_PATH_MAX)
 
+/*
+ * How the running model's tables differ from those of its file (daemon/learn/retune.h).
+ * coefficient[channels][columns] are little-endian doubles in the payload; channels 0 = not at all.
+ */
+struct traj_recorded_retune {
+    char base[65];     /* digest of the model that was loaded */
+    char digest[65];   /* of the one that is made of it */
+    uint64_t until;    /* frames that had been decoded of all that it rests on; 0 = none */
+    bool doubted;      /* intents say so */
+    uint32_t channels; /* of the model */
+    uint32_t columns;
+    const unsigned char *coefficient;
+};
+#define TRAJ_RECORDED_RETUNE(numbers) (160 + 8 * (size_t)(numbers))
+
 /* Bytes before the body of an event's record. */
 #define TRAJ_RECORDED_EVENT 8
 /* Bytes before the body of an intent's record, for so many events. */
@@ -189,6 +215,9 @@ size_t traj_recorded_put_settings(const struct traj_recorded_settings *settings,
 size_t traj_recorded_put_start(const struct traj_recorded_start *start, void *out);
 size_t traj_recorded_put_loss(const struct traj_recorded_loss *loss, void *out);
 size_t traj_recorded_put_model(const struct traj_recorded_model *model, void *out);
+/* The whole payload, with the numbers of coefficient[channels * columns]. */
+size_t traj_recorded_put_retune(const struct traj_recorded_retune *retune,
+                                const double *coefficient, void *out);
 size_t traj_recorded_put_event(uint64_t number, void *out);
 size_t traj_recorded_put_intent(const uint64_t *events, size_t count, void *out);
 
@@ -198,6 +227,9 @@ bool traj_recorded_settings(const struct traj_record *record,
 bool traj_recorded_start(const struct traj_record *record, struct traj_recorded_start *start);
 bool traj_recorded_loss(const struct traj_record *record, struct traj_recorded_loss *loss);
 bool traj_recorded_model(const struct traj_record *record, struct traj_recorded_model *model);
+bool traj_recorded_retune(const struct traj_record *record, struct traj_recorded_retune *retune);
+/* The i-th number of its coefficients. */
+double traj_recorded_coefficient(const struct traj_recorded_retune *retune, size_t i);
 /* *body, *size: the event as it was received. */
 bool traj_recorded_event(const struct traj_record *record, uint64_t *number, const void **body,
                          size_t *size);

@@ -97,6 +97,23 @@ static void print_source(const json_t *source)
     }
 }
 
+static void print_shadow(const json_t *shadow, const char *unit)
+{
+    if (!json_is_object(shadow)) {
+        return;
+    }
+    printf("shadow      %s (%.12s): %lld frames, %lld not published\n", text(shadow, "path"),
+           text(shadow, "digest"), whole(shadow, "decoded"),
+           whole(shadow, "lost") + whole(shadow, "records_lost"));
+    if (whole(shadow, "compared") > 0) {
+        printf(
+            "            evidence of %lld frames: %+.4f nats each more than the running model's; "
+            "positions %.4g %s apart\n",
+            whole(shadow, "compared"), real(shadow, "logev") - real(shadow, "logev_running"),
+            real(shadow, "apart"), unit);
+    }
+}
+
 /* Only where the daemon asks for keys. */
 static void print_security(const json_t *security)
 {
@@ -142,6 +159,7 @@ static void print_status(json_t *s)
            whole(s, "behind_max"));
     printf("published   %lld intents to %lld subscribers; %lld stale\n", whole(s, "published"),
            whole(s, "subscribers"), whole(s, "stale"));
+    print_shadow(json_object_get(s, "shadow"), text(model, "length_unit"));
     print_source(json_object_get(s, "source"));
     print_security(json_object_get(s, "security"));
     print_recording(json_object_get(s, "recording"));

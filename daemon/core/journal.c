@@ -70,6 +70,16 @@ static bool put_model(struct traj_journal *journal, enum traj_record_model how, 
     return put(journal, &record, NULL, 0);
 }
 
+/* Nothing to do where the tables are those of the model's file. */
+static bool put_retune(struct traj_journal *journal, enum traj_record_retune how, bool carried,
+                       struct traj_moment moment)
+{
+    struct traj_record record = new_record(journal, TRAJ_RECORD_RETUNE, moment);
+    record.code = how;
+    record.carried = carried;
+    return journal->retune == NULL || put(journal, &record, journal->retune, journal->retune_size);
+}
+
 static bool put_settings(struct traj_journal *journal, bool carried, struct traj_moment moment)
 {
     unsigned char payload[TRAJ_RECORDED_SETTINGS_MAX];
@@ -108,6 +118,7 @@ static void tell_loss(struct traj_journal *journal, struct traj_moment moment)
     if (loss.inputs == 0)
         return;
     (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, true, moment);
+    (void)put_retune(journal, TRAJ_RECORD_RETUNE_UPDATED, true, moment);
     (void)put_settings(journal, true, moment);
     (void)put_pause(journal, true, moment);
 }
@@ -126,7 +137,7 @@ static bool make_room(struct traj_journal *journal, size_t size, bool input,
                       struct traj_moment moment)
 {
     size_t spare = input ? BOOKKEEPING : traj_tape_capacity(journal->tape) / 4;
-    size_t needed = size + (journal->lost > 0 ? BOOKKEEPING : 0);
+    size_t needed = size + (journal->lost > 0 ? BOOKKEEPING + journal->retune_size : 0);
     if (traj_tape_room(journal->tape, spare) < needed) {
         lose(journal, input);
         return false;
@@ -167,6 +178,7 @@ void traj_journal_start(struct traj_journal *journal, bool fresh,
     record.payload = payload;
     (void)put(journal, &record, NULL, 0);
     (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, false, moment);
+    (void)put_retune(journal, TRAJ_RECORD_RETUNE_UPDATED, false, moment);
     (void)put_settings(journal, false, moment);
     (void)put_pause(journal, false, moment);
 }
@@ -187,7 +199,11 @@ void traj_journal_stop(struct traj_journal *journal, struct traj_moment moment)
 void traj_journal_model(struct traj_journal *journal, const char *digest, const char *path,
                         enum traj_record_model how, struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_model(journal->next, digest, path, how, moment);
     struct traj_recorded_model *model = &journal->model;
+    journal->retune = NULL;
+    journal->retune_size = 0;
     memset(model, 0, sizeof *model);
     memcpy(model->digest, digest, strnlen(digest, sizeof model->digest - 1));
     memcpy(model->path, path, strnlen(path, sizeof model->path - 1));
@@ -197,10 +213,24 @@ void traj_journal_model(struct traj_journal *journal, const char *digest, const 
         lose(journal, true);
 }
 
+void traj_journal_retune(struct traj_journal *journal, const void *payload, size_t size,
+                         enum traj_record_retune how, struct traj_moment moment)
+{
+    if (journal->next != NULL)
+        traj_journal_retune(journal->next, payload, size, how, moment);
+    journal->retune = payload;
+    journal->retune_size = size;
+    if (journal->on && make_room(journal, TRAJ_RECORD_HEADER + size, true, moment) &&
+        !put_retune(journal, how, false, moment))
+        lose(journal, true);
+}
+
 void traj_journal_settings(struct traj_journal *journal,
                            const struct traj_pipeline_settings *settings, size_t dims,
                            struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_settings(journal->next, settings, dims, moment);
     struct traj_recorded_settings *kept = &journal->settings;
     memset(kept, 0, sizeof *kept);
     kept->gap_reset_s = settings->gap_reset_s;
@@ -219,6 +249,8 @@ void traj_journal_settings(struct traj_journal *journal,
 
 void traj_journal_pause(struct traj_journal *journal, bool paused, struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_pause(journal->next, paused, moment);
     journal->paused = paused;
     if (journal->on && make_room(journal, TRAJ_RECORD_HEADER, true, moment) &&
         !put_pause(journal, false, moment))
@@ -229,6 +261,8 @@ void traj_journal_pause(struct traj_journal *journal, bool paused, struct traj_m
 
 void traj_journal_reset(struct traj_journal *journal, struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_reset(journal->next, moment);
     if (!journal->on)
         return;
     struct traj_record record = new_record(journal, TRAJ_RECORD_RESET, moment);
@@ -239,6 +273,8 @@ void traj_journal_frame(struct traj_journal *journal, const void *body, size_t s
                         enum traj_disposition disposition, enum traj_refusal cause,
                         struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_frame(journal->next, body, size, disposition, cause, moment);
     if (!journal->on)
         return;
     struct traj_record record = new_record(journal, TRAJ_RECORD_FRAME, moment);
@@ -263,6 +299,8 @@ void traj_journal_event(struct traj_journal *journal, const void *body, size_t s
                         uint64_t number, bool at_once, enum traj_refusal cause,
                         struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_event(journal->next, body, size, number, at_once, cause, moment);
     if (!journal->on)
         return;
     unsigned char prefix[TRAJ_RECORDED_EVENT];
@@ -276,6 +314,8 @@ void traj_journal_control(struct traj_journal *journal, const struct traj_event 
                           uint64_t number, bool at_once, enum traj_refusal cause,
                           struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_control(journal->next, event, number, at_once, cause, moment);
     size_t prefix = TRAJ_RECORD_HEADER + TRAJ_RECORDED_EVENT;
     if (!journal->on || !make_room(journal, prefix + EVENT_MAX, true, moment))
         return;
@@ -298,6 +338,8 @@ void traj_journal_control(struct traj_journal *journal, const struct traj_event 
 void traj_journal_bad(struct traj_journal *journal, enum traj_record_bad what, const void *body,
                       size_t size, struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_bad(journal->next, what, body, size, moment);
     if (!journal->on)
         return;
     struct traj_record record = new_record(journal, TRAJ_RECORD_BAD, moment);
@@ -310,6 +352,8 @@ void traj_journal_bad(struct traj_journal *journal, enum traj_record_bad what, c
 void traj_journal_intent(struct traj_journal *journal, const uint64_t *effect, size_t effects,
                          const void *body, size_t size, struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_intent(journal->next, effect, effects, body, size, moment);
     if (!journal->on)
         return;
     unsigned char prefix[TRAJ_RECORDED_INTENT(TRAJ_RECORDING_EFFECTS)];
@@ -324,6 +368,8 @@ void traj_journal_intent(struct traj_journal *journal, const uint64_t *effect, s
 void traj_journal_stale(struct traj_journal *journal, const void *body, size_t size,
                         struct traj_moment moment)
 {
+    if (journal->next != NULL)
+        traj_journal_stale(journal->next, body, size, moment);
     if (!journal->on)
         return;
     struct traj_record record = new_record(journal, TRAJ_RECORD_STALE, moment);

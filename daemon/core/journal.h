@@ -22,7 +22,9 @@
 #include "proto/recording.h"
 
 struct traj_journal {
-    struct traj_tape *tape; /* NULL: nothing is ever recorded */
+    struct traj_tape *tape;    /* NULL: nothing is ever recorded */
+    struct traj_journal *next; /* is told all that this one is told, but for start and stop; or NULL
+                                */
     bool on;
     uint64_t number; /* of the next record */
     /* A loss that has not been told yet. */
@@ -35,6 +37,9 @@ struct traj_journal {
     struct traj_recorded_model model;
     struct traj_recorded_settings settings;
     bool paused;
+    const void
+        *retune; /* of the model, as it is recorded; NULL = its tables are those of its file */
+    size_t retune_size;
 };
 
 /* When something happened: frames decoded before it, and s on the daemon's clock. */
@@ -57,6 +62,12 @@ void traj_journal_stop(struct traj_journal *journal, struct traj_moment moment);
 /* What is in force from now on; told whether recording is on or not. */
 void traj_journal_model(struct traj_journal *journal, const char *digest, const char *path,
                         enum traj_record_model how, struct traj_moment moment);
+/*
+ * What became of the model's tables: a payload as traj_recorded_put_retune makes it, borrowed until
+ * the next one or another model.
+ */
+void traj_journal_retune(struct traj_journal *journal, const void *payload, size_t size,
+                         enum traj_record_retune how, struct traj_moment moment);
 void traj_journal_settings(struct traj_journal *journal,
                            const struct traj_pipeline_settings *settings, size_t dims,
                            struct traj_moment moment);

@@ -120,6 +120,14 @@ static int read_model(const struct reading *reading, const json_t *value)
     return read_text(reading, "model", value, config->model, sizeof config->model);
 }
 
+static int read_shadow(const struct reading *reading, const json_t *value)
+{
+    char *shadow = reading->config->shadow;
+
+    shadow[0] = '\0';
+    return json_is_null(value) ? 0 : read_text(reading, "shadow", value, shadow, TRAJ_PATH_SIZE);
+}
+
 static int read_source(const struct reading *reading, const json_t *value)
 {
     struct traj_error reason = {{0}};
@@ -495,6 +503,7 @@ static const struct {
     {"curve", read_curve},
     {"request_rate", read_request_rate},
     {"source", read_source},
+    {"shadow", read_shadow},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -688,9 +697,10 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, s:i, s:i, s:i, "
+        "{s:s?, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, s:i, s:i, s:i, "
         "s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
-        "model", config->model[0] != '\0' ? config->model : NULL, "source",
+        "model", config->model[0] != '\0' ? config->model : NULL, "shadow",
+        config->shadow[0] != '\0' ? config->shadow : NULL, "source",
         config->source[0] != '\0' ? config->source : NULL, "frames", config->frames, "intents",
         config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
         "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",

@@ -6,6 +6,7 @@
  *
  *     {
  *       "model": "reach.tjm",                  the model file
+ *       "shadow": null,                        a second model file, which decodes beside the first
  *       "source": null,                        or a rig: "open-ephys://host:5556?units=rig.json"
  *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
  *       "intents": "@tcp://127.0.0.1:5602",
@@ -86,8 +87,9 @@ enum traj_receive {
 const char *traj_receive_name(enum traj_receive receive);
 
 struct traj_config {
-    char model[TRAJ_PATH_SIZE]; /* "" = none named */
-    char source[TRAJ_URL_SIZE]; /* "" = frames come by the frames socket */
+    char model[TRAJ_PATH_SIZE];  /* "" = none named */
+    char shadow[TRAJ_PATH_SIZE]; /* "" = none */
+    char source[TRAJ_URL_SIZE];  /* "" = frames come by the frames socket */
     char frames[TRAJ_ENDPOINT_SIZE];
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];

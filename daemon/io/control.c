@@ -260,6 +260,49 @@ static int show_model(struct request *request)
     return 0;
 }
 
+/* All models that the daemon holds, and what each is for. */
+static int list_models(struct request *request)
+{
+    const struct traj_service *service = request->service;
+    const struct traj_shadow *shadow = service->observers.shadow;
+    const struct {
+        const char *role;
+        const struct traj_loaded *loaded;
+    } held[] = {
+        {"running", service->models.current},
+        {"former", service->models.former},
+        {"shadow", shadow != NULL ? traj_shadow_model(shadow) : NULL},
+    };
+    json_t *models = json_array();
+
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        if (held[i].loaded != NULL) {
+            json_t *model = traj_service_model(held[i].loaded);
+
+            (void)json_object_set_new(model, "role", json_string(held[i].role));
+            (void)json_array_append_new(models, model);
+        }
+    }
+    request->reply = json_pack("{s:o}", "models", models);
+    return 0;
+}
+
+/* path NULL = no more shadow. */
+static int set_shadow(struct request *request, const char *path)
+{
+    struct traj_service *service = request->service;
+    struct traj_answer answer;
+
+    if (traj_observers_shadow(&service->observers, path, service->exchange, &answer,
+                              &request->error) != 0) {
+        return -1;
+    }
+    traj_log_write(&service->log, TRAJ_LOG_INFO, "shadow: %s", path != NULL ? path : "off");
+    (void)reply_frame(request, &answer);
+    (void)json_object_set_new(request->reply, "shadow", traj_service_shadow(service));
+    return 0;
+}
+
 static int do_model(struct request *request)
 {
     const char *action = json_string_value(json_object_get(request->body, "action"));
@@ -272,11 +315,22 @@ static int do_model(struct request *request)
         }
         return load_model(request, path) != 0 ? -1 : tell_model(request, "loaded");
     }
+    if (action != NULL && strcmp(action, "shadow") == 0) {
+        if (json_object_get(request->body, "path") == NULL || (path != NULL && path[0] == '\0')) {
+            return traj_error_set(&request->error,
+                                  "model: shadow needs \"path\", a model file, or null");
+        }
+        return set_shadow(request, path);
+    }
     if (path != NULL || action == NULL ||
-        (strcmp(action, "show") != 0 && strcmp(action, "rollback") != 0)) {
-        return traj_error_set(
-            &request->error,
-            "model: \"action\" must be \"show\", \"rollback\", or \"load\" with \"path\"");
+        (strcmp(action, "show") != 0 && strcmp(action, "rollback") != 0 &&
+         strcmp(action, "list") != 0)) {
+        return traj_error_set(&request->error,
+                              "model: \"action\" must be \"show\", \"list\", \"rollback\", or "
+                              "\"load\" or \"shadow\" with \"path\"");
+    }
+    if (strcmp(action, "list") == 0) {
+        return list_models(request);
     }
     if (strcmp(action, "show") == 0) {
         return show_model(request);

@@ -241,6 +241,23 @@ static json_t *source_json(const struct traj_service *service, double now)
                      spikes, "bins", given, "said", state.said[0] != '\0' ? state.said : NULL);
 }
 
+json_t *traj_service_shadow(const struct traj_service *service)
+{
+    const struct traj_shadow *shadow = service->observers.shadow;
+    struct traj_shadow_state state;
+
+    if (shadow == NULL) {
+        return json_null();
+    }
+    traj_shadow_state(shadow, &state);
+    return json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "path", traj_shadow_model(shadow)->path,
+        "digest", traj_shadow_model(shadow)->model->about.digest, "decoded", count(state.decoded),
+        "lost", count(state.lost), "records_lost", count(service->observers.lost), "compared",
+        count(state.compared), "logev", number(state.evidence), "logev_running", number(state.main),
+        "apart", number(state.apart));
+}
+
 int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,
                            struct traj_error *error)
 {
@@ -296,6 +313,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
         (void)json_object_set_new(status, "source", source_json(service, now));
         (void)json_object_set_new(status, "recording", recording_json(service, state));
+        (void)json_object_set_new(status, "shadow", traj_service_shadow(service));
         (void)json_object_set_new(status, "threads", threads_json(service));
         (void)json_object_set_new(status, "memory", memory_json());
         (void)json_object_set_new(status, "realtime", realtime_json(service));

@@ -58,8 +58,10 @@ struct traj_decode_loop {
     double command_base; /* s, source's clock: the frame after which commands were last given */
     double command_t;    /* s: the time given to the last of them */
 
-    struct traj_journal journal;
-    bool touched; /* something came that the decoder knows of */
+    struct traj_journal journal;  /* for the recorder */
+    struct traj_journal observed; /* the same for those who observe */
+    uint64_t stirred;             /* how much of it they have been woken for */
+    bool touched;                 /* something came that the decoder knows of */
 
     struct traj_expect expect;
     int timer_fd;     /* readable when a frame is about to come */
@@ -156,9 +158,13 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     loop->state.t = NAN;
     loop->state.paused = config->paused;
     traj_journal_init(&loop->journal, NULL);
+    traj_journal_init(&loop->observed, NULL);
+    loop->journal.next = &loop->observed;
     traj_journal_settings(&loop->journal, &config->pipeline, config->workspace_dims,
                           moment(loop, NAN));
     traj_journal_pause(&loop->journal, config->paused, moment(loop, NAN));
+    traj_journal_model(&loop->journal, traj_decoder_model(decoder)->about.digest, "",
+                       TRAJ_RECORD_MODEL_RUNS, moment(loop, NAN));
     traj_exchange_publish(exchange, &loop->state);
     return loop;
 }
@@ -173,6 +179,13 @@ void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *ta
         traj_journal_start(&loop->journal, true, traj_pipeline_counters(loop->pipeline),
                            moment(loop, traj_clock_now()));
     }
+}
+
+void traj_decode_loop_observe(struct traj_decode_loop *loop, struct traj_tape *tape)
+{
+    loop->observed.tape = tape;
+    traj_journal_start(&loop->observed, true, traj_pipeline_counters(loop->pipeline),
+                       moment(loop, traj_clock_now()));
 }
 
 void traj_decode_loop_watched(struct traj_decode_loop *loop, struct traj_notifier *notifier)
@@ -309,6 +322,15 @@ static void record(struct traj_decode_loop *loop, bool on, struct traj_moment at
     }
 }
 
+/* Those who observe have the tape until they are told that it is over. */
+static void observe(struct traj_decode_loop *loop, struct traj_tape *tape, struct traj_moment at)
+{
+    traj_journal_stop(&loop->observed, at);
+    loop->observed.tape = tape;
+    loop->stirred = 0;
+    traj_journal_start(&loop->observed, !loop->touched, traj_pipeline_counters(loop->pipeline), at);
+}
+
 static void serve_command(struct traj_decode_loop *loop, const struct traj_command *command)
 {
     struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
@@ -339,6 +361,9 @@ static void serve_command(struct traj_decode_loop *loop, const struct traj_comma
     case TRAJ_COMMAND_RECORD:
         record(loop, command->on, at);
         break;
+    case TRAJ_COMMAND_OBSERVE:
+        observe(loop, command->tape, at);
+        break;
     case TRAJ_COMMAND_SHUTDOWN:
         loop->stop = true;
         break;
@@ -354,6 +379,27 @@ static void serve_commands(struct traj_decode_loop *loop)
 
     while (traj_exchange_next_command(loop->exchange, &command)) {
         serve_command(loop, &command);
+    }
+}
+
+/* Whether a frame, or an event, is there to be received. */
+static bool frames_wait(const struct traj_link *link)
+{
+    return traj_link_waits(link->frames) || (link->source != NULL && traj_link_waits(link->source));
+}
+
+/*
+ * Publishes what housekeeping has left, as long as no frame waits for it; what stays behind goes
+ * with the next turn.
+ */
+static void publish_left(struct traj_decode_loop *loop)
+{
+    const char *topic, *body;
+    size_t size;
+
+    while (loop->inbox->count == 0 && !frames_wait(loop->link) &&
+           (topic = traj_exchange_left(loop->exchange, &body, &size)) != NULL) {
+        traj_link_publish(loop->link, topic, body, size);
     }
 }
 
@@ -719,8 +765,7 @@ static bool sleep_on(struct traj_decode_loop *loop, struct pollfd *item, long wa
         /* poll passes over what is negative. */
         item[i] = (struct pollfd){.fd = loop->wakes[i], .events = POLLIN};
     }
-    if (traj_link_waits(link->frames) || traj_link_waits(link->intents) ||
-        (link->source != NULL && traj_link_waits(link->source))) {
+    if (frames_wait(link) || traj_link_waits(link->intents)) {
         wait = 0;
     }
     if (poll(item, WAKES, wait < INT_MAX ? (int)wait : INT_MAX) >= 0) {
@@ -746,6 +791,11 @@ static void look_around(struct traj_decode_loop *loop, const struct pollfd *item
         traj_exchange_command_clear(loop->exchange);
     }
     serve_commands(loop);
+    publish_left(loop);
+    if (loop->observed.records != loop->stirred) {
+        loop->stirred = loop->observed.records;
+        traj_exchange_stir(loop->exchange);
+    }
 }
 
 static bool turn(struct traj_decode_loop *loop, double *now)

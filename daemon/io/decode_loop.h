@@ -35,6 +35,9 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
 void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *tape,
                              const char *model_path, bool start);
 
+/* Has the same told to those who observe, from the beginning, on an empty tape (borrowed). */
+void traj_decode_loop_observe(struct traj_decode_loop *loop, struct traj_tape *tape);
+
 /*
  * Has the service manager told (borrowed notifier) that the loop goes round: from this thread
  * alone, so that nobody else can say it lives when it does not.  Before the loop runs.

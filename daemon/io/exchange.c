@@ -17,15 +17,22 @@
 #define COMMANDS 2
 #define NOTES 1024
 
+/* Messages that wait to be published: those of some hundred frames. */
+#define LEFT_BYTES ((size_t)1 << 21)
+#define TAPE_ALIGNMENT ((size_t)4096)
+#define TOPIC_MAX ((size_t)32)
+
 /* A reader that is overtaken so often waits a moment before it tries again. */
 #define STATE_TRIES 64
 
 struct traj_exchange {
-    void *command_memory, *answer_memory, *note_memory, *state_memory;
+    void *command_memory, *answer_memory, *note_memory, *state_memory, *left_memory;
     struct traj_ring *commands;
     struct traj_ring *answers;
     struct traj_ring *notes;
     struct traj_snapshot *state;
+    struct traj_tape *left; /* messages to be published: a topic, padded with NUL, and a body */
+    uint64_t given;         /* decode side: how far it has been read */
     struct traj_stages stages;
     int command_fd, answer_fd, note_fd;
     atomic_bool ended;
@@ -41,6 +48,15 @@ static int new_ring(size_t record, size_t capacity, void **memory, struct traj_r
     return *ring != NULL ? 0 : -1;
 }
 
+static int new_tape(size_t room, void **memory, struct traj_tape **tape)
+{
+    size_t size = (traj_tape_size(room) + TAPE_ALIGNMENT - 1) / TAPE_ALIGNMENT * TAPE_ALIGNMENT;
+
+    *memory = aligned_alloc(TAPE_ALIGNMENT, size);
+    *tape = *memory != NULL ? traj_tape_init(*memory, size, "") : NULL;
+    return *tape != NULL ? 0 : -1;
+}
+
 /* -1 if memory or descriptors are short. */
 static int open_parts(struct traj_exchange *self)
 {
@@ -54,7 +70,8 @@ static int open_parts(struct traj_exchange *self)
     }
     if (new_ring(sizeof(struct traj_command), COMMANDS, &self->command_memory, &self->commands) ||
         new_ring(sizeof(struct traj_answer), COMMANDS, &self->answer_memory, &self->answers) ||
-        new_ring(sizeof(struct traj_note), NOTES, &self->note_memory, &self->notes)) {
+        new_ring(sizeof(struct traj_note), NOTES, &self->note_memory, &self->notes) ||
+        new_tape(LEFT_BYTES, &self->left_memory, &self->left)) {
         return -1;
     }
     self->state_memory = calloc(1, size);
@@ -100,6 +117,7 @@ void traj_exchange_close(struct traj_exchange **exchange)
     free(self->answer_memory);
     free(self->note_memory);
     free(self->state_memory);
+    free(self->left_memory);
     free(self);
     *exchange = NULL;
 }
@@ -151,6 +169,23 @@ int traj_exchange_call(struct traj_exchange *exchange, const struct traj_command
     }
 }
 
+bool traj_exchange_leave(struct traj_exchange *exchange, const char *topic, const char *body,
+                         size_t size)
+{
+    char *place = traj_tape_reserve(exchange->left, TOPIC_MAX + size);
+    size_t length = strnlen(topic, TOPIC_MAX - 1);
+
+    if (place == NULL) {
+        return false;
+    }
+    memset(place, 0, TOPIC_MAX);
+    memcpy(place, topic, length);
+    memcpy(place + TOPIC_MAX, body, size);
+    traj_tape_commit(exchange->left, TOPIC_MAX + size);
+    ring_bell(exchange->command_fd);
+    return true;
+}
+
 int traj_exchange_note_fd(const struct traj_exchange *exchange)
 {
     return exchange->note_fd;
@@ -200,6 +235,26 @@ void traj_exchange_answer(struct traj_exchange *exchange, const struct traj_answ
     /* There is room: at most one command is under way. */
     (void)traj_ring_push(exchange->answers, answer);
     ring_bell(exchange->answer_fd);
+}
+
+const char *traj_exchange_left(struct traj_exchange *exchange, const char **body, size_t *size)
+{
+    const char *message;
+
+    /* What was given the last time is done with. */
+    traj_tape_release(exchange->left, exchange->given);
+    message = traj_tape_read(exchange->left, &exchange->given, size);
+    if (message == NULL) {
+        return NULL;
+    }
+    *body = message + TOPIC_MAX;
+    *size -= TOPIC_MAX;
+    return message;
+}
+
+void traj_exchange_stir(struct traj_exchange *exchange)
+{
+    exchange->noted = true;
 }
 
 bool traj_exchange_note(struct traj_exchange *exchange, const struct traj_note *note)

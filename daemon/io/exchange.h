@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the decode thread and the housekeeping thread have between them, and all they have: commands
- * one way, answers and notes the other, and a snapshot of the decode thread's state.  The decode
- * side never waits, allocates or locks; the housekeeping side waits for the answer to its one
- * command.
+ * and messages to be published one way, answers and notes the other, a snapshot of the decode
+ * thread's state, and while anybody observes (observers.h) a tape of all that goes into the
+ * pipeline and comes out of it.  The decode side never waits, allocates or locks; the housekeeping
+ * side waits for the answer to its one command.
  */
 #ifndef TRAJ_IO_EXCHANGE_H
 #define TRAJ_IO_EXCHANGE_H
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/core/pipeline.h"
+#include "daemon/core/tape.h"
 #include "daemon/io/config.h"
 #include "daemon/io/stages.h"
 #include "daemon/learn/error.h"
@@ -28,6 +30,7 @@ enum traj_command_kind {
     TRAJ_COMMAND_APPLY,   /* config and decoder, each if not NULL, between the same two frames */
     TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
     TRAJ_COMMAND_RECORD,  /* on: what happens is told on the tape, or no more */
+    TRAJ_COMMAND_OBSERVE, /* tape: the same for those who observe; NULL = no more */
     TRAJ_COMMAND_SHUTDOWN
 };
 
@@ -44,6 +47,7 @@ struct traj_command {
     const char *topic;
     const char *body;
     size_t size;
+    struct traj_tape *tape; /* empty; it stays until told on no more */
 };
 
 struct traj_answer {
@@ -94,6 +98,13 @@ struct traj_stages *traj_exchange_stages(struct traj_exchange *exchange);
 
 /* Housekeeping side. */
 
+/*
+ * Leaves a message to be published on the intents socket once no frame waits; false, and it is
+ * lost, if too many wait already.  topic is short.
+ */
+bool traj_exchange_leave(struct traj_exchange *exchange, const char *topic, const char *body,
+                         size_t size);
+
 /* Hands over one command and waits for its answer; -1 if the decode thread has ended instead. */
 int traj_exchange_call(struct traj_exchange *exchange, const struct traj_command *command,
                        struct traj_answer *answer);
@@ -110,9 +121,13 @@ int traj_exchange_command_fd(const struct traj_exchange *exchange);
 void traj_exchange_command_clear(struct traj_exchange *exchange);
 bool traj_exchange_next_command(struct traj_exchange *exchange, struct traj_command *command);
 void traj_exchange_answer(struct traj_exchange *exchange, const struct traj_answer *answer);
+/* The oldest message that was left, up to the next call; NULL if there is none. */
+const char *traj_exchange_left(struct traj_exchange *exchange, const char **body, size_t *size);
 /* false if there was no room for the note. */
 bool traj_exchange_note(struct traj_exchange *exchange, const struct traj_note *note);
-/* Wakes housekeeping if notes were left since the last time. */
+/* There is something new for housekeeping besides notes. */
+void traj_exchange_stir(struct traj_exchange *exchange);
+/* Wakes housekeeping if there is anything new for it since the last time. */
 void traj_exchange_wake(struct traj_exchange *exchange);
 void traj_exchange_publish(struct traj_exchange *exchange, const struct traj_state *state);
 

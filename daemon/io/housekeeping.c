@@ -41,6 +41,7 @@ struct traj_housekeeping {
     double next_status; /* s; infinity = never */
     double allowance;   /* requests that may be answered, as of `allowed` (s) */
     double allowed;
+    bool behind; /* more is there to be looked at */
 };
 
 /* --- the control socket ---------------------------------------------------------------------- */
@@ -349,6 +350,9 @@ static long wait_ms(const struct traj_housekeeping *self, double now)
 {
     double left = 1e3 * (self->next_status - now);
 
+    if (self->behind) {
+        return 0;
+    }
     if (self->service->config.status_ms == 0 || left > FLUSH_MS) {
         return FLUSH_MS;
     }
@@ -379,6 +383,8 @@ static void *run(void *argument)
         traj_guard_answer(&self->service->guard, &self->service->log, now);
         read_notes(self, now);
         answer_requests(self, now);
+        self->behind =
+            traj_observers_work(&self->service->observers, exchange, &self->service->log);
         publish_status(self, now);
         log_source(self->service, now);
         traj_log_flush(&self->service->log, now);

@@ -62,6 +62,8 @@ struct traj_rerun *traj_rerun_open(const struct traj_rerun_options *options,
         return NULL;
     }
     rerun->options = *options;
+    rerun->current = options->pinned;
+    rerun->fresh = options->pinned != NULL;
     traj_pipeline_settings_default(&rerun->settings);
     rerun->pipeline_memory = malloc(traj_pipeline_size());
     rerun->event = malloc(sizeof *rerun->event);
@@ -169,9 +171,10 @@ static struct traj_decoder *new_decoder(struct traj_rerun *rerun, void **memory,
 
 /* --- states ----------------------------------------------------------------------------------- */
 
+/* A pinned model is not the one of the recording: it begins anew wherever something is missing. */
 static void forget(struct traj_rerun *rerun)
 {
-    rerun->fresh = false;
+    rerun->fresh = rerun->options.pinned != NULL;
     rerun->known = false;
 }
 
@@ -205,6 +208,8 @@ static int take_model(struct traj_rerun *rerun, const struct traj_record *record
     struct traj_recorded_model recorded;
     if (!traj_recorded_model(record, &recorded))
         return traj_error_set(error, "record %llu: no model", (unsigned long long)record->number);
+    if (rerun->options.pinned != NULL)
+        return 0;
     bool swap = record->code != TRAJ_RECORD_MODEL_RUNS && !record->carried;
     if (!swap && rerun->known && rerun->current != NULL &&
         strcmp(rerun->current->about.digest, recorded.digest) == 0)
@@ -302,7 +307,7 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
     case TRAJ_RECORD_START:
         forget(rerun);
         rerun->swapped = false;
-        rerun->fresh = record->code == TRAJ_RECORD_FRESH;
+        rerun->fresh = rerun->fresh || record->code == TRAJ_RECORD_FRESH;
         return 0;
     case TRAJ_RECORD_LOST:
         if (!traj_recorded_loss(record, &loss) || loss.inputs > 0)

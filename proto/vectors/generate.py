@@ -212,7 +212,7 @@ def recordings():
     yield "torn-magic", begin + b"TR"
     yield "flipped", begin + flip(came, 60) + went
     yield "noise", begin + b"noise TRec noise" + went
-    yield "kind-unknown", begin + record(14)
+    yield "kind-unknown", begin + record(15)
     yield "length-beyond", begin + record(1, body, length=2**26 + 1) + went
 
 

@@ -93,7 +93,7 @@ expect 2 'set needs one number' prior set
 expect 2 'not a number of at least 0' prior set 0.5 much
 expect 2 'no sum' prior set 0 0
 expect 2 'no JSON object' event '[1]'
-expect 2 'not show, load or rollback' model forget
+expect 2 'not show, list, load' model forget
 expect 2 'load needs a model file' model load
 
 expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"

@@ -14,7 +14,7 @@ import time
 import unittest
 
 import daemon
-from daemon import BIN, counts_of, event, frame, zmq
+from daemon import BIN, counts_of, event, frame, wait_for, zmq
 
 FRAMES = int(os.environ.get("TRAJ_ALLOCATION_FRAMES", 20000))
 UNDER_WAY = 64  # frames that wait at most, so that no queue inside libzmq grows
@@ -142,6 +142,15 @@ class Allocation(daemon.DaemonTest):
                                                     os.path.join(directory, first)]))
         self.assertTrue(found["well"], found)
         self.assertGreater(found["parts"], 1)
+
+    def test_with_a_shadow(self):
+        """Whoever looks on is told in memory that is there; what it says is sent like an intent."""
+        model = daemon.make_model(os.path.join(self.folder, "shadow.tjm"), seed=2)
+        watched = Watched(self, config={"shadow": model})
+        sent = self.run_frames(watched.daemon, FRAMES)
+        wait_for(lambda: watched.daemon.status()["shadow"]["decoded"] == sent)
+        self.assert_identity(watched.daemon.status())
+        self.assert_nothing(watched.stop())
 
     def test_one_malloc_a_frame_is_seen(self):
         watched = Watched(self, add="malloc")

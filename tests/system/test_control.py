@@ -213,6 +213,64 @@ class Models(ControlTest):
                          reply["model"]["digest"])
         self.assertIsNotNone(self.d.status()["former"])
 
+    def by_topic(self, d, sink, count):
+        """So many messages, bare, by topic."""
+        said = {"intent": [], "shadow": []}
+        for topic, body in d.receive(sink, count):
+            said[topic].append(bare(body))
+        return said["intent"], said["shadow"]
+
+    def test_a_shadow_says_what_it_would_say_alone(self):
+        other = daemon.make_model(self.d.path("other.tjm"), seed=2)
+        alone = self.start(model=daemon.make_model(self.d.path("same.tjm"), seed=2))
+        both = self.start(config={"shadow": other}, model=self.d.model)
+        messages = [(b"event", event("session", run="a", marks=True))] + frames(0, 40)
+        messages[21:21] = [(b"event", event("trial_start", t=frame_t(18))), (b"frame", b"{nonsense"),
+                           (b"event", event("target_prior", t=frame_t(18), prob=[0.7, 0.1, 0.1, 0.1]))]
+        told = {}
+        for name, d, count in (("first", self.d, 40), ("alone", alone, 40), ("both", both, 80)):
+            sink, source = d.sink("intent", "shadow"), d.source()
+            for message in messages:
+                source.send_multipart(message)
+            told[name] = self.by_topic(d, sink, count)
+        self.assertEqual(told["both"], (told["first"][0], told["alone"][0]))
+        self.assertEqual(told["first"][1], [])
+        status = both.status()["shadow"]
+        self.assertEqual((status["decoded"], status["lost"], status["records_lost"]), (40, 0, 0))
+        self.assertEqual(status["compared"], 40)
+        for key, name in (("logev", "alone"), ("logev_running", "first")):
+            mean = sum(intent["logev"] for intent in told[name][0]) / 40
+            self.assertAlmostEqual(status[key], mean, places=9)
+        roles = [model["role"] for model in both.must(cmd="model", action="list")["models"]]
+        self.assertEqual(roles, ["running", "shadow"])
+
+    def test_a_shadow_comes_and_goes(self):
+        self.assertIsNone(self.d.status()["shadow"])
+        sink = self.d.sink("intent", "shadow")
+        self.send(0, 5)
+        other = daemon.make_model(self.d.path("other.tjm"), seed=2)
+        shadow = self.d.must(cmd="model", action="shadow", path=other)["shadow"]
+        self.assertEqual((shadow["path"], shadow["decoded"], shadow["logev"]), (other, 0, None))
+        self.send(5, 10)
+        intents, shadows = self.by_topic(self.d, sink, 25)
+        self.assertEqual([i["frame"] for i in intents], list(range(15)))
+        self.assertEqual([i["frame"] for i in shadows], list(range(5, 15)))
+        # A bad one is refused, and the good one goes on.
+        self.refused(cmd="model", action="shadow", path=self.d.path("none.tjm"))
+        self.send(15, 1)
+        self.assertEqual(len(self.by_topic(self.d, sink, 2)[1]), 1)
+        # One of another shape refuses the frames as a daemon with it would.
+        wide = daemon.make_model(self.d.path("wide.tjm"), units=20, targets=6)
+        self.d.must(cmd="model", action="shadow", path=wide)
+        self.send(16, 1)
+        self.assertEqual(self.d.must(cmd="model", action="shadow", path=None)["shadow"], None)
+        self.send(17, 1)
+        self.assertEqual(self.by_topic(self.d, sink, 2)[1], [])
+        self.d.must(cmd="model", action="shadow", path=self.d.model)
+        (intent,) = self.send(18, 1)
+        _, (shadow,) = self.by_topic(self.d, sink, 2)
+        self.assertEqual((shadow["frame"], shadow["model"]), (18, intent["model"]))
+
     def test_a_model_of_another_shape(self):
         self.send(0, 3)
         wide = daemon.make_model(self.d.path("wide.tjm"), units=20, targets=6)
