@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "proto/bytes.h"
+
 #define CONFIGURATION 0x8000 /* channel: the system itself */
 #define TYPE_HEARTBEAT 0
 #define TYPE_MONITOR 1
@@ -28,16 +30,6 @@ int traj_cb_protocol(const char *name)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static uint64_t get(const unsigned char *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << 8 * i;
-    }
-    return value;
-}
-
 struct header {
     size_t size; /* of the header, bytes */
     uint16_t type;
@@ -51,19 +43,19 @@ static struct header read_header(enum traj_cb_protocol protocol, const unsigned 
     struct header header = {.size = 16};
 
     if (protocol == TRAJ_CB_311) {
-        packet->time = get(at, 4);
-        packet->channel = (uint16_t)get(at + 4, 2);
+        packet->time = traj_bytes_get(at, 4);
+        packet->channel = (uint16_t)traj_bytes_get(at + 4, 2);
         return (struct header){.size = 8, .type = at[6], .words = at[7]};
     }
-    packet->time = get(at, 8);
-    packet->channel = (uint16_t)get(at + 8, 2);
+    packet->time = traj_bytes_get(at, 8);
+    packet->channel = (uint16_t)traj_bytes_get(at + 8, 2);
     if (protocol == TRAJ_CB_400) {
         header.type = at[10];
-        header.words = (size_t)get(at + 11, 2);
+        header.words = (size_t)traj_bytes_get(at + 11, 2);
         packet->instrument = at[13];
     } else {
-        header.type = (uint16_t)get(at + 10, 2);
-        header.words = (size_t)get(at + 12, 2);
+        header.type = (uint16_t)traj_bytes_get(at + 10, 2);
+        header.words = (size_t)traj_bytes_get(at + 12, 2);
         packet->instrument = at[14];
     }
     return header;
@@ -82,14 +74,14 @@ static enum traj_refusal read_body(const struct header *header, uint16_t digital
                (header->words == 1 || header->words == 2)) {
         /* Before 4.2 a preview of line noise had this type too; it is longer. */
         packet->kind = TRAJ_CB_MONITOR;
-        packet->sent = (uint32_t)get(body, 4);
-        packet->counter = header->words == 2 ? (uint32_t)get(body + 4, 4) : 0;
+        packet->sent = (uint32_t)traj_bytes_get(body, 4);
+        packet->counter = header->words == 2 ? (uint32_t)traj_bytes_get(body + 4, 4) : 0;
     } else if (packet->channel == digital) {
         if (header->words < 1) {
             return TRAJ_REFUSED_SYNTAX;
         }
         packet->kind = TRAJ_CB_DIGITAL;
-        packet->value = (uint32_t)get(body, 4);
+        packet->value = (uint32_t)traj_bytes_get(body, 4);
     } else if (packet->channel < digital) {
         if (header->words < SPIKE_WORDS) {
             return TRAJ_REFUSED_SYNTAX;
@@ -129,17 +121,10 @@ enum traj_refusal traj_cb_next(enum traj_cb_protocol protocol, uint16_t digital,
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static void put(unsigned char *at, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (unsigned char)(value >> 8 * i);
-    }
-}
-
 static void put_wave(unsigned char *at, const int16_t *wave, size_t points)
 {
     for (size_t i = 0; i < points; i++) {
-        put(at + 2 * i, (uint16_t)wave[i], 2);
+        traj_bytes_put(at + 2 * i, (uint16_t)wave[i], 2);
     }
 }
 
@@ -154,8 +139,8 @@ static void put_spike(unsigned char *body, const int16_t *wave, size_t points)
         valley = wave[i] < valley ? wave[i] : valley;
     }
     memset(body, 0, 12);
-    put(body + 12, (uint16_t)peak, 2);
-    put(body + 14, (uint16_t)valley, 2);
+    traj_bytes_put(body + 12, (uint16_t)peak, 2);
+    traj_bytes_put(body + 14, (uint16_t)valley, 2);
     put_wave(body + 16, wave, points);
 }
 
@@ -188,10 +173,10 @@ size_t traj_cb_write(const struct traj_cb_packet *packet, const int16_t *wave, s
     if (16 + 4 * words > cap || 16 + 4 * words > PACKET_MAX) {
         return 0;
     }
-    put(out, packet->time, 8);
-    put(out + 8, packet->channel, 2);
-    put(out + 10, type, 2);
-    put(out + 12, words, 2);
+    traj_bytes_put(out, packet->time, 8);
+    traj_bytes_put(out + 8, packet->channel, 2);
+    traj_bytes_put(out + 10, type, 2);
+    traj_bytes_put(out + 12, words, 2);
     out[14] = packet->instrument;
     out[15] = 0;
     if (packet->kind == TRAJ_CB_SPIKE) {
@@ -199,12 +184,12 @@ size_t traj_cb_write(const struct traj_cb_packet *packet, const int16_t *wave, s
     } else if (packet->kind == TRAJ_CB_GROUP) {
         put_wave(out + 16, wave, points);
     } else if (packet->kind == TRAJ_CB_DIGITAL) {
-        put(out + 16, packet->value, 4);
-        put(out + 20, 0, 4);
-        put(out + 24, 1, 4); /* any bit has changed */
+        traj_bytes_put(out + 16, packet->value, 4);
+        traj_bytes_put(out + 20, 0, 4);
+        traj_bytes_put(out + 24, 1, 4); /* any bit has changed */
     } else if (packet->kind == TRAJ_CB_MONITOR) {
-        put(out + 16, packet->sent, 4);
-        put(out + 20, packet->counter, 4);
+        traj_bytes_put(out + 16, packet->sent, 4);
+        traj_bytes_put(out + 20, packet->counter, 4);
     }
     return 16 + 4 * words;
 }

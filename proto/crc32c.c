@@ -56,3 +56,11 @@ uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size)
     return traj_crc32c_by_tables(crc, bytes, size);
 }
 #endif
+
+uint32_t traj_crc32c_around(const unsigned char *bytes, size_t size, size_t at)
+{
+    static const unsigned char zero[4] = {0};
+    uint32_t crc = traj_crc32c(0, bytes, at);
+    crc = traj_crc32c(crc, zero, sizeof zero);
+    return traj_crc32c(crc, bytes + at + sizeof zero, size - at - sizeof zero);
+}

@@ -12,7 +12,10 @@
  */
 uint32_t traj_crc32c(uint32_t crc, const void *bytes, size_t size);
 
-/* The same by tables, on any processor. */
+/* Of a message whose own checksum is the four bytes at `at`, which count as zero. */
+uint32_t traj_crc32c_around(const unsigned char *bytes, size_t size, size_t at);
+
+/* traj_crc32c by tables, on any processor. */
 uint32_t traj_crc32c_by_tables(uint32_t crc, const void *bytes, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proto/bytes.h"
 #include "proto/json.h"
 #include "proto/juce.h"
 #include "proto/number.h"
@@ -112,16 +113,6 @@ static bool read_json(struct reading *reading, struct traj_eb_message *message)
     return read_state(reading, &message->state);
 }
 
-static uint64_t get(const unsigned char *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << 8 * i;
-    }
-    return value;
-}
-
 static size_t digits(uint64_t value, char *out)
 {
     return traj_number_write_u64(value, out);
@@ -140,17 +131,17 @@ static enum traj_refusal read_binary(const unsigned char *at, size_t size,
     if (at[0] != (spike ? BASE_SPIKE : BASE_TTL)) {
         return traj_refuse(detail, TRAJ_REFUSED_TYPE, "event", "not what its first part says", 0);
     }
-    if (get(at + 8, 8) > (uint64_t)WHOLE_MAX) {
+    if (traj_bytes_get(at + 8, 8) > (uint64_t)WHOLE_MAX) {
         return traj_refuse(detail, TRAJ_REFUSED_FIELD, "event", "an absurd sample number", 8);
     }
-    message->sample = (int64_t)get(at + 8, 8);
-    message->stream[digits(get(at + 4, 2), message->stream)] = '\0';
+    message->sample = (int64_t)traj_bytes_get(at + 8, 8);
+    message->stream[digits(traj_bytes_get(at + 4, 2), message->stream)] = '\0';
     if (spike) {
-        length = digits(get(at + 2, 2), message->electrode);
+        length = digits(traj_bytes_get(at + 2, 2), message->electrode);
         message->electrode[length++] = ':';
-        length += digits(get(at + 6, 2), message->electrode + length);
+        length += digits(traj_bytes_get(at + 6, 2), message->electrode + length);
         message->electrode[length] = '\0';
-        message->sorted_id = (int32_t)get(at + 24, 2);
+        message->sorted_id = (int32_t)traj_bytes_get(at + 24, 2);
     } else {
         message->line = at[24];
         message->state = at[25] != 0;
@@ -162,7 +153,7 @@ enum traj_refusal traj_eb_parse(const void *first, size_t first_size, const void
                                 struct traj_eb_message *message, struct traj_refusal_detail *detail)
 {
     struct reading reading;
-    uint64_t kind = first_size == 2 ? get(first, 2) : 2;
+    uint64_t kind = first_size == 2 ? traj_bytes_get(first, 2) : 2;
 
     memset(message, 0, sizeof *message);
     if (kind > 1) {
@@ -215,19 +206,12 @@ size_t traj_eb_write_json(const struct traj_eb_message *message, int source_node
     return juce.full ? 0 : juce.length;
 }
 
-static void put(unsigned char *at, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (unsigned char)(value >> 8 * i);
-    }
-}
-
 static void put_float(unsigned char *at, float value)
 {
     uint32_t bits;
 
     memcpy(&bits, &value, sizeof bits);
-    put(at, bits, 4);
+    traj_bytes_put(at, bits, 4);
 }
 
 size_t traj_eb_write_binary(const struct traj_eb_message *message, uint16_t processor,
@@ -246,12 +230,12 @@ size_t traj_eb_write_binary(const struct traj_eb_message *message, uint16_t proc
     memset(out, 0, size);
     out[0] = spike ? BASE_SPIKE : BASE_TTL;
     out[1] = spike ? 0 : 3;
-    put(out + 2, processor, 2);
-    put(out + 6, index, 2);
-    put(out + 8, (uint64_t)message->sample, 8);
-    put(out + 16, bits, 8);
+    traj_bytes_put(out + 2, processor, 2);
+    traj_bytes_put(out + 6, index, 2);
+    traj_bytes_put(out + 8, (uint64_t)message->sample, 8);
+    traj_bytes_put(out + 16, bits, 8);
     if (spike) {
-        put(out + 24, (uint64_t)message->sorted_id, 2);
+        traj_bytes_put(out + 24, (uint64_t)message->sorted_id, 2);
         put_float(out + 26, -50.0f);
         for (size_t i = 0; i < points; i++) {
             put_float(out + 30 + 4 * i, wave[i]);
@@ -259,7 +243,7 @@ size_t traj_eb_write_binary(const struct traj_eb_message *message, uint16_t proc
     } else {
         out[24] = message->line;
         out[25] = message->state;
-        put(out + 26, message->state != 0 ? (uint64_t)1 << (message->line & 63) : 0, 8);
+        traj_bytes_put(out + 26, message->state != 0 ? (uint64_t)1 << (message->line & 63) : 0, 8);
     }
     return size;
 }

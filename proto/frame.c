@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "proto/bytes.h"
 #include "proto/crc32c.h"
 #include "proto/json.h"
 
@@ -206,46 +207,6 @@ size_t traj_frame_write_json(const struct traj_frame *frame, char *out, size_t c
 #define HAS_FEATURES 2u
 #define CHECKSUM_AT 52
 
-/* Little-endian whatever the machine, and at any address. */
-static uint64_t get(const unsigned char *at, size_t bytes)
-{
-    uint64_t value = 0;
-    for (size_t i = bytes; i-- > 0;) {
-        value = value << 8 | at[i];
-    }
-    return value;
-}
-
-static void put(unsigned char *at, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (unsigned char)(value >> 8 * i);
-    }
-}
-
-static double get_double(const unsigned char *at)
-{
-    uint64_t bits = get(at, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static void put_double(unsigned char *at, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put(at, bits, 8);
-}
-
-static uint32_t checksum(const unsigned char *body, size_t size)
-{
-    static const unsigned char zero[4] = {0};
-    uint32_t crc = traj_crc32c(0, body, CHECKSUM_AT);
-    crc = traj_crc32c(crc, zero, sizeof zero);
-    return traj_crc32c(crc, body + TRAJ_FRAME_HEADER, size - TRAJ_FRAME_HEADER);
-}
-
 /* Whether the bytes are a whole frame of this layout, apart from what the numbers say. */
 static enum traj_refusal check_layout(const unsigned char *body, size_t size,
                                       struct traj_refusal_detail *detail)
@@ -254,22 +215,22 @@ static enum traj_refusal check_layout(const unsigned char *body, size_t size,
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "magic",
                            "neither '{' nor \"TRJF\" opens it", 0);
     }
-    if (get(body + 4, 2) != VERSION) {
+    if (traj_bytes_get(body + 4, 2) != VERSION) {
         return traj_refuse(detail, TRAJ_REFUSED_VERSION, "version", "not 1", 4);
     }
-    if (get(body + 6, 2) != TRAJ_FRAME_HEADER) {
+    if (traj_bytes_get(body + 6, 2) != TRAJ_FRAME_HEADER) {
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "header length", "not 56", 6);
     }
     if (size < TRAJ_FRAME_HEADER) {
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "header", "cut off", size);
     }
-    uint64_t units = get(body + 12, 4);
-    uint64_t features = get(body + 48, 4);
+    uint64_t units = traj_bytes_get(body + 12, 4);
+    uint64_t features = traj_bytes_get(body + 48, 4);
     if (size - TRAJ_FRAME_HEADER != 2 * units + 4 * features) {
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "payload",
                            "not as long as units and features say", size);
     }
-    if (get(body + CHECKSUM_AT, 4) != checksum(body, size)) {
+    if (traj_bytes_get(body + CHECKSUM_AT, 4) != traj_crc32c_around(body, size, CHECKSUM_AT)) {
         return traj_refuse(detail, TRAJ_REFUSED_CHECKSUM, "checksum", "does not match",
                            CHECKSUM_AT);
     }
@@ -283,7 +244,7 @@ static size_t copy_payload(const unsigned char *at, struct traj_frame *frame)
         frame->counts[i] = (uint16_t)(at[0] | at[1] << 8);
     }
     for (size_t i = 0; i < frame->features; i++, at += 4) {
-        uint32_t bits = (uint32_t)get(at, 4);
+        uint32_t bits = (uint32_t)traj_bytes_get(at, 4);
         float value;
         memcpy(&value, &bits, sizeof value);
         if (isinf(value)) {
@@ -302,13 +263,13 @@ static enum traj_refusal parse_binary(const unsigned char *body, size_t size,
     if (refusal != TRAJ_ACCEPTED) {
         return refusal;
     }
-    if (get(body + 8, 2) != KIND_FRAME) {
+    if (traj_bytes_get(body + 8, 2) != KIND_FRAME) {
         return traj_refuse(detail, TRAJ_REFUSED_TYPE, "kind", "not 1 (frame)", 8);
     }
-    uint64_t units = get(body + 12, 4);
-    uint64_t features = get(body + 48, 4);
+    uint64_t units = traj_bytes_get(body + 12, 4);
+    uint64_t features = traj_bytes_get(body + 48, 4);
     unsigned payload = (units > 0 ? HAS_COUNTS : 0) | (features > 0 ? HAS_FEATURES : 0);
-    if (payload == 0 || get(body + 10, 2) != payload) {
+    if (payload == 0 || traj_bytes_get(body + 10, 2) != payload) {
         return traj_refuse(detail, TRAJ_REFUSED_FIELD, "payload",
                            "does not say what units and features say", 10);
     }
@@ -319,10 +280,10 @@ static enum traj_refusal parse_binary(const unsigned char *body, size_t size,
     }
     frame->units = (size_t)units;
     frame->features = (size_t)features;
-    frame->seq = get(body + 16, 8);
-    frame->t = get_double(body + 24);
-    frame->dt = get_double(body + 32);
-    frame->device = get(body + 40, 8);
+    frame->seq = traj_bytes_get(body + 16, 8);
+    frame->t = traj_bytes_get_double(body + 24);
+    frame->dt = traj_bytes_get_double(body + 32);
+    frame->device = traj_bytes_get(body + 40, 8);
     const char *field;
     const char *reason = check_times(frame, &field);
     if (reason != NULL) {
@@ -345,30 +306,31 @@ size_t traj_frame_write_binary(const struct traj_frame *frame, void *out, size_t
         return 0;
     }
     memcpy(body, "TRJF", 4);
-    put(body + 4, VERSION, 2);
-    put(body + 6, TRAJ_FRAME_HEADER, 2);
-    put(body + 8, KIND_FRAME, 2);
-    put(body + 10, (frame->units > 0 ? HAS_COUNTS : 0) | (frame->features > 0 ? HAS_FEATURES : 0),
-        2);
-    put(body + 12, frame->units, 4);
-    put(body + 16, frame->seq, 8);
-    put_double(body + 24, frame->t);
-    put_double(body + 32, frame->dt);
-    put(body + 40, frame->device, 8);
-    put(body + 48, frame->features, 4);
+    traj_bytes_put(body + 4, VERSION, 2);
+    traj_bytes_put(body + 6, TRAJ_FRAME_HEADER, 2);
+    traj_bytes_put(body + 8, KIND_FRAME, 2);
+    traj_bytes_put(body + 10,
+                   (frame->units > 0 ? HAS_COUNTS : 0) | (frame->features > 0 ? HAS_FEATURES : 0),
+                   2);
+    traj_bytes_put(body + 12, frame->units, 4);
+    traj_bytes_put(body + 16, frame->seq, 8);
+    traj_bytes_put_double(body + 24, frame->t);
+    traj_bytes_put_double(body + 32, frame->dt);
+    traj_bytes_put(body + 40, frame->device, 8);
+    traj_bytes_put(body + 48, frame->features, 4);
     unsigned char *at = body + TRAJ_FRAME_HEADER;
     for (size_t i = 0; i < frame->units; i++, at += 2) {
-        put(at, frame->counts[i], 2);
+        traj_bytes_put(at, frame->counts[i], 2);
     }
     for (size_t i = 0; i < frame->features; i++, at += 4) {
         uint32_t bits = 0x7FC00000; /* NaN */
         if (!isnan(frame->feature[i])) {
             memcpy(&bits, &frame->feature[i], sizeof bits);
         }
-        put(at, bits, 4);
+        traj_bytes_put(at, bits, 4);
     }
     size_t size = (size_t)(at - body);
-    put(body + CHECKSUM_AT, checksum(body, size), 4);
+    traj_bytes_put(body + CHECKSUM_AT, traj_crc32c_around(body, size, CHECKSUM_AT), 4);
     return size;
 }
 

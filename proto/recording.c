@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "proto/bytes.h"
 #include "proto/crc32c.h"
 
 #define MAGIC "TRAJDREC"
@@ -38,48 +39,6 @@ bool traj_record_is_input(enum traj_record_kind kind)
     return (kind >= TRAJ_RECORD_FRAME && kind <= TRAJ_RECORD_MODEL) || kind == TRAJ_RECORD_RETUNE;
 }
 
-/* ---- numbers, little-endian whatever the machine and at any address -------------------------- */
-
-static uint64_t get(const unsigned char *at, size_t bytes)
-{
-    uint64_t value = 0;
-    for (size_t i = bytes; i-- > 0;) {
-        value = value << 8 | at[i];
-    }
-    return value;
-}
-
-static void put(unsigned char *at, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (unsigned char)(value >> 8 * i);
-    }
-}
-
-static double get_double(const unsigned char *at)
-{
-    uint64_t bits = get(at, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static void put_double(unsigned char *at, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put(at, bits, 8);
-}
-
-/* The checksum of bytes whose own four stand at `at` and count as zero. */
-static uint32_t checksum(const unsigned char *bytes, size_t size, size_t at)
-{
-    static const unsigned char zero[4] = {0};
-    uint32_t crc = traj_crc32c(0, bytes, at);
-    crc = traj_crc32c(crc, zero, sizeof zero);
-    return traj_crc32c(crc, bytes + at + sizeof zero, size - at - sizeof zero);
-}
-
 /* ---- the file's header ----------------------------------------------------------------------- */
 
 enum {
@@ -97,16 +56,17 @@ void traj_recording_write_header(const struct traj_recording_header *header,
 {
     memset(out, 0, TRAJ_RECORDING_HEADER);
     memcpy(out, MAGIC, 8);
-    put(out + 8, VERSION, 2);
-    put(out + 10, TRAJ_RECORDING_HEADER, 2);
-    put(out + AT_PART, header->part, 8);
-    put(out + AT_FIRST, header->first, 8);
-    put_double(out + AT_STAMP, header->stamp);
-    put_double(out + AT_TIME, header->time);
+    traj_bytes_put(out + 8, VERSION, 2);
+    traj_bytes_put(out + 10, TRAJ_RECORDING_HEADER, 2);
+    traj_bytes_put(out + AT_PART, header->part, 8);
+    traj_bytes_put(out + AT_FIRST, header->first, 8);
+    traj_bytes_put_double(out + AT_STAMP, header->stamp);
+    traj_bytes_put_double(out + AT_TIME, header->time);
     memcpy(out + AT_MODEL, header->model, strnlen(header->model, 64));
     memcpy(out + AT_NAME, header->name, strnlen(header->name, sizeof header->name - 1));
     memcpy(out + AT_VERSION, header->version, strnlen(header->version, sizeof header->version - 1));
-    put(out + HEADER_CHECKSUM_AT, checksum(out, TRAJ_RECORDING_HEADER, HEADER_CHECKSUM_AT), 4);
+    traj_bytes_put(out + HEADER_CHECKSUM_AT,
+                   traj_crc32c_around(out, TRAJ_RECORDING_HEADER, HEADER_CHECKSUM_AT), 4);
 }
 
 static bool is_digest(const unsigned char *at)
@@ -130,21 +90,21 @@ enum traj_refusal traj_recording_parse_header(const void *bytes, size_t size,
     if (size < TRAJ_RECORDING_HEADER) {
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "header", "cut off", size);
     }
-    if (get(at + 8, 2) != VERSION) {
+    if (traj_bytes_get(at + 8, 2) != VERSION) {
         return traj_refuse(detail, TRAJ_REFUSED_VERSION, "version", "not 1", 8);
     }
-    if (get(at + 10, 2) != TRAJ_RECORDING_HEADER) {
+    if (traj_bytes_get(at + 10, 2) != TRAJ_RECORDING_HEADER) {
         return traj_refuse(detail, TRAJ_REFUSED_SYNTAX, "header length", "not 256", 10);
     }
-    if (get(at + HEADER_CHECKSUM_AT, 4) !=
-        checksum(at, TRAJ_RECORDING_HEADER, HEADER_CHECKSUM_AT)) {
+    if (traj_bytes_get(at + HEADER_CHECKSUM_AT, 4) !=
+        traj_crc32c_around(at, TRAJ_RECORDING_HEADER, HEADER_CHECKSUM_AT)) {
         return traj_refuse(detail, TRAJ_REFUSED_CHECKSUM, "checksum", "does not match",
                            HEADER_CHECKSUM_AT);
     }
-    header->part = get(at + AT_PART, 8);
-    header->first = get(at + AT_FIRST, 8);
-    header->stamp = get_double(at + AT_STAMP);
-    header->time = get_double(at + AT_TIME);
+    header->part = traj_bytes_get(at + AT_PART, 8);
+    header->first = traj_bytes_get(at + AT_FIRST, 8);
+    header->stamp = traj_bytes_get_double(at + AT_STAMP);
+    header->time = traj_bytes_get_double(at + AT_TIME);
     if (header->part == 0) {
         return traj_refuse(detail, TRAJ_REFUSED_FIELD, "part", "not counted from 1", AT_PART);
     }
@@ -171,19 +131,19 @@ enum traj_refusal traj_recording_parse_header(const void *bytes, size_t size,
 void traj_record_put_header(const struct traj_record *record, unsigned char out[TRAJ_RECORD_HEADER])
 {
     memcpy(out, RECORD_MAGIC, 4);
-    put(out + 4, record->size, 4);
-    put(out + 8, (unsigned)record->kind | (record->carried ? CARRIED : 0), 2);
-    put(out + 10, record->code, 1);
-    put(out + 11, record->cause, 1);
-    put(out + CHECKSUM_AT, 0, 4);
-    put(out + 16, record->number, 8);
-    put(out + 24, record->frame, 8);
-    put_double(out + 32, record->stamp);
+    traj_bytes_put(out + 4, record->size, 4);
+    traj_bytes_put(out + 8, (unsigned)record->kind | (record->carried ? CARRIED : 0), 2);
+    traj_bytes_put(out + 10, record->code, 1);
+    traj_bytes_put(out + 11, record->cause, 1);
+    traj_bytes_put(out + CHECKSUM_AT, 0, 4);
+    traj_bytes_put(out + 16, record->number, 8);
+    traj_bytes_put(out + 24, record->frame, 8);
+    traj_bytes_put_double(out + 32, record->stamp);
 }
 
 void traj_record_seal(unsigned char *record, size_t size)
 {
-    put(record + CHECKSUM_AT, checksum(record, size, CHECKSUM_AT), 4);
+    traj_bytes_put(record + CHECKSUM_AT, traj_crc32c_around(record, size, CHECKSUM_AT), 4);
 }
 
 size_t traj_record_write(const struct traj_record *record, void *out, size_t cap)
@@ -204,29 +164,31 @@ size_t traj_record_write(const struct traj_record *record, void *out, size_t cap
 /* Whether the header's numbers can be those of a record; size of bytes is at least a header's. */
 static bool is_header(const unsigned char *at)
 {
-    unsigned kind = (unsigned)get(at + 8, 2) & ~CARRIED;
-    return memcmp(at, RECORD_MAGIC, 4) == 0 && get(at + 4, 4) <= TRAJ_RECORD_PAYLOAD_MAX &&
-           kind >= TRAJ_RECORD_FRAME && kind < TRAJ_RECORD_KINDS && at[11] < TRAJ_REFUSALS;
+    unsigned kind = (unsigned)traj_bytes_get(at + 8, 2) & ~CARRIED;
+    return memcmp(at, RECORD_MAGIC, 4) == 0 &&
+           traj_bytes_get(at + 4, 4) <= TRAJ_RECORD_PAYLOAD_MAX && kind >= TRAJ_RECORD_FRAME &&
+           kind < TRAJ_RECORD_KINDS && at[11] < TRAJ_REFUSALS;
 }
 
 static void view(const unsigned char *at, struct traj_record *record)
 {
-    unsigned kind = (unsigned)get(at + 8, 2);
+    unsigned kind = (unsigned)traj_bytes_get(at + 8, 2);
     record->kind = (enum traj_record_kind)(kind & ~CARRIED);
     record->carried = (kind & CARRIED) != 0;
     record->code = at[10];
     record->cause = at[11];
-    record->number = get(at + 16, 8);
-    record->frame = get(at + 24, 8);
-    record->stamp = get_double(at + 32);
-    record->size = (size_t)get(at + 4, 4);
+    record->number = traj_bytes_get(at + 16, 8);
+    record->frame = traj_bytes_get(at + 24, 8);
+    record->stamp = traj_bytes_get_double(at + 32);
+    record->size = (size_t)traj_bytes_get(at + 4, 4);
     record->payload = at + TRAJ_RECORD_HEADER;
 }
 
 bool traj_record_view(const void *bytes, size_t size, struct traj_record *record)
 {
     const unsigned char *at = bytes;
-    if (size < TRAJ_RECORD_HEADER || !is_header(at) || get(at + 4, 4) > size - TRAJ_RECORD_HEADER) {
+    if (size < TRAJ_RECORD_HEADER || !is_header(at) ||
+        traj_bytes_get(at + 4, 4) > size - TRAJ_RECORD_HEADER) {
         return false;
     }
     view(at, record);
@@ -261,12 +223,12 @@ enum traj_record_outcome traj_record_next(const void *bytes, size_t size,
         return TRAJ_RECORD_MORE;
     }
     if (there == 4 && size >= TRAJ_RECORD_HEADER && is_header(at)) {
-        size_t length = TRAJ_RECORD_HEADER + (size_t)get(at + 4, 4);
+        size_t length = TRAJ_RECORD_HEADER + (size_t)traj_bytes_get(at + 4, 4);
         if (size < length) {
             *wanted = length;
             return TRAJ_RECORD_MORE;
         }
-        if (get(at + CHECKSUM_AT, 4) == checksum(at, length, CHECKSUM_AT)) {
+        if (traj_bytes_get(at + CHECKSUM_AT, 4) == traj_crc32c_around(at, length, CHECKSUM_AT)) {
             view(at, record);
             *used = length;
             return TRAJ_RECORD_GOOD;
@@ -281,14 +243,14 @@ enum traj_record_outcome traj_record_next(const void *bytes, size_t size,
 size_t traj_recorded_put_settings(const struct traj_recorded_settings *settings, void *out)
 {
     unsigned char *at = out;
-    put_double(at, settings->gap_reset_s);
-    put_double(at + 8, settings->speed_limit);
-    put(at + 16, settings->count_max, 2);
-    put(at + 18, settings->dims, 2);
+    traj_bytes_put_double(at, settings->gap_reset_s);
+    traj_bytes_put_double(at + 8, settings->speed_limit);
+    traj_bytes_put(at + 16, settings->count_max, 2);
+    traj_bytes_put(at + 18, settings->dims, 2);
     at += 20;
     for (size_t d = 0; d < settings->dims; d++, at += 16) {
-        put_double(at, settings->low[d]);
-        put_double(at + 8, settings->high[d]);
+        traj_bytes_put_double(at, settings->low[d]);
+        traj_bytes_put_double(at + 8, settings->high[d]);
     }
     return (size_t)(at - (unsigned char *)out);
 }
@@ -300,26 +262,26 @@ bool traj_recorded_settings(const struct traj_record *record,
     if (record->kind != TRAJ_RECORD_SETTINGS || record->size < 20) {
         return false;
     }
-    settings->gap_reset_s = get_double(at);
-    settings->speed_limit = get_double(at + 8);
-    settings->count_max = (uint16_t)get(at + 16, 2);
-    settings->dims = (uint16_t)get(at + 18, 2);
+    settings->gap_reset_s = traj_bytes_get_double(at);
+    settings->speed_limit = traj_bytes_get_double(at + 8);
+    settings->count_max = (uint16_t)traj_bytes_get(at + 16, 2);
+    settings->dims = (uint16_t)traj_bytes_get(at + 18, 2);
     if (settings->dims > TRAJ_RECORDING_DIM_MAX ||
         record->size != 20 + 16 * (size_t)settings->dims) {
         return false;
     }
     at += 20;
     for (size_t d = 0; d < settings->dims; d++, at += 16) {
-        settings->low[d] = get_double(at);
-        settings->high[d] = get_double(at + 8);
+        settings->low[d] = traj_bytes_get_double(at);
+        settings->high[d] = traj_bytes_get_double(at + 8);
     }
     return true;
 }
 
 static size_t put_pair(uint64_t first, uint64_t second, unsigned char *at)
 {
-    put(at, first, 8);
-    put(at + 8, second, 8);
+    traj_bytes_put(at, first, 8);
+    traj_bytes_put(at + 8, second, 8);
     return 16;
 }
 
@@ -339,8 +301,8 @@ bool traj_recorded_start(const struct traj_record *record, struct traj_recorded_
     if (record->kind != TRAJ_RECORD_START || record->size != TRAJ_RECORDED_START) {
         return false;
     }
-    start->frames = get(at, 8);
-    start->events = get(at + 8, 8);
+    start->frames = traj_bytes_get(at, 8);
+    start->events = traj_bytes_get(at + 8, 8);
     return true;
 }
 
@@ -350,8 +312,8 @@ bool traj_recorded_loss(const struct traj_record *record, struct traj_recorded_l
     if (record->kind != TRAJ_RECORD_LOST || record->size != TRAJ_RECORDED_LOSS) {
         return false;
     }
-    loss->records = get(at, 8);
-    loss->inputs = get(at + 8, 8);
+    loss->records = traj_bytes_get(at, 8);
+    loss->inputs = traj_bytes_get(at + 8, 8);
     return true;
 }
 
@@ -436,7 +398,7 @@ double traj_recorded_coefficient(const struct traj_recorded_retune *retune, size
 
 size_t traj_recorded_put_event(uint64_t number, void *out)
 {
-    put(out, number, 8);
+    traj_bytes_put(out, number, 8);
     return TRAJ_RECORDED_EVENT;
 }
 
@@ -448,7 +410,7 @@ bool traj_recorded_event(const struct traj_record *record, uint64_t *number, con
         record->size < TRAJ_RECORDED_EVENT) {
         return false;
     }
-    *number = get(at, 8);
+    *number = traj_bytes_get(at, 8);
     *body = at + TRAJ_RECORDED_EVENT;
     *size = record->size - TRAJ_RECORDED_EVENT;
     return true;
@@ -457,9 +419,9 @@ bool traj_recorded_event(const struct traj_record *record, uint64_t *number, con
 size_t traj_recorded_put_intent(const uint64_t *events, size_t count, void *out)
 {
     unsigned char *at = out;
-    put(at, count, 8);
+    traj_bytes_put(at, count, 8);
     for (size_t i = 0; i < count; i++) {
-        put(at + TRAJ_RECORDED_INTENT(i), events[i], 8);
+        traj_bytes_put(at + TRAJ_RECORDED_INTENT(i), events[i], 8);
     }
     return TRAJ_RECORDED_INTENT(count);
 }
@@ -471,13 +433,13 @@ bool traj_recorded_intent(const struct traj_record *record, uint64_t *events, si
     if (record->kind != TRAJ_RECORD_INTENT || record->size < 8) {
         return false;
     }
-    uint64_t told = get(at, 8);
+    uint64_t told = traj_bytes_get(at, 8);
     if (told > TRAJ_RECORDING_EFFECTS || record->size < TRAJ_RECORDED_INTENT(told)) {
         return false;
     }
     *count = (size_t)told;
     for (size_t i = 0; i < *count; i++) {
-        events[i] = get(at + TRAJ_RECORDED_INTENT(i), 8);
+        events[i] = traj_bytes_get(at + TRAJ_RECORDED_INTENT(i), 8);
     }
     *body = at + TRAJ_RECORDED_INTENT(*count);
     *size = record->size - TRAJ_RECORDED_INTENT(*count);

@@ -18,6 +18,7 @@
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
+#include "proto/intent_binary.h"
 
 /* The snapshot is refreshed whenever nothing waits, and at the latest after so many messages. */
 #define MESSAGES_A_SNAPSHOT 64
@@ -54,6 +55,9 @@ struct traj_decode_loop {
     char *out; /* one message to publish */
     size_t out_cap;
     size_t out_size;
+    unsigned char *bytes; /* the same message without text, where anybody wants it */
+    size_t bytes_cap;
+    size_t bytes_size;
 
     double command_base; /* s, source's clock: the frame after which commands were last given */
     double command_t;    /* s: the time given to the last of them */
@@ -85,6 +89,8 @@ static int open_buffers(struct traj_decode_loop *loop)
 {
     loop->out_cap = traj_intent_size(TRAJ_DIM_MAX, TRAJ_TARGETS_MAX);
     loop->out = calloc(1, loop->out_cap);
+    loop->bytes_cap = traj_intent_binary_size(TRAJ_DIM_MAX, TRAJ_TARGETS_MAX);
+    loop->bytes = calloc(1, loop->bytes_cap);
     loop->inbox = calloc(1, sizeof *loop->inbox);
     loop->event = calloc(1, sizeof *loop->event);
     loop->frame.counts = calloc(TRAJ_UNITS_MAX, sizeof *loop->frame.counts);
@@ -94,7 +100,7 @@ static int open_buffers(struct traj_decode_loop *loop)
     if (loop->inbox != NULL) {
         traj_inbox_init(loop->inbox);
     }
-    return loop->out != NULL && loop->inbox != NULL && loop->event != NULL &&
+    return loop->out != NULL && loop->bytes != NULL && loop->inbox != NULL && loop->event != NULL &&
                    loop->frame.counts != NULL && loop->frame.feature != NULL
                ? 0
                : -1;
@@ -208,6 +214,7 @@ void traj_decode_loop_close(struct traj_decode_loop **loop)
     free(self->frame.counts);
     free(self->frame.feature);
     free(self->out);
+    free(self->bytes);
     free(self->pipeline_memory);
     if (self->timer_fd >= 0) {
         (void)close(self->timer_fd);
@@ -223,7 +230,7 @@ static void publish_state(struct traj_decode_loop *loop)
     loop->state.counters = *traj_pipeline_counters(loop->pipeline);
     loop->state.t = traj_pipeline_time(loop->pipeline);
     loop->state.paused = traj_pipeline_paused(loop->pipeline);
-    loop->state.subscribers = loop->link->subscribers;
+    loop->state.subscribers = loop->link->subscribers + loop->link->binaries;
     loop->state.recording = loop->journal.on;
     loop->state.records = loop->journal.records;
     loop->state.records_lost = loop->journal.lost_all;
@@ -495,6 +502,15 @@ static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arri
     }
 }
 
+/* Publishes the message without text, if there is one. */
+static void flush_bytes(struct traj_decode_loop *loop)
+{
+    if (loop->bytes_size > 0) {
+        traj_link_publish(loop->link, TRAJ_TOPIC_BINARY, loop->bytes, loop->bytes_size);
+        loop->bytes_size = 0;
+    }
+}
+
 /* Publishes what stands in the buffer, if anything does; now is read already.  Returns when. */
 static double flush_intent(struct traj_decode_loop *loop, double now)
 {
@@ -504,6 +520,7 @@ static double flush_intent(struct traj_decode_loop *loop, double now)
         traj_link_publish(loop->link, "intent", loop->out, loop->out_size);
         loop->state.published++;
         loop->out_size = 0;
+        flush_bytes(loop);
         sent = traj_clock_now();
         traj_stages_record(loop->stages, TRAJ_STAGE_SEND, sent - now);
     }
@@ -542,6 +559,9 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
         loop->state.behind_max = intent->stamps.behind;
     }
     loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
+    loop->bytes_size = loop->link->binaries > 0
+                           ? traj_intent_write_binary(intent, loop->bytes, loop->bytes_cap)
+                           : 0;
     record_intent(loop, done);
     now = traj_clock_now();
     traj_stages_record(loop->stages, TRAJ_STAGE_FORMAT, now - from);
@@ -661,6 +681,12 @@ static void say_stale(struct traj_decode_loop *loop, double now)
                             model->dims.position, model->about.digest, loop->out, loop->out_cap);
     traj_journal_stale(&loop->journal, loop->out, size, moment(loop, now));
     traj_link_publish(loop->link, "stale", loop->out, size);
+    if (loop->link->binaries > 0) {
+        loop->bytes_size = traj_stale_write_binary(
+            traj_pipeline_time(loop->pipeline), now - loop->last, model->dims.position,
+            model->about.digest, loop->bytes, loop->bytes_cap);
+        flush_bytes(loop);
+    }
     /*
      * Whole periods that have gone by, so that a machine that slept does not say it many times
      * over.

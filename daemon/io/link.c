@@ -7,6 +7,7 @@
 
 #include "daemon/io/endpoint.h"
 #include "daemon/io/source/tap.h"
+#include "proto/intent_binary.h"
 
 /* What still waits for subscribers may take so long to leave when the daemon ends. */
 #define INTENTS_LINGER_MS 200
@@ -258,10 +259,25 @@ void traj_link_publish(struct traj_link *link, const char *topic, const void *bo
     }
 }
 
-/* True if a subscription to this prefix lets topic "intent" through. */
-static bool covers_intents(const char *prefix, size_t size)
+/* True if a subscription to this prefix lets a topic through. */
+static bool covers(const char *topic, const char *prefix, size_t size)
 {
-    return size <= 6 && memcmp("intent", prefix, size) == 0;
+    return size <= strlen(topic) && memcmp(topic, prefix, size) == 0;
+}
+
+/* Whoever subscribes to everything has not asked for bytes. */
+static bool asks_for_bytes(const char *prefix, size_t size)
+{
+    return size > 0 && covers(TRAJ_TOPIC_BINARY, prefix, size);
+}
+
+static void count(uint64_t *subscriptions, char change)
+{
+    if (change == 1) {
+        ++*subscriptions;
+    } else if (change == 0 && *subscriptions > 0) {
+        --*subscriptions;
+    }
 }
 
 void traj_link_subscriptions(struct traj_link *link)
@@ -273,14 +289,14 @@ void traj_link_subscriptions(struct traj_link *link)
         if (size < 0) {
             return;
         }
-        if (size == 0 || (size_t)size > sizeof body ||
-            !covers_intents(body + 1, (size_t)size - 1)) {
+        if (size == 0 || (size_t)size > sizeof body) {
             continue;
         }
-        if (body[0] == 1) {
-            link->subscribers++;
-        } else if (body[0] == 0 && link->subscribers > 0) {
-            link->subscribers--;
+        if (covers("intent", body + 1, (size_t)size - 1)) {
+            count(&link->subscribers, body[0]);
+        }
+        if (asks_for_bytes(body + 1, (size_t)size - 1)) {
+            count(&link->binaries, body[0]);
         }
     }
 }

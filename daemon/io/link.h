@@ -39,6 +39,7 @@ struct traj_link {
     void *source; /* NULL where none is configured */
     void *intents;
     uint64_t subscribers; /* subscriptions that let intents through */
+    uint64_t binaries;    /* that ask for intents as bytes */
 };
 
 /* The zmq context of the whole daemon; NULL with a sentence. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the binary vectors into the folder that is named, from the layouts as frame.md, model.md and
-recording.md tell them and from nothing in the C code.
+"""Writes the binary vectors into the folder that is named, from the layouts as frame.md, intent.md,
+model.md and recording.md tell them and from nothing in the C code.
 
     python3 proto/vectors/generate.py proto/vectors
 """
@@ -86,6 +86,74 @@ def frames():
     yield "dt-zero", frame(counts=counts, dt=0.0)
     yield "dt-nan", frame(counts=counts, dt=math.nan)
     yield "feature-infinite", frame(features=(0.5, -math.inf))
+
+
+def intent(dim=2, position=None, velocity=None, position_cov=None, velocity_cov=None, target_prob=(), target=b"",
+           target_set=b"", row=None, state_prob=None, numbers=(0.125, 0.42, 0.31, -123.456), **odd):
+    """An intent; what is None is NaN.  odd values replace what would be right, as in frame."""
+    nan = math.nan
+    lengths = (dim, dim, dim * dim, dim * dim)
+    parts = [value or (nan,) * n for value, n in
+             zip((position, velocity, position_cov, velocity_cov), lengths)]
+    doubles = [x for part in parts for x in part] + list(target_prob)
+    payload = struct.pack(f"<{len(doubles)}d", *doubles) + target + target_set
+    if row is None:
+        row = target_prob.index(max(target_prob)) if target_prob else 65535
+    whole = bytearray(struct.pack(
+        "<4sHHHHHBBQQd4d6ddQddII12sHBBII", odd.get("magic", b"TRJI"), odd.get("version", 1), odd.get("header", 184),
+        odd.get("kind", 1), odd.get("d", dim), odd.get("m", len(target_prob)), odd.get("valid", 1),
+        odd.get("state", 255), odd.get("seq", 5), odd.get("frame", 17), odd.get("t", 0.34), *numbers,
+        *(state_prob or (nan,) * 6), odd.get("silent", nan), odd.get("device", 0), odd.get("recv", nan), odd.get("done", nan), odd.get("behind", 0),
+        odd.get("flags", 0), odd.get("model", b"0123456789ab"), row, odd.get("target_bytes", len(target)),
+        len(target_set), odd.get("payload", len(payload)), 0) + payload)
+    whole[180:184] = struct.pack("<I", odd.get("crc", crc32c(bytes(whole))))
+    return bytes(whole)
+
+
+def intents():
+    moments = dict(position=(12.5, -3.25), position_cov=(4, 0.5, 0.5, 9), velocity=(100.125, -0.1),
+                   velocity_cov=(16, 0, 0, 16))
+    full = dict(**moments, target_prob=(0.125, 0.75), target=b"3", target_set=b"centre-out",
+                state_prob=(0.0625, 0.1875, 0.5, 0.125, 0.0625, 0.0625), state=2, flags=1 | 4 | 64, device=123,
+                recv=1234.5, done=1234.50025, behind=2)
+    none = (math.nan,) * 4
+    stale = dict(kind=2, velocity=(0, 0), numbers=none, valid=0, seq=0, frame=0, silent=0.25, t=1.5)
+    good = intent(**full)
+    yield "full", good
+    yield "nulls", intent(dim=0, numbers=none, valid=0, seq=0, frame=0, t=-1.0, model=bytes(12))
+    yield "dim-kept", intent(dim=16, numbers=none, valid=0)
+    yield "no-probability", intent(target_prob=(0.0, 0.0), row=65535)
+    yield "stale", intent(**stale)
+    yield "stale-first", intent(**{**stale, "t": math.nan})
+    yield "empty", b""
+    yield "magic", intent(magic=b"TRJF")
+    yield "version", intent(version=2)
+    yield "header-length", intent(header=176)
+    yield "header-cut", good[:183]
+    yield "truncated", good[:-1]
+    yield "trailing", good + b"\0"
+    yield "dimensions-huge", intent(d=65535)
+    yield "payload", intent(payload=7)
+    yield "text-beyond", intent(target=b"3", target_bytes=255)
+    yield "checksum", intent(**{**full, "crc": 1})
+    yield "flipped", flip(good, 190)
+    yield "kind", intent(kind=3)
+    yield "dimensions", intent(dim=17)
+    yield "targets", intent(target_prob=(0.5,) * 257)
+    yield "valid", intent(valid=2)
+    yield "state", intent(state=6)
+    yield "flags", intent(flags=512)
+    yield "t-nan", intent(t=math.nan)
+    yield "eta-infinite", intent(numbers=(0.5, 0.5, math.inf, 0.5))
+    yield "silent", intent(silent=0.5)
+    yield "silent-nan", intent(**{**stale, "silent": math.nan})
+    yield "stale-valid", intent(**{**stale, "valid": 1})
+    yield "position-half", intent(position=(1.0, math.nan))
+    yield "state-prob-half", intent(state_prob=(0.5, math.nan, 0, 0, 0, 0))
+    yield "target-row", intent(target_prob=(0.25, 0.5), row=0)
+    yield "target-nul", intent(target=b"a\0b")
+    yield "target-long", intent(target=b"a" * 64)
+    yield "model", intent(model=b"0123\x0056789ab")
 
 
 def image(header, data=b"", pad=True):
@@ -217,7 +285,7 @@ def recordings():
 
 
 def main(folder):
-    for kind, made in (("frame", frames()), ("tensors", tensors()), ("recording", recordings())):
+    for kind, made in (("frame", frames()), ("intent", intents()), ("tensors", tensors()), ("recording", recordings())):
         os.makedirs(os.path.join(folder, kind), exist_ok=True)
         for name, data in made:
             with open(os.path.join(folder, kind, name + ".bin"), "wb") as file:

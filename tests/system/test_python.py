@@ -22,6 +22,8 @@ except ImportError:
     print("python3-numpy or python3-h5py is not installed: the Python client was not tested")
     sys.exit(77)
 
+import zmq  # noqa: E402
+
 import trajd  # noqa: E402
 from trajd import frame as frames  # noqa: E402
 
@@ -66,6 +68,34 @@ class Frames(unittest.TestCase):
 
     def test_plain_checksum_is_that_of_the_standard(self):
         self.assertEqual(frames._crc32c_plain(b"123456789"), 0xE3069283)
+
+
+class BinaryIntents(unittest.TestCase):
+    """The bodies of bytes, against the same vectors as the C parser."""
+
+    def expected(self):
+        with open(os.path.join(TOP, "proto", "vectors", "expected.txt"), encoding="utf-8") as lines:
+            rows = [line.split() for line in lines]
+        return {row[0]: row[1] for row in rows if row and row[0].startswith("intent/") and row[0].endswith(".bin")}
+
+    def test_every_vector_fares_as_expected(self):
+        outcomes = self.expected()
+        self.assertGreater(len(outcomes), 30)
+        for path, outcome in outcomes.items():
+            if outcome == "accepted":
+                trajd.decode_intent(vector(path))
+            else:
+                with self.assertRaises(ValueError, msg=path):
+                    trajd.decode_intent(vector(path))
+
+    def test_they_say_what_json_says(self):
+        for name in ("full", "nulls"):
+            said = json.loads(vector(f"intent/{name}.json"))
+            self.assertEqual(trajd.decode_intent(vector(f"intent/{name}.bin")),
+                             {key: said[key] for key in said if key not in ("v", "type")})
+        stale = trajd.decode_intent(vector("intent/stale.bin"))
+        self.assertEqual(stale, {"t": 1.5, "silent": 0.25, "valid": False, "velocity": [0.0, 0.0],
+                                 "model": "0123456789ab"})
 
 
 class Sessions(unittest.TestCase):
@@ -177,6 +207,40 @@ class Live(daemon.DaemonTest):
                 control.prior([1.0])
             self.assertEqual(control.pause()["ok"], True)
             self.assertEqual(control.model()["model"]["units"], daemon.UNITS)
+
+    def test_bytes_say_what_json_says(self):
+        d = self.start(config={"stale_ms": 100})
+        anything = d.socket(zmq.SUB, "intents", RCVHWM=0)
+        anything.subscribe("")
+        with trajd.Intents(d.endpoints["intents"]) as intents, trajd.Source(d.endpoints["frames"]) as rig, \
+                trajd.Control(d.endpoints["control"]) as control:
+            rig.wait(daemon.PATIENCE)
+            daemon.wait_for(lambda: control.status()["subscribers"] == 2)
+            rig.frame(daemon.counts_of(0), t=daemon.BIN, dt=daemon.BIN)
+            intents.receive(daemon.PATIENCE)
+            with trajd.Intents(d.endpoints["intents"], binary=True) as raw:
+                daemon.wait_for(lambda: control.status()["subscribers"] == 3)
+                rig.trial_start(daemon.BIN)
+                for seq in range(1, 30):
+                    rig.frame(daemon.counts_of(seq), t=(seq + 1) * daemon.BIN, dt=daemon.BIN)
+                got = []
+                while len(got) < 29:
+                    got += [m for m in [raw.receive(daemon.PATIENCE)] if isinstance(m, trajd.Intent)]
+                self.assertEqual(got, [intents.receive(daemon.PATIENCE) for _ in range(29)])
+                silence = raw.receive(daemon.PATIENCE)
+                self.assertIsInstance(silence, trajd.Stale)
+                self.assertEqual((silence.t, silence.velocity), (got[-1].t, [0.0, 0.0]))
+            # Nobody asks for bytes any more, or ever did before: none are sent to whoever takes everything.
+            daemon.wait_for(lambda: control.status()["subscribers"] == 2)
+            rig.frame(daemon.counts_of(30), t=31 * daemon.BIN, dt=daemon.BIN)
+            intents.receive(daemon.PATIENCE)
+        topics = []
+        while anything.poll(300):
+            topics.append(anything.recv_multipart())
+            if topics[-1][0] == b"stale" and topics[-2][0] == b"intent" and json.loads(topics[-2][1])["seq"] == 30:
+                break
+        seqs = [trajd.decode_intent(body).get("seq") for topic, body in topics if topic == b"binary"]
+        self.assertEqual([seq for seq in seqs if seq is not None], list(range(1, 30)))
 
     def test_what_a_rig_says_becomes_a_session(self):
         temporary = tempfile.TemporaryDirectory()

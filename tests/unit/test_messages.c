@@ -17,6 +17,7 @@
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
+#include "proto/intent_binary.h"
 #include "proto/safetensors.h"
 
 /* Writes one message into out[0..cap). */
@@ -40,6 +41,16 @@ static size_t write_event(const void *event, char *out, size_t cap)
 static size_t write_intent(const void *intent, char *out, size_t cap)
 {
     return traj_intent_write(intent, out, cap);
+}
+
+static size_t write_intent_binary(const void *intent, char *out, size_t cap)
+{
+    return traj_intent_write_binary(intent, out, cap);
+}
+
+static size_t write_stale_binary(const void *model, char *out, size_t cap)
+{
+    return traj_stale_write_binary(1.5, 0.25, 2, model, out, cap);
 }
 
 static size_t write_tensors(const void *tensors, char *out, size_t cap)
@@ -143,6 +154,8 @@ static void test_caps(void **state)
     check_caps(write_binary, &frame);
     check_caps(write_intent, &intent);
     check_caps(write_stale, "0123456789ab");
+    check_caps(write_intent_binary, &intent);
+    check_caps(write_stale_binary, "0123456789ab");
     check_caps(write_tensors, make_tensors());
     load_event(&event, "{\"type\":\"targets\",\"t\":1,\"set\":\"s\",\"id\":[\"a\",\"b\"],"
                        "\"position\":[[1,2],[3,4]]}");

@@ -18,6 +18,7 @@
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
+#include "proto/intent_binary.h"
 #include "proto/recording.h"
 #include "proto/safetensors.h"
 
@@ -109,11 +110,26 @@ static enum traj_refusal run_event(const char *path, const struct vector *vector
     return refusal;
 }
 
+static size_t write_intent_binary(const struct traj_intent *intent, double silent, char *out)
+{
+    return isnan(silent) ? traj_intent_write_binary(intent, out, OUT_MAX)
+                         : traj_stale_write_binary(intent->t, silent, intent->dim, intent->model,
+                                                   out, OUT_MAX);
+}
+
 static enum traj_refusal run_intent(const char *path, const struct vector *vector,
                                     struct traj_refusal_detail *detail, char *out, size_t *size)
 {
     static struct traj_intent_buffer buffer;
-    (void)path;
+    double silent;
+    if (strstr(path, ".bin") != NULL) {
+        enum traj_refusal refusal =
+            traj_intent_parse_binary(vector->bytes, vector->size, &buffer, &silent, detail);
+        if (refusal == TRAJ_ACCEPTED) {
+            *size = write_intent_binary(&buffer.intent, silent, out);
+        }
+        return refusal;
+    }
     enum traj_refusal refusal = traj_intent_parse(vector->bytes, vector->size, &buffer, detail);
     if (refusal == TRAJ_ACCEPTED) {
         size_t cap = traj_intent_size(buffer.intent.dim, buffer.intent.targets);
@@ -380,14 +396,46 @@ static void test_intent_values(void **state)
     assert_true(intent->stamps.device == 0);
 }
 
+/* The two bodies of an intent say the same. */
+static void test_intent_pairs(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"full", "nulls"};
+    static char out[OUT_MAX];
+    static struct traj_intent_buffer buffer;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[64];
+        double silent;
+        snprintf(path, sizeof path, "intent/%s.bin", names[i]);
+        struct vector vector = load(path);
+        assert_int_equal(
+            traj_intent_parse_binary(vector.bytes, vector.size, &buffer, &silent, NULL),
+            TRAJ_ACCEPTED);
+        free(vector.bytes);
+        size_t size = traj_intent_write(&buffer.intent, out, sizeof out);
+        snprintf(path, sizeof path, "intent/%s.json", names[i]);
+        check_written(path, "same", out, size);
+
+        vector = load(path);
+        assert_int_equal(traj_intent_parse(vector.bytes, vector.size, &buffer, NULL),
+                         TRAJ_ACCEPTED);
+        free(vector.bytes);
+        size = traj_intent_write_binary(&buffer.intent, out, sizeof out);
+        snprintf(path, sizeof path, "intent/%s.bin", names[i]);
+        check_written(path, "same", out, size);
+    }
+}
+
 static void test_stale(void **state)
 {
     (void)state;
-    char out[256];
+    char out[512];
     size_t size = traj_stale_write(1.5, 0.25, 2, "0123456789abcdef", out, sizeof out);
     check_written("stale/stale.json", "same", out, size);
     size = traj_stale_write(NAN, 3.0, 1, "0123456789ab", out, sizeof out);
     check_written("stale/first.json", "same", out, size);
+    size = traj_stale_write_binary(1.5, 0.25, 2, "0123456789abcdef", out, sizeof out);
+    check_written("intent/stale.bin", "same", out, size);
 }
 
 static void test_tensor_values(void **state)
@@ -421,8 +469,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expected),      cmocka_unit_test(test_frame_values),
         cmocka_unit_test(test_frame_pairs),   cmocka_unit_test(test_event_values),
-        cmocka_unit_test(test_intent_values), cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_tensor_values),
+        cmocka_unit_test(test_intent_values), cmocka_unit_test(test_intent_pairs),
+        cmocka_unit_test(test_stale),         cmocka_unit_test(test_tensor_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

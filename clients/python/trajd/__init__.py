@@ -11,6 +11,7 @@ Lengths are in the session's own unit, times in seconds, rates in spikes per sec
 """
 from .control import Control, Refused
 from .frame import MISSING, decode_frame, encode_frame
+from .intent_binary import decode_intent
 from .intents import Intent, Intents, Stale
 from .session import Session, Trials
 from .source import Source
@@ -18,4 +19,4 @@ from .tools import decode, score, train
 
 __version__ = "0.1.0"
 __all__ = ["Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
-           "decode", "decode_frame", "encode_frame", "score", "train"]
+           "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]

@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, Optional, Union
 import zmq
 
 from . import sockets
+from .intent_binary import decode_intent
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ Message = Union[Intent, Stale]
 
 
 def _message(topic: bytes, body: bytes) -> Message:
-    parsed = json.loads(body)
-    if topic == b"stale":
+    parsed = decode_intent(body) if topic == b"binary" else json.loads(body)
+    if "silent" in parsed:
         return Stale(parsed["t"], parsed["silent"], parsed["velocity"], parsed.get("model"))
     return Intent.of(parsed)
 
@@ -72,12 +73,16 @@ class Intents(sockets.Connection):
                     cursor.move(intent.velocity)
 
     `lost` counts the intents that this subscriber missed (holes in seq).  One object a thread.
+
+    binary=True asks for bytes instead of JSON; what comes out is the same, Stale always among it.
     """
 
     def __init__(self, endpoint: str = sockets.INTENTS, context=None, stale: bool = False,
-                 queue: int = 10000, key: Optional[str] = None, server_key: Optional[str] = None):
+                 queue: int = 10000, key: Optional[str] = None, server_key: Optional[str] = None,
+                 binary: bool = False):
         super().__init__(zmq.SUB, endpoint, context, key, server_key, RCVHWM=queue)
-        for topic in ("intent", "stale") if stale else ("intent",):
+        topics = ("binary",) if binary else ("intent", "stale") if stale else ("intent",)
+        for topic in topics:
             self._socket.subscribe(topic)
         self.lost = 0
         self._next: Optional[int] = None
