@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A subscriber to what the daemon publishes: intents, stale, status. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
 #include "clients/lib/connection.h"
+#include "proto/intent.h"
+#include "proto/intent_binary.h"
 #include "traj/client.h"
 
 /*
@@ -20,6 +23,7 @@ struct traj_sink {
     char topic[SINK_TOPIC];
     char *body;
     size_t capacity;
+    struct traj_intent_buffer parsed;
 };
 
 /* Subscribes to each topic of a comma-separated list; an empty list subscribes to everything. */
@@ -153,6 +157,28 @@ int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic
     *topic = sink->topic;
     *body = sink->body;
     return 0;
+}
+
+int traj_sink_intent(struct traj_sink *sink, int timeout_ms, const struct traj_intent **intent,
+                     double *silent)
+{
+    const char *topic = NULL;
+    const char *body = NULL;
+    size_t size = 0;
+    enum traj_refusal refusal = TRAJ_REFUSED_TYPE;
+    int rc = traj_sink_receive(sink, timeout_ms, &topic, &body, &size);
+
+    if (rc != 0) {
+        return rc;
+    }
+    *silent = NAN;
+    if (strcmp(topic, TRAJ_TOPIC_BINARY) == 0) {
+        refusal = traj_intent_parse_binary(body, size, &sink->parsed, silent, NULL);
+    } else if (strcmp(topic, "intent") == 0) {
+        refusal = traj_intent_parse(body, size, &sink->parsed, NULL);
+    }
+    *intent = &sink->parsed.intent;
+    return refusal == TRAJ_ACCEPTED ? 0 : -EBADMSG;
 }
 
 void traj_sink_close(struct traj_sink **sink)

@@ -11,6 +11,7 @@
 #include <zmq.h>
 
 #include "clients/lib/connection.h"
+#include "proto/frame.h"
 #include "traj/client.h"
 
 /* Messages that may wait for one daemon before publishing blocks. */
@@ -19,6 +20,8 @@
 struct traj_source {
     struct connection connection;
     bool all, frame, event; /* topics that somebody has subscribed to */
+    unsigned char *body;    /* of a frame that is written here */
+    size_t capacity;
 };
 
 int traj_source_open_with(const char *endpoint, const struct traj_keys *keys,
@@ -149,6 +152,30 @@ int traj_source_frame(struct traj_source *source, const void *body, size_t size)
     return publish(source, "frame", body, size);
 }
 
+int traj_source_counts(struct traj_source *source, uint64_t seq, double t, double dt,
+                       const uint16_t *counts, size_t units)
+{
+    /* The frame's buffer is the parser's to write to; here it is only read. */
+    const struct traj_frame frame = {
+        .seq = seq, .t = t, .dt = dt, .units = units, .counts = (uint16_t *)counts};
+    size_t size = TRAJ_FRAME_HEADER + 2 * units;
+
+    if (units == 0 || units > UINT32_MAX) {
+        return -EINVAL;
+    }
+    if (size > source->capacity) {
+        unsigned char *body = realloc(source->body, size);
+
+        if (body == NULL) {
+            return -ENOMEM;
+        }
+        source->body = body;
+        source->capacity = size;
+    }
+    size = traj_frame_write_binary(&frame, source->body, size);
+    return traj_source_frame(source, source->body, size);
+}
+
 int traj_source_event(struct traj_source *source, const void *body, size_t size)
 {
     return publish(source, "event", body, size);
@@ -158,6 +185,7 @@ int traj_source_close(struct traj_source **source, int linger_ms)
 {
     if (*source != NULL) {
         connection_close(&(*source)->connection, linger_ms);
+        free((*source)->body);
         free(*source);
         *source = NULL;
     }

@@ -3,6 +3,9 @@
  * libtrajclient: talk to trajd from C.  One object a thread; blocking calls with timeouts in ms
  * (-1 = for ever).  Functions return 0 or a negative errno value; ETIMEDOUT and EAGAIN mean what
  * they say.
+ *
+ * The library also holds the writers and parsers of proto/frame.h, proto/event.h, proto/intent.h
+ * and proto/intent_binary.h, which are installed with it; none of them allocates.
  */
 #ifndef TRAJ_CLIENT_H
 #define TRAJ_CLIENT_H
@@ -44,6 +47,12 @@ int traj_source_wait(struct traj_source *source, int timeout_ms);
 /* Publish one body under topic "frame" or "event"; blocks at the high-water mark, loses nothing. */
 int traj_source_frame(struct traj_source *source, const void *body, size_t size);
 int traj_source_event(struct traj_source *source, const void *body, size_t size);
+/*
+ * One bin of counts, in the binary body (proto/frame.md): units N, t the bin's end and dt its width
+ * in s on the source's clock, seq one more than before; 65535 = this unit was not observed.
+ */
+int traj_source_counts(struct traj_source *source, uint64_t seq, double t, double dt,
+                       const uint16_t *counts, size_t units);
 /* Sends what is queued (waits up to linger_ms) and closes; *source becomes NULL. */
 int traj_source_close(struct traj_source **source, int linger_ms);
 
@@ -56,6 +65,15 @@ int traj_sink_open_with(const char *endpoint, const struct traj_keys *keys, cons
  * terminator. */
 int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic, const char **body,
                       size_t *size);
+/*
+ * The next intent of a sink whose topics are "intent" or "binary".  *intent (proto/intent.h) leads
+ * into the sink until the next call.  *silent is NaN; of topic "binary" stale messages come too,
+ * which tell here for how long, s, no frame has come: a cursor stops.  -EBADMSG where a message is
+ * neither; the next call goes on behind it.
+ */
+struct traj_intent;
+int traj_sink_intent(struct traj_sink *sink, int timeout_ms, const struct traj_intent **intent,
+                     double *silent);
 void traj_sink_close(struct traj_sink **sink);
 
 /* A control connection: one JSON request, one JSON reply. */

@@ -44,3 +44,8 @@ if(TARGET trajd AND TARGET trajctl)
     traj_script_test(NAME trajctl_dashboard_browser LABELS system TIMEOUT 300
         COMMAND ${TRAJ_PYTHON} test_dashboard_browser.py)
 endif()
+# The C client library as a program of somebody else finds it.
+if(TARGET trajd)
+    list(APPEND TRAJ_TEST_ENVIRONMENT "TRAJ_CC=${CMAKE_C_COMPILER}")
+    traj_script_test(NAME c_library LABELS system TIMEOUT 300 COMMAND ${TRAJ_PYTHON} test_library.py)
+endif()
