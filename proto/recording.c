@@ -357,12 +357,12 @@ size_t traj_recorded_put_retune(const struct traj_recorded_retune *retune,
     size_t count = (size_t)retune->channels * retune->columns;
     put_digest(retune->base, at);
     put_digest(retune->digest, at + 64);
-    put(at + 128, retune->until, 8);
-    put(at + 136, retune->doubted, 8);
-    put(at + 144, retune->channels, 8);
-    put(at + 152, retune->columns, 8);
+    traj_bytes_put(at + 128, retune->until, 8);
+    traj_bytes_put(at + 136, retune->doubted, 8);
+    traj_bytes_put(at + 144, retune->channels, 8);
+    traj_bytes_put(at + 152, retune->columns, 8);
     for (size_t i = 0; i < count; i++) {
-        put_double(at + TRAJ_RECORDED_RETUNE(i), coefficient[i]);
+        traj_bytes_put_double(at + TRAJ_RECORDED_RETUNE(i), coefficient[i]);
     }
     return TRAJ_RECORDED_RETUNE(count);
 }
@@ -377,23 +377,23 @@ bool traj_recorded_retune(const struct traj_record *record, struct traj_recorded
 {
     const unsigned char *at = record->payload;
     if (record->kind != TRAJ_RECORD_RETUNE || record->size < TRAJ_RECORDED_RETUNE(0) ||
-        !is_digest(at) || !is_digest(at + 64) || get(at + 136, 8) > 1 ||
-        get(at + 144, 8) > UINT32_MAX || get(at + 152, 8) > 256) {
+        !is_digest(at) || !is_digest(at + 64) || traj_bytes_get(at + 136, 8) > 1 ||
+        traj_bytes_get(at + 144, 8) > UINT32_MAX || traj_bytes_get(at + 152, 8) > 256) {
         return false;
     }
     get_digest(at, retune->base);
     get_digest(at + 64, retune->digest);
-    retune->until = get(at + 128, 8);
-    retune->doubted = get(at + 136, 8) != 0;
-    retune->channels = (uint32_t)get(at + 144, 8);
-    retune->columns = (uint32_t)get(at + 152, 8);
+    retune->until = traj_bytes_get(at + 128, 8);
+    retune->doubted = traj_bytes_get(at + 136, 8) != 0;
+    retune->channels = (uint32_t)traj_bytes_get(at + 144, 8);
+    retune->columns = (uint32_t)traj_bytes_get(at + 152, 8);
     retune->coefficient = at + TRAJ_RECORDED_RETUNE(0);
     return record->size == TRAJ_RECORDED_RETUNE((size_t)retune->channels * retune->columns);
 }
 
 double traj_recorded_coefficient(const struct traj_recorded_retune *retune, size_t i)
 {
-    return get_double(retune->coefficient + 8 * i);
+    return traj_bytes_get_double(retune->coefficient + 8 * i);
 }
 
 size_t traj_recorded_put_event(uint64_t number, void *out)
