@@ -32,6 +32,7 @@ void traj_sim_options_default(struct traj_sim_options *options)
         .targets = 8,
         .units = 32,
         .trials_per_target = 20,
+        .dim = 2,
         .bin_s = 0.02,
         .rate_hz = 12.0,
         .unbroken = true,
@@ -126,6 +127,8 @@ static int check_sizes(const struct traj_sim_options *o, struct traj_error *erro
     if (o->gain_rank > TRAJ_SIM_GAINS_MAX)
         return traj_error_set(error, "simulate: there are at most %d shared gains, not %zu",
                               TRAJ_SIM_GAINS_MAX, o->gain_rank);
+    if (o->dim != 2)
+        return traj_error_set(error, "simulate: sessions have 2 dimensions, not %zu", o->dim);
     if (o->trials_per_target < 1)
         return traj_error_set(error, "simulate: there is at least one trial a target");
     return 0;

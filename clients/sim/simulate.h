@@ -52,7 +52,8 @@ struct traj_sim_options {
     enum traj_sim_task task;
     uint64_t seed;
     size_t targets, units, trials_per_target;
-    double bin_s;   /* bin width */
+    size_t dim;   /* of what the units are tuned to, 2 or 3; sessions are made in the plane alone */
+    double bin_s; /* bin width */
     double rate_hz; /* mean firing rate over units and time, met to about a tenth */
     bool unbroken;  /* rests and returns recorded too; else trials are cut out with gaps between */
 

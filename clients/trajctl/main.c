@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"decode", "decode a session without a daemon", cmd_decode},
     {"score", "measure decoded intents against the movement", cmd_score},
     {"compare", "say which of two models decodes a session better", cmd_compare},
+    {"rig", "closed-loop experiments with a synthetic user", cmd_rig},
     {NULL, "with a running trajd", NULL},
     {"replay", "send a session or a recording to the daemon", cmd_replay},
     {"rig-source", "send a session as a rig would, to try a source", cmd_rig_source},

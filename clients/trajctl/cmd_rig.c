@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* trajctl rig: closed-loop experiments with a synthetic user, over real sockets. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clients/rig/figures.h"
+#include "clients/rig/scenario.h"
+#include "clients/trajctl/commands.h"
+#include "clients/trajctl/interrupt.h"
+#include "clients/trajctl/loop_run.h"
+#include "clients/trajctl/options.h"
+#include "clients/trajctl/progress.h"
+#include "traj/version.h"
+
+#define SEEDS_MAX 1000
+
+static const struct command_help help = {
+    .name = "rig",
+    .usage = "--scenario S.json [options]",
+    .about =
+        "A closed-loop experiment: a synthetic user who sees the cursor and corrects it, a "
+        "synthetic population, and a decoder behind its real sockets. For every seed: a "
+        "calibration block by hand, training, a daemon of its own, practice, and a block that "
+        "counts. Without --asap it runs in real time; with it as fast as it goes, with the same "
+        "result. The page clients/man/rig.md tells what a scenario holds, and how "
+        "the user, the units and the measures are made.",
+    .example = "trajctl rig --scenario clients/rig/scenarios/centre-out-96.json --asap\n"
+               "trajctl rig --scenario S.json --seeds 1..20 --asap --json\n",
+};
+
+/* What was asked for, and what came out. */
+struct rig_command {
+    const char *scenario_path, *seeds_text, *decoders_text;
+    struct loop_setup setup;
+    bool json, quiet;
+    uint64_t seed[SEEDS_MAX];
+    size_t seeds;
+    enum loop_decoder decoder[LOOP_DECODERS];
+    size_t decoders;
+    double *figure; /* [decoders][TRAJ_FIGURES][seeds] */
+};
+
+/* "7", "1..20" or "1,2,5". */
+static bool read_seeds(struct rig_command *c)
+{
+    const char *text = c->seeds_text;
+    while (*text != '\0') {
+        char *end;
+        unsigned long long first = strtoull(text, &end, 10), last = first;
+        if (end == text) {
+            return false;
+        }
+        if (strncmp(end, "..", 2) == 0) {
+            text = end + 2;
+            last = strtoull(text, &end, 10);
+            if (end == text) {
+                return false;
+            }
+        }
+        for (; first <= last && c->seeds < SEEDS_MAX; first++) {
+            c->seed[c->seeds++] = first;
+        }
+        text = *end == ',' ? end + 1 : end;
+        if (first <= last || (*end != ',' && *end != '\0')) {
+            return false;
+        }
+    }
+    return c->seeds > 0;
+}
+
+static bool read_decoders(struct rig_command *c)
+{
+    const char *text = c->decoders_text;
+    while (*text != '\0') {
+        size_t length = strcspn(text, ",");
+        char word[16] = "";
+        if (length >= sizeof word || c->decoders >= LOOP_DECODERS) {
+            return false;
+        }
+        memcpy(word, text, length);
+        if (loop_decoder_parse(word, &c->decoder[c->decoders]) != 0) {
+            return false;
+        }
+        c->decoders++;
+        text += length + (text[length] == ',' ? 1 : 0);
+    }
+    return c->decoders > 0;
+}
+
+static double *figure_of(const struct rig_command *c, size_t decoder, size_t figure)
+{
+    return c->figure + (decoder * TRAJ_FIGURES + figure) * c->seeds;
+}
+
+static bool measured(const struct rig_command *c, size_t figure)
+{
+    for (size_t i = 0; i < c->decoders; i++) {
+        for (size_t s = 0; s < c->seeds; s++) {
+            if (!isnan(figure_of(c, i, figure)[s])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void print_table(const struct rig_command *c)
+{
+    printf("%s, %zu seeds: mean over seeds (95 %% interval)\n%-16s", c->setup.scenario.name,
+           c->seeds, "");
+    for (size_t i = 0; i < c->decoders; i++) {
+        printf("  %-24s", loop_decoder_name(c->decoder[i]));
+    }
+    putchar('\n');
+    for (size_t f = 0; f < TRAJ_FIGURES; f++) {
+        if (!measured(c, f)) {
+            continue;
+        }
+        printf("%-16s", traj_figure_name((enum traj_figure)f));
+        for (size_t i = 0; i < c->decoders; i++) {
+            struct traj_interval m = traj_interval_mean(figure_of(c, i, f), c->seeds);
+            char cell[64];
+            (void)snprintf(cell, sizeof cell, "%.3f (%.3f to %.3f)", m.value, m.low, m.high);
+            printf("  %-24s", cell);
+        }
+        putchar('\n');
+    }
+    for (size_t f = 0; f < TRAJ_FIGURES && c->decoders > 1; f++) {
+        if ((f != TRAJ_FIGURE_TIME && f != TRAJ_FIGURE_TRACKING) || !measured(c, f)) {
+            continue;
+        }
+        for (size_t i = 1; i < c->decoders; i++) {
+            struct traj_interval m =
+                traj_interval_ratio(figure_of(c, 0, f), figure_of(c, i, f), c->seeds);
+            printf("%s, %s over %s: %.3f (%.3f to %.3f)\n", traj_figure_name((enum traj_figure)f),
+                   loop_decoder_name(c->decoder[0]), loop_decoder_name(c->decoder[i]), m.value,
+                   m.low, m.high);
+        }
+    }
+}
+
+/* NaN and infinity have no JSON. */
+static json_t *real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *interval(struct traj_interval m)
+{
+    return json_pack("{s:o, s:o, s:o}", "value", real(m.value), "low", real(m.low), "high",
+                     real(m.high));
+}
+
+static json_t *json_of(const struct rig_command *c)
+{
+    json_t *seeds = json_array(), *decoders = json_array();
+    for (size_t s = 0; s < c->seeds; s++) {
+        json_array_append_new(seeds, json_integer((json_int_t)c->seed[s]));
+    }
+    for (size_t i = 0; i < c->decoders; i++) {
+        json_t *one = json_pack("{s:s}", "decoder", loop_decoder_name(c->decoder[i]));
+        for (size_t f = 0; f < TRAJ_FIGURES; f++) {
+            json_t *each = json_array();
+            for (size_t s = 0; s < c->seeds; s++) {
+                json_array_append_new(each, real(figure_of(c, i, f)[s]));
+            }
+            json_t *figure = interval(traj_interval_mean(figure_of(c, i, f), c->seeds));
+            json_object_set_new(figure, "each", each);
+            if (i > 0) {
+                json_object_set_new(figure, "first_over_this",
+                                    interval(traj_interval_ratio(figure_of(c, 0, f),
+                                                                 figure_of(c, i, f), c->seeds)));
+            }
+            json_object_set_new(one, traj_figure_name((enum traj_figure)f), figure);
+        }
+        json_array_append_new(decoders, one);
+    }
+    return json_pack("{s:s, s:s, s:o, s:o}", "version", TRAJ_VERSION, "scenario",
+                     c->setup.scenario.name, "seeds", seeds, "decoders", decoders);
+}
+
+/* Every decoder with every seed, the decoders interleaved. */
+static int run_all(struct rig_command *c, struct traj_error *error)
+{
+    struct progress progress;
+    progress_init(&progress, "rig", c->quiet);
+    int result = 0;
+    for (size_t s = 0; result == 0 && s < c->seeds; s++) {
+        for (size_t i = 0; result == 0 && i < c->decoders; i++) {
+            double figure[TRAJ_FIGURES];
+            char stage[64];
+            (void)snprintf(stage, sizeof stage, "seed %llu, %s", (unsigned long long)c->seed[s],
+                           loop_decoder_name(c->decoder[i]));
+            progress_update(&progress, stage,
+                            (double)(s * c->decoders + i) / (double)(c->seeds * c->decoders));
+            result = interrupted() ? traj_error_set(error, "interrupted")
+                                   : loop_run(&c->setup, c->seed[s], c->decoder[i], figure, error);
+            for (size_t f = 0; result == 0 && f < TRAJ_FIGURES; f++) {
+                figure_of(c, i, f)[s] = figure[f];
+            }
+        }
+    }
+    progress_end(&progress);
+    return result;
+}
+
+static int run(struct rig_command *c)
+{
+    struct traj_error error = {0};
+    traj_scenario_default(&c->setup.scenario);
+    if (traj_scenario_read(&c->setup.scenario, c->scenario_path, &error) != 0) {
+        return failure("rig", "%s", error.text);
+    }
+    c->figure = calloc(c->decoders * TRAJ_FIGURES * c->seeds, sizeof *c->figure);
+    if (!c->figure) {
+        return failure("rig", "memory is short");
+    }
+    interrupt_catch();
+    int result = run_all(c, &error);
+    if (result == 0 && c->json) {
+        json_t *all = json_of(c);
+        json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+        putchar('\n');
+        json_decref(all);
+    } else if (result == 0) {
+        print_table(c);
+    }
+    free(c->figure);
+    return result == 0 ? 0 : failure("rig", "%s", error.text);
+}
+
+int cmd_rig(int argc, char **argv)
+{
+    struct rig_command *c = calloc(1, sizeof *c);
+    if (!c) {
+        return failure("rig", "memory is short");
+    }
+    c->seeds_text = "1";
+    c->decoders_text = "trajd";
+    const struct command_option options[] = {
+        {"scenario", "S.json", OPTION_TEXT, &c->scenario_path, "the experiment", .required = true},
+        {"seeds", "LIST", OPTION_TEXT, &c->seeds_text, "seeds, as 1..20 or 1,2,5"},
+        {"decoders", "LIST", OPTION_TEXT, &c->decoders_text,
+         "which decoders: " LOOP_DECODER_LIST "; the first is compared with the others"},
+        {"asap", NULL, OPTION_FLAG, &c->setup.asap, "as fast as it goes, with the same result"},
+        {"json", NULL, OPTION_FLAG, &c->json, "print JSON instead of a table"},
+        {"trajd", "PROGRAM", OPTION_TEXT, &c->setup.trajd,
+         "the daemon to start; otherwise the one beside this program"},
+        {"config", "C.json", OPTION_TEXT, &c->setup.config, "its configuration"},
+        {"model", "M.tjm", OPTION_TEXT, &c->setup.model,
+         "a model to use instead of one trained on each seed's calibration"},
+        {"family", "NAME", OPTION_TEXT, &c->setup.family, "family of the model, as in train"},
+        {"keep", "DIR", OPTION_TEXT, &c->setup.keep,
+         "an existing folder for every seed's sessions and model"},
+        {"for-recording", NULL, OPTION_FLAG, &c->setup.kinematics,
+         "send kinematics, targets and trial labels too, so that a recording can be learned from"},
+        {"quiet", NULL, OPTION_FLAG, &c->quiet, "show no progress"},
+    };
+    int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
+    if (status == OPTIONS_RUN && !read_seeds(c)) {
+        status = usage_error("rig", "--seeds: \"%s\" is no list of seeds", c->seeds_text);
+    }
+    if (status == OPTIONS_RUN && !read_decoders(c)) {
+        status = usage_error("rig", "--decoders: \"%s\" is no list of %s", c->decoders_text,
+                             LOOP_DECODER_LIST);
+    }
+    if (status == OPTIONS_RUN && loop_setup_check(&c->setup) != 0) {
+        status = usage_error("rig", "--family: \"%s\" is no family", c->setup.family);
+    }
+    if (status == OPTIONS_RUN) {
+        status = run(c);
+    }
+    free(c);
+    return status;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One closed-loop experiment; see loop_run.h. */
+#include "clients/trajctl/loop_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clients/files/session_file.h"
+#include "clients/trajctl/bench_daemon.h"
+#include "clients/trajctl/loop_link.h"
+#include "daemon/learn/model_file.h"
+
+/* Blocks of a seed, by number: each goes its own way. */
+enum { BLOCK_CALIBRATION, BLOCK_SECOND, BLOCK_RUN };
+
+static const char *const names[LOOP_DECODERS] = {"trajd"};
+
+const char *loop_decoder_name(enum loop_decoder decoder)
+{
+    return names[decoder];
+}
+
+int loop_decoder_parse(const char *name, enum loop_decoder *decoder)
+{
+    for (size_t i = 0; i < LOOP_DECODERS; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *decoder = (enum loop_decoder)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int loop_setup_check(struct loop_setup *setup)
+{
+    setup->trained = TRAJ_FAMILY_AUTO;
+    return setup->family ? traj_family_parse(setup->family, &setup->trained) : 0;
+}
+
+/* Writes what --keep asks for: a session, or a model where session is NULL. */
+static int keep(const struct loop_setup *setup, uint64_t seed, const char *what,
+                const struct traj_session *session, struct traj_model *model,
+                struct traj_error *error)
+{
+    char path[512];
+    if (!setup->keep) {
+        return 0;
+    }
+    (void)snprintf(path, sizeof path, "%s/seed%llu-%s.%s", setup->keep, (unsigned long long)seed,
+                   what, session ? "h5" : "tjm");
+    return session ? traj_session_write(session, path, error) : traj_model_save(model, path, error);
+}
+
+static int calibrate(const struct loop_setup *setup, uint64_t seed, struct traj_block *block,
+                     struct traj_error *error)
+{
+    struct traj_block_options o = setup->scenario.block;
+    o.seconds = setup->scenario.calibration_s;
+    o.practice_s = 0.0;
+    o.changes = 0;
+    o.seed = seed;
+    o.block = BLOCK_CALIBRATION;
+    return traj_block_run(&o, NULL, block, error) == 0 &&
+                   traj_session_check(block->session, error) == 0 &&
+                   keep(setup, seed, "calibration", block->session, NULL, error) == 0
+               ? 0
+               : -1;
+}
+
+static struct traj_model *train(const struct loop_setup *setup, uint64_t seed,
+                                const struct traj_session *session, struct traj_error *error)
+{
+    struct traj_fit_options fit;
+    if (setup->model) {
+        return traj_model_load(setup->model, error);
+    }
+    traj_fit_options_default(&fit);
+    fit.family = setup->trained;
+    struct traj_model *model = traj_fit(&session, 1, NULL, 0, &fit, error);
+    if (model && keep(setup, seed, "model", NULL, model, error) != 0) {
+        traj_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
+/* The block that counts, with whoever listens at the sockets. */
+static int close_loop(const struct loop_setup *setup, uint64_t seed, const char *who,
+                      const struct traj_plant_options *plant, struct loop_link *link,
+                      double figure[TRAJ_FIGURES], struct traj_error *error)
+{
+    struct traj_block_options o = setup->scenario.block;
+    struct traj_block block;
+    o.plant = *plant;
+    o.kinematics = setup->kinematics;
+    o.seed = seed;
+    o.block = BLOCK_RUN;
+    int result = traj_block_run(&o, loop_link_of(link), &block, error);
+    if (result == 0) {
+        traj_figures_of(&block, &o.task, figure);
+        result = keep(setup, seed, who, block.session, NULL, error);
+    }
+    traj_block_free(&block);
+    return result;
+}
+
+static int run_trajd(const struct loop_setup *setup, uint64_t seed, double figure[TRAJ_FIGURES],
+                     struct traj_error *error)
+{
+    struct traj_block calibration;
+    struct bench_daemon daemon = {0};
+    struct loop_link *link = NULL;
+    char program[512];
+    int result = calibrate(setup, seed, &calibration, error);
+    struct traj_model *model = result == 0 ? train(setup, seed, calibration.session, error) : NULL;
+    traj_block_free(&calibration);
+    bench_daemon_find(program, sizeof program);
+    result = model ? bench_daemon_start(&daemon, setup->trajd ? setup->trajd : program, model,
+                                        setup->config, false, error)
+                   : -1;
+    if (result == 0) {
+        link = loop_link_open(daemon.frames, daemon.intents, daemon.control, setup->asap, error);
+        result = link
+                     ? close_loop(setup, seed, "trajd", &setup->scenario.plant, link, figure, error)
+                     : -1;
+    }
+    loop_link_close(link);
+    bench_daemon_stop(&daemon);
+    traj_model_free(model);
+    return result;
+}
+
+int loop_run(const struct loop_setup *setup, uint64_t seed, enum loop_decoder decoder,
+             double figure[TRAJ_FIGURES], struct traj_error *error)
+{
+    (void)decoder;
+    return run_trajd(setup, seed, figure, error);
+}
