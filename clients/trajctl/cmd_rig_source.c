@@ -33,7 +33,7 @@ static const struct command_help help = {
 };
 
 static const struct rig_system *const systems[] = {&rig_open_ephys, &rig_event_broadcaster,
-                                                   &rig_blackrock,
+                                                   &rig_blackrock, &rig_lsl,
 #ifdef TRAJ_HAVE_HIREDIS
                                                    &rig_brand
 #endif
@@ -196,8 +196,8 @@ int cmd_rig_source(int argc, char **argv)
     const struct rig_system *system = optind < argc ? system_named(argv[optind]) : NULL;
     if (!system) {
         return usage_error("rig-source",
-                           "name the system: open-ephys, event-broadcaster, blackrock or "
-                           "brand");
+                           "name the system: open-ephys, event-broadcaster, blackrock, "
+                           "brand or lsl");
     }
     rig.speed = asap ? 0.0 : rig.speed;
     rig.rate = rig.rate > 0.0 ? rig.rate : system->rate;

@@ -84,6 +84,7 @@ extern const struct rig_system rig_open_ephys;
 extern const struct rig_system rig_event_broadcaster;
 extern const struct rig_system rig_blackrock;
 extern const struct rig_system rig_brand; /* where hiredis is */
+extern const struct rig_system rig_lsl;   /* liblsl is looked for when it is opened */
 
 /* Reads the session and lays out what happens when. */
 int rig_plan(struct rig *rig, struct traj_error *error);

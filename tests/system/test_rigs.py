@@ -6,8 +6,11 @@
 
 Environment: TRAJD, TRAJCTL, MAKE_MODEL and, for a recording, TRAJ_SHARED_DATA.
 """
+import ctypes
+import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -21,21 +24,23 @@ from daemon import DaemonTest, bare, wait_for
 TRAJCTL = os.environ.get("TRAJCTL", "")
 SYSTEM = sys.argv[1] if len(sys.argv) > 1 else "open-ephys"
 SESSION = sys.argv[2] if len(sys.argv) > 2 else None
-BINS = {"open-ephys": 400, "event-broadcaster": 400, "blackrock": 250, "brand": 200}[SYSTEM]
+BINS = {"open-ephys": 400, "event-broadcaster": 400, "blackrock": 250, "brand": 200, "lsl": 400}[SYSTEM]
 
 # What each system's line says besides where and which units; nothing is closed by waiting here,
 # because nothing says how long a loaded machine stops.
 LINE = {"open-ephys": "trial=0&go=1&wait_ms=20000", "blackrock": "trial=0&go=1&wait_ms=20000",
         "event-broadcaster": "trial=0&go=1&wait_ms=20000&silence_ms=1000&jump_s=2",
-        "brand": "wait_ms=20000"}
+        "brand": "wait_ms=20000", "lsl": "wait_ms=20000"}
 # UDP holds back nobody, and a machine under load must be able to follow.
 PACE = {"open-ephys": ["--asap"], "event-broadcaster": ["--asap"], "blackrock": ["--speed", "5", "--block", "20"],
-        "brand": ["--asap", "--block", "1"]}[SYSTEM]
-# BRAND carries no digital lines, and its entries are whole steps that cannot be late.
-MARKS = SYSTEM != "brand"
+        "brand": ["--asap", "--block", "1"], "lsl": ["--speed", "20"]}[SYSTEM]
+# Entries of BRAND and samples of LSL are whole steps that cannot be late; BRAND carries no digital
+# lines, and LSL's markers come by a way of their own, so when they come nobody can say.
+MARKS = SYSTEM not in ("brand", "lsl")
 # The Event Broadcaster counts nothing, so nobody can see what was lost.
 COUNTS = SYSTEM != "event-broadcaster"
 REDIS = None
+NUMBERS = itertools.count()
 
 
 def trajctl(*arguments):
@@ -46,6 +51,8 @@ def endpoint():
     """Where the simulated rig listens, or sends to."""
     if SYSTEM == "brand":
         return "unix://" + REDIS.path
+    if SYSTEM == "lsl":
+        return "rig-%d-%d" % (os.getpid(), next(NUMBERS))
     if SYSTEM in ("open-ephys", "event-broadcaster"):
         return "tcp://127.0.0.1:0"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -74,6 +81,45 @@ class Redis:
         shutil.rmtree(self.folder)
 
 
+class Stream:
+    """An LSL stream of this test's own, by the library itself; its clock may be ahead by some s."""
+
+    def __init__(self, name, kind, channels=1, rate=0.0, ahead=0.0):
+        os.environ["LSL_STUB_CLOCK"] = str(ahead)
+        self.ahead, self.channels = ahead, channels
+        self.lsl = lsl_library()
+        info = self.lsl.lsl_create_streaminfo(name.encode(), kind, channels, rate, 2 if rate else 3, name.encode())
+        self.outlet = self.lsl.lsl_create_outlet(info, 0, 360)
+        self.lsl.lsl_destroy_streaminfo(info)
+        del os.environ["LSL_STUB_CLOCK"]
+
+    def heard(self):
+        return self.lsl.lsl_have_consumers(self.outlet) > 0
+
+    def say(self, text, t):
+        self.lsl.lsl_push_sample_strt(self.outlet, ctypes.byref(ctypes.c_char_p(text.encode())), t + self.ahead)
+
+    def push(self, values, t):
+        self.lsl.lsl_push_sample_dt(self.outlet, (ctypes.c_double * self.channels)(*values), t)
+
+    def close(self):
+        self.lsl.lsl_destroy_outlet(self.outlet)
+
+
+def lsl_library():
+    lsl = ctypes.CDLL(os.path.join(os.environ["TRAJ_LSL_STUB"], "liblsl.so"))
+    pointer, text, whole, real = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_double
+    for name, result, arguments in (
+            ("create_streaminfo", pointer, (text, text, whole, real, whole, text)),
+            ("destroy_streaminfo", None, (pointer,)), ("create_outlet", pointer, (pointer, whole, whole)),
+            ("destroy_outlet", None, (pointer,)), ("have_consumers", whole, (pointer,)),
+            ("push_sample_dt", whole, (pointer, ctypes.POINTER(real), real)),
+            ("push_sample_strt", whole, (pointer, ctypes.POINTER(text), real))):
+        call = getattr(lsl, "lsl_" + name)
+        call.restype, call.argtypes = result, arguments
+    return lsl
+
+
 class Rig:
     """trajctl rig-source: holds until told, then sends."""
 
@@ -93,6 +139,10 @@ class Rig:
         text = (f"{SYSTEM}://{self.address}{mark}units={self.map}&bin_ms={RigTest.bin_ms}&"
                 + LINE[SYSTEM])
         return text + "".join(f"&{key}={value}" for key, value in options.items())
+
+    def begin(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
 
     def send(self):
         """Sends all; what it says of itself at the end."""
@@ -222,7 +272,7 @@ class RigTest(DaemonTest):
         self.assertGreaterEqual(len(live), BINS)
         print(f"{said['dropped']} of {said['messages']} messages dropped, {'all' if COUNTS else 'none'} of them counted")
 
-    @unittest.skipUnless(MARKS, "BRAND's entries are never late")
+    @unittest.skipUnless(MARKS, "whole steps are never late")
     def test_late_spikes_are_counted(self):
         _, d, said, _ = self.run_rig("--jitter", 60, **({} if SYSTEM == "event-broadcaster" else {"lag_ms": 0}))
         spikes = self.source(d)["spikes"]
@@ -254,6 +304,68 @@ class RigTest(DaemonTest):
             self.assertEqual((code, reason in said), (1, True), (line, said))
             code, _, said = daemon.run_alone("--check-config", "--config", config)
             self.assertEqual((code, reason in said), (1, True), (line, said))
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_markers_of_another_clock(self):
+        """The task's machine is 5 s ahead: its markers land where they were on the clock of the counts."""
+        name = "task-%d" % os.getpid()
+        task = Stream(name, b"Markers", ahead=5.0)
+        self.addCleanup(task.close)
+        rig = self.rig()
+        folder = os.path.join(self.folder, "marked")
+        d = self.start(model=self.model, config={
+            "source": rig.line(markers=name, lag_ms=1000, start="begin", stop="over"),
+            "record": {"directory": folder}})
+        wait_for(task.heard)
+        rig.begin()
+        wait_for(lambda: self.source(d)["run"] == 1)
+        for text, t in (("begin", 1.0), ("go", 1.5), ("ignored", 1.7), ("over", 2.0)):
+            task.say(text, t)
+        wait_for(lambda: d.status()["events"]["accepted"]["trial_stop"] == 1)
+        self.assertEqual(self.source(d)["foreign"], 1)
+        recording = d.status()["recording"]["file"]
+        self.assertEqual(self.forget(d)[0], 0)
+        shown = subprocess.run([TRAJCTL, "record", "show", recording, "--kind", "event"], check=True,
+                               capture_output=True, text=True).stdout
+        events = [json.loads(line)["body"] for line in shown.splitlines()]
+        times = {event["type"]: event.get("t") for event in events}
+        for kind, t in (("trial_start", 1.0), ("go", 1.5), ("trial_stop", 2.0)):
+            self.assertAlmostEqual(times[kind], t, places=5)
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_stamps_that_jitter_and_drift(self):
+        """Samples are numbered, not placed by their stamps, and what is missing is found all the same."""
+        units, name, chance = daemon.UNITS, "odd-%d" % os.getpid(), random.Random(11)
+        # 10 ms nominal, 10.002 ms in truth, stamps off by up to 2.5 ms.
+        stream = Stream(name, b"Counts", units, 100.0)
+        self.addCleanup(stream.close)
+        map_ = os.path.join(self.folder, "odd.json")
+        with open(map_, "w") as file:
+            json.dump({"type": "units", "v": 1, "source": "lsl", "stream": name, "rate": 1000000, "units": [
+                {"name": str(n), "channel": str(n), "unit": 0} for n in range(units)]}, file)
+        d = self.start(config={
+            "source": f"lsl://*?name={name}&type=Counts&units={map_}&bin_ms=20&wait_ms=20000",
+            "record": {"directory": os.path.join(self.folder, "odd")}})
+        wait_for(stream.heard)
+        dropped = set(chance.sample(range(10, 1490), 60))
+        sent = [[chance.randrange(3) for _ in range(units)] for _ in range(1500)]
+        for k, counts in enumerate(sent):
+            if k not in dropped:
+                stream.push(counts, 100.0 + 0.010002 * (k + 1) + chance.uniform(-0.0025, 0.0025))
+        stream.push([0.5] * units, 0.0)  # no count
+        wait_for(lambda: self.source(d)["messages"] == 1441)
+        source = self.source(d)
+        self.assertEqual((source["lost"], source["refused"], source["restarts"]), (60, 1, 0))
+        wait_for(lambda: self.source(d)["bins"]["given"] == d.status()["frames"]["received"])
+        recording, made = d.status()["recording"]["file"], os.path.join(self.folder, "odd.h5")
+        self.assertEqual(self.forget(d)[0], 0)
+        trajctl("convert", "recording", recording, "--out", made)
+        import h5py
+        with h5py.File(made) as file:
+            got = file["frames/counts"][:].tolist()
+        pairs = [[sum(a) for a in zip(*(sent[k] for k in (j, j + 1) if k not in dropped))] or [0] * units
+                 for j in range(0, 1500, 2)]
+        self.assertEqual(got, pairs)
 
     @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
     def test_intents_are_a_stream_too(self):
@@ -292,7 +404,7 @@ class RigTest(DaemonTest):
         said = rig.send()
         wait_for(lambda: self.all_came(d, said))
 
-    @unittest.skipUnless(SYSTEM != "brand", "a stream of BRAND has no units to be found")
+    @unittest.skipUnless(SYSTEM not in ("brand", "lsl"), "whole steps have no units to be found")
     def test_a_map_is_made_from_traffic(self):
         rig = self.rig()
         made = os.path.join(self.folder, "made.json")
@@ -342,8 +454,14 @@ if __name__ == "__main__":
             print("redis-server is not installed: BRAND's streams cannot be had")
             sys.exit(77)
         REDIS = Redis()
+    if SYSTEM == "lsl":
+        # Another library than the stub may be named, such as a real one.
+        library = os.environ["TRAJ_LSL_STUB"]
+        os.environ.update(LD_LIBRARY_PATH=library, LSL_STUB=tempfile.mkdtemp(prefix="trajd-lsl-"))
     try:
         daemon.main()
     finally:
+        if SYSTEM == "lsl":
+            shutil.rmtree(os.environ["LSL_STUB"])
         if REDIS:
             REDIS.close()

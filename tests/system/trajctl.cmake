@@ -27,7 +27,15 @@ if(TARGET trajd AND TARGET trajctl)
 endif()
 # Sources: a simulated rig feeds the daemon over the real wire.
 if(TARGET trajd AND TARGET trajctl)
-    set(rigs open-ephys event-broadcaster blackrock)
+    set(rigs open-ephys event-broadcaster blackrock lsl)
+    # What stands in for liblsl; Python loads it too, so no sanitizer is in it.
+    add_library(traj_lsl_stub SHARED lsl_stub.c)
+    target_include_directories(traj_lsl_stub PRIVATE "${CMAKE_SOURCE_DIR}")
+    target_compile_definitions(traj_lsl_stub PRIVATE _XOPEN_SOURCE=700)
+    target_compile_options(traj_lsl_stub PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+    set_target_properties(traj_lsl_stub PROPERTIES OUTPUT_NAME lsl
+        LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/lsl_stub")
+    list(APPEND TRAJ_TEST_ENVIRONMENT "TRAJ_LSL_STUB=$<TARGET_FILE_DIR:traj_lsl_stub>")
     if(HIREDIS_FOUND)
         list(APPEND rigs brand)
     endif()

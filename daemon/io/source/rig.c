@@ -12,7 +12,7 @@
 #define MESSAGES_AT_ONCE 256
 
 static const struct traj_rig_kind *const kinds[] = {
-    &traj_rig_open_ephys, &traj_rig_event_broadcaster, &traj_rig_blackrock,
+    &traj_rig_open_ephys, &traj_rig_event_broadcaster, &traj_rig_blackrock, &traj_rig_lsl,
 #ifdef TRAJ_HAVE_HIREDIS
     &traj_rig_brand
 #endif
@@ -42,7 +42,7 @@ static const struct traj_rig_kind *kind_of(const char *scheme, struct traj_error
 #endif
     (void)traj_error_set(error,
                          "source: \"%s\" is not known; known are open-ephys, event-broadcaster, "
-                         "blackrock and brand",
+                         "blackrock, brand and lsl",
                          scheme);
     return NULL;
 }

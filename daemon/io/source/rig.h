@@ -44,6 +44,7 @@ extern const struct traj_rig_kind traj_rig_open_ephys;
 extern const struct traj_rig_kind traj_rig_event_broadcaster;
 extern const struct traj_rig_kind traj_rig_blackrock;
 extern const struct traj_rig_kind traj_rig_brand; /* where hiredis is */
+extern const struct traj_rig_kind traj_rig_lsl;   /* liblsl is looked for when it is opened */
 
 struct traj_rig;
 
