@@ -27,27 +27,36 @@ def setting(name):
     return found.group(1) if found else ""
 
 
+def install():
+    """The library as it is installed, in a folder of its own: the folder, and an environment that finds it."""
+    prefix = tempfile.mkdtemp(prefix="trajd-prefix-")
+    # Those parts alone: what the whole build would install may not have been built.
+    for part in ("clients/lib", "proto"):
+        run("cmake", "--install", os.path.join(BUILD, part), "--prefix", prefix)
+    shutil.copytree(os.path.join(SOURCE, "include", "traj"), os.path.join(prefix, "include", "traj"),
+                    ignore=shutil.ignore_patterns("*.in"))
+    libraries = os.path.dirname(run("find", prefix, "-name", "libtrajclient.so").strip())
+    # Where it will lie was told at configuration; here it lies elsewhere.
+    written = os.path.join(libraries, "pkgconfig", "trajclient.pc")
+    with open(written, encoding="utf-8") as file:
+        text = file.read()
+    with open(written, "w", encoding="utf-8") as file:
+        file.write(re.sub("^prefix=.*$", "prefix=" + prefix, text, flags=re.MULTILINE))
+    return prefix, libraries, {**os.environ, "PKG_CONFIG_PATH": os.path.dirname(written),
+                               "LD_LIBRARY_PATH": libraries}
+
+
 class Library(daemon.DaemonTest):
     @classmethod
     def setUpClass(cls):
-        cls.prefix = tempfile.mkdtemp(prefix="trajd-prefix-")
-        # Those parts alone: what the whole build would install may not have been built.
-        for part in ("clients/lib", "proto"):
-            run("cmake", "--install", os.path.join(BUILD, part), "--prefix", cls.prefix)
-        shutil.copytree(os.path.join(SOURCE, "include", "traj"), os.path.join(cls.prefix, "include", "traj"),
-                        ignore=shutil.ignore_patterns("*.in"))
-        cls.libraries = os.path.dirname(run("find", cls.prefix, "-name", "libtrajclient.so").strip())
-        # Where it will lie is told at configuration; here it lies elsewhere.
-        cls.environment = {**os.environ, "PKG_CONFIG_PATH": os.path.join(cls.libraries, "pkgconfig"),
-                           "LD_LIBRARY_PATH": cls.libraries}
+        cls.prefix, cls.libraries, cls.environment = install()
 
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(cls.prefix)
 
     def flags(self, *words):
-        return run("pkg-config", f"--define-variable=prefix={self.prefix}", *words, "trajclient",
-                   env=self.environment).split()
+        return run("pkg-config", *words, "trajclient", env=self.environment).split()
 
     def build(self, out, *flags):
         sanitize = setting("TRAJ_SANITIZE")

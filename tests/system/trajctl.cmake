@@ -56,4 +56,9 @@ endif()
 if(TARGET trajd)
     list(APPEND TRAJ_TEST_ENVIRONMENT "TRAJ_CC=${CMAKE_C_COMPILER}")
     traj_script_test(NAME c_library LABELS system TIMEOUT 300 COMMAND ${TRAJ_PYTHON} test_library.py)
+    # Octave loads no library with sanitizers in it.
+    if(NOT TRAJ_SANITIZE)
+        traj_script_test(NAME matlab_client LABELS system interposed TIMEOUT 300
+            COMMAND ${TRAJ_PYTHON} test_matlab.py)
+    endif()
 endif()
