@@ -272,6 +272,52 @@ class Live(daemon.DaemonTest):
         self.assertEqual(session.targets.tolist(), [[-1.0, 0.0], [1.0, 0.5]])
         self.assertEqual(session.position.tolist(), [[t, -t] for t in session.t_end])
 
+    def test_a_calibration_block_becomes_the_model_in_force(self):
+        """Over the wire alone: nobody names a recording or a session, and the daemon begins with another rig's model."""
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = temporary.name
+        subprocess.run([os.environ["TRAJCTL"], "simulate", "--out", folder + "/s.h5", "--seed", "3", "--units", "24",
+                        "--targets", "4", "--trials-per-target", "6"], check=True, capture_output=True)
+        session = trajd.Session.read(folder + "/s.h5")
+        most = len(session) * 3 // 4
+        d = self.start(config={"record": {"directory": os.path.join(folder, "r"), "start": False}})
+        with trajd.Source(d.endpoints["frames"]) as rig, trajd.Control(d.endpoints["control"], timeout_s=60) as control:
+            rig.wait(daemon.PATIENCE)
+            with trajd.calibration(control, folder + "/today.tjm", keep=folder + "/block.h5") as block:
+                self.assertEqual(rig.play(session[:most], run="block"), most)
+                d.settle(frames=most)
+                with self.assertRaisesRegex(RuntimeError, "a recording runs already"):
+                    with trajd.calibration(control, folder + "/never.tjm"):
+                        self.fail("two recordings at once")
+            self.assertEqual((block.model["units"], block.model["targets"]), (24, 4))
+            self.assertEqual(control.model()["model"]["digest"], block.model["digest"])
+            self.assertFalse(control.status()["recording"]["on"])
+            # What came over the wire is what was there.
+            kept = trajd.Session.read(folder + "/block.h5")
+            np.testing.assert_array_equal(kept.counts, session[:most].counts)
+            np.testing.assert_array_equal(kept.position, session[:most].position)
+            np.testing.assert_array_equal(kept.trials.target, session[:most].trials.target)
+            # And it decodes what it has not seen, better than not moving at all.
+            rest = session[most:]
+            with trajd.Intents(d.endpoints["intents"]) as intents:
+                daemon.wait_for(lambda: control.status()["subscribers"] == 1)
+                rig.play(rest, run="test")
+                got = np.array([intents.receive(daemon.PATIENCE).position for _ in range(len(rest))])
+            hand = np.stack([np.interp(rest.t_end, rest.kinematics_t, rest.position[:, k]) for k in range(2)], 1)
+            error, spread = np.sqrt(((got - hand) ** 2).mean()), hand.std()
+            print(f"rmse {error:.1f} of a spread of {spread:.1f}")
+            self.assertLess(error, 0.7 * spread)
+            # A block that goes wrong changes nothing, and the recording is over.
+            with self.assertRaises(ZeroDivisionError):
+                with trajd.calibration(control, folder + "/never.tjm"):
+                    1 / 0
+            self.assertEqual(control.model()["model"]["digest"], block.model["digest"])
+            with self.assertRaises(RuntimeError):
+                with trajd.calibration(control, folder + "/never.tjm"):
+                    pass
+            self.assertFalse(os.path.exists(folder + "/never.tjm"))
+
     def test_holes_are_counted_and_a_new_run_is_none(self):
         intents = trajd.Intents("ipc://" + tempfile.mkdtemp() + "/s")
         intents.close()

@@ -6,6 +6,7 @@
     Control     asks the daemon: status, prior, model ... (needs pyzmq)
     Session     a recorded session as arrays, and its file (needs numpy, h5py)
     train, decode, score    run the trajctl program on sessions
+    calibration             a block of the task over the wire becomes the model in force
 
 Lengths are in the session's own unit, times in seconds, rates in spikes per second.
 """
@@ -15,8 +16,8 @@ from .intent_binary import decode_intent
 from .intents import Intent, Intents, Stale
 from .session import Session, Trials
 from .source import Source
-from .tools import decode, score, train
+from .tools import Calibration, calibration, decode, score, train
 
 __version__ = "0.1.0"
-__all__ = ["Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
-           "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]
+__all__ = ["Calibration", "Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
+           "calibration", "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]

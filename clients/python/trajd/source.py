@@ -2,6 +2,7 @@
 """A source of frames and events."""
 import json
 import time
+from functools import partial
 from typing import Optional, Sequence
 
 import zmq
@@ -123,3 +124,49 @@ class Source(sockets.Connection):
         """Names of all units, in the order of the counts; for recording and learning alone."""
         for first in range(0, len(names), 256):
             self.event("units", t=t, first=first, id=list(names[first:first + 256]))
+
+    def play(self, session, run: str = "play", marks: bool = True, speed: float = 0.0) -> int:
+        """Sends a whole Session as rig and task would: targets, units, frames, kinematics, marks and labels, by
+        their times; `speed` recorded seconds in one second (0 = as fast as the daemon takes them).  Returns the
+        number of frames."""
+        self.session(run, marks=marks and session.trials is not None, subject=session.subject or None,
+                     length_unit=session.length_unit or None)
+        start = float(session.t_end[0] - session.dt[0])
+        if session.unit_name is not None:
+            self.units(start, list(session.unit_name))
+        if session.targets is not None:
+            names = session.target_id or [str(i) for i in range(len(session.targets))]
+            self.targets(start, "targets", names, session.targets)
+        begun = time.monotonic()
+        for t, _, send in sorted(_moments(self, session, marks), key=lambda moment: moment[:2]):
+            if speed > 0.0:
+                time.sleep(max(0.0, begun + (t - start) / speed - time.monotonic()))
+            send()
+        return len(session)
+
+
+def _moments(source: Source, session, marks: bool) -> list:
+    """What a session tells, as (time, rank among those of one time, call)."""
+    moments = []
+    for i, t in enumerate(session.t_end):
+        moments.append((float(t), 2, partial(
+            source.frame, None if session.counts is None else session.counts[i], t=float(t), dt=float(session.dt[i]),
+            features=None if session.features is None else session.features[i])))
+    for k in range(0 if session.position is None else len(session.position)):
+        t = float(session.kinematics_t[k])
+        velocity = None if session.velocity is None else session.velocity[k]
+        moments.append((t, 3, partial(source.kinematics, t, session.position[k], velocity)))
+    trials = session.trials if marks else None
+    for r in range(0 if trials is None else len(trials)):
+        begin, end = float(trials.start[r]), float(trials.stop[r])
+        known = {name: float(getattr(trials, name)[r]) for name in ("go", "move", "rewarded")
+                 if getattr(trials, name) is not None and getattr(trials, name)[r] == getattr(trials, name)[r]}
+        moments.append((begin, 1, partial(source.trial_start, begin)))
+        if "go" in known:
+            moments.append((known["go"], 1, partial(source.go, known["go"])))
+        target = None if trials.target is None or trials.target[r] < 0 else int(trials.target[r])
+        rewarded = bool(known.pop("rewarded")) if "rewarded" in known else None
+        moments.append((end, 4, partial(source.trial_stop, end)))
+        moments.append((end, 5, partial(source.trial_label, end, target, rewarded=rewarded, start=begin, stop=end,
+                                        **known)))
+    return moments

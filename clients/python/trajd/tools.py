@@ -5,8 +5,9 @@ import os
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from typing import List, Union
+from typing import Iterator, List, Optional, Union
 
+from .control import Control
 from .intents import Intent
 from .session import Session
 
@@ -55,3 +56,48 @@ def score(session: SessionLike, intents: Union[str, os.PathLike], *options: str)
     """The table that `trajctl score` prints for a file of intents."""
     with _as_file(session) as path:
         return _trajctl("score", "--session", path, "--intents", os.fspath(intents), *options)
+
+
+class Calibration:
+    """What a calibration block has come to; filled in at its end.
+
+    recording   file of the daemon's that holds the block
+    model       the model in force, as proto/control.md tells of it; None before the end
+    """
+
+    def __init__(self) -> None:
+        self.recording: Optional[str] = None
+        self.model: Optional[dict] = None
+
+
+@contextmanager
+def calibration(control: Control, out: Union[str, os.PathLike], *options: str, run: Optional[str] = None,
+                keep: Union[None, str, os.PathLike] = None) -> Iterator[Calibration]:
+    """A calibration block over the wire: what comes in while it runs becomes a model and is in force at its end.
+
+        with trajd.Control() as control, trajd.calibration(control, "/data/today.tjm") as block:
+            run_the_task()                 # session, frames, kinematics, trial marks and labels come in
+        print(block.model["family"])       # decodes by now, of the same trajd
+
+    The daemon records the block in its configured directory ("record"), whatever model it runs and whether or
+    not that fits the frames; the recording becomes a session, `trajctl train` learns from it, and the daemon
+    loads the model between two frames.  Daemon and caller see the same files.  Nothing is loaded where the
+    block ends with an exception, or where the session teaches nothing (RuntimeError with the sentence).
+
+    out      the model file; options: as `trajctl train --help` lists, such as "--from", "yesterday.tjm"
+    run      the session event's name, where the block has several runs
+    keep     the session file that was learned from is kept here; without it, it is not
+    """
+    done = Calibration()
+    if control.status()["recording"]["on"]:
+        raise RuntimeError("a recording runs already: stop it first (control.record(False))")
+    control.record(True)
+    try:
+        yield done
+    finally:
+        done.recording = control.record(False)["file"]
+    with tempfile.TemporaryDirectory(prefix="trajd-") as folder:
+        path = os.fspath(keep) if keep is not None else os.path.join(folder, "session.h5")
+        _trajctl("convert", "recording", done.recording, "--out", path, *(("--run", run) if run else ()))
+        train(path, out, *options)
+    done.model = control.load(os.path.abspath(os.fspath(out)))["model"]
