@@ -6,10 +6,8 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include "daemon/core/delay.h"
 #include "traj/model.h"
-
-/* The smallest delay is that of this period and the one before, s. */
-#define OFFSET_PERIOD_S 10.0
 
 /* A sample number beyond is absurd in itself. */
 #define SAMPLE_MAX INT64_C(9007199254740992)
@@ -33,8 +31,7 @@ struct traj_binner {
     bool held;       /* a doubtful sample number waits for a second one */
     int64_t doubted; /* that */
 
-    double offset, former; /* s: smallest delay of this period and of the one before */
-    double since;          /* s: when this period began */
+    struct traj_delay delay;
 };
 
 /* --- bins and samples ------------------------------------------------------------------------ */
@@ -158,9 +155,7 @@ void traj_binner_restart(struct traj_binner *binner)
     binner->held = false;
     binner->leap_from = 0;
     binner->leap_to = 0;
-    binner->offset = (double)INFINITY;
-    binner->former = (double)INFINITY;
-    binner->since = NAN;
+    traj_delay_clear(&binner->delay);
     memset(binner->count, 0, binner->slots * binner->settings.units * sizeof *binner->count);
 }
 
@@ -168,25 +163,7 @@ void traj_binner_restart(struct traj_binner *binner)
 
 double traj_binner_offset(const struct traj_binner *binner)
 {
-    double offset = binner->offset < binner->former ? binner->offset : binner->former;
-
-    return isinf(offset) ? NAN : offset;
-}
-
-static void measure(struct traj_binner *binner, int64_t sample, double now)
-{
-    double delay = now - seconds(binner, sample);
-
-    if (isnan(binner->since)) {
-        binner->since = now;
-    } else if (now - binner->since > OFFSET_PERIOD_S) {
-        binner->former = binner->offset;
-        binner->offset = (double)INFINITY;
-        binner->since = now;
-    }
-    if (delay < binner->offset) {
-        binner->offset = delay;
-    }
+    return traj_delay_offset(&binner->delay);
 }
 
 static void start(struct traj_binner *binner, int64_t sample)
@@ -247,7 +224,7 @@ enum traj_binner_verdict traj_binner_seen(struct traj_binner *binner, int64_t sa
         }
     }
     binner->held = false;
-    measure(binner, sample, now);
+    traj_delay_note(&binner->delay, seconds(binner, sample), now);
     if (sample > binner->seen) {
         if (seconds(binner, sample - binner->seen) > binner->settings.silence_s) {
             leap(binner, sample);

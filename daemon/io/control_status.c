@@ -301,6 +301,8 @@ json_t *traj_service_status(struct traj_service *service, double now)
         service->control, "t", number(state->t), "frames", frames_json(&state->counters), "events",
         events_json(&state->counters), "rate", service->rate.value);
     if (status != NULL) {
+        (void)json_object_set_new(status, "clock", json_real(now));
+        (void)json_object_set_new(status, "offset", number(state->offset));
         (void)json_object_set_new(status, "session",
                                   state->session ? json_string(state->run) : json_null());
         (void)json_object_set_new(status, "latency_ms",

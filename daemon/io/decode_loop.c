@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/core/delay.h"
 #include "daemon/core/expect.h"
 #include "daemon/core/journal.h"
 #include "daemon/io/clock.h"
@@ -67,6 +68,7 @@ struct traj_decode_loop {
     uint64_t stirred;             /* how much of it they have been woken for */
     bool touched;                 /* something came that the decoder knows of */
 
+    struct traj_delay delay; /* from a frame's t to its arrival */
     struct traj_expect expect;
     int timer_fd;     /* readable when a frame is about to come */
     int wakes[WAKES]; /* file descriptors of what wakes the thread, -1 where there is none */
@@ -145,6 +147,7 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     loop->signal_fd = signal_fd;
     loop->last = NAN;
     loop->command_base = NAN;
+    traj_delay_clear(&loop->delay);
     traj_expect_clear(&loop->expect);
     loop->timer_fd = traj_clock_timer();
     loop->armed = NAN;
@@ -162,6 +165,7 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     }
     traj_pipeline_pause(loop->pipeline, config->paused);
     loop->state.t = NAN;
+    loop->state.offset = NAN;
     loop->state.paused = config->paused;
     traj_journal_init(&loop->journal, NULL);
     traj_journal_init(&loop->observed, NULL);
@@ -229,6 +233,7 @@ static void publish_state(struct traj_decode_loop *loop)
 {
     loop->state.counters = *traj_pipeline_counters(loop->pipeline);
     loop->state.t = traj_pipeline_time(loop->pipeline);
+    loop->state.offset = traj_delay_offset(&loop->delay);
     loop->state.paused = traj_pipeline_paused(loop->pipeline);
     loop->state.subscribers = loop->link->subscribers + loop->link->binaries;
     loop->state.recording = loop->journal.on;
@@ -259,6 +264,7 @@ static enum traj_refusal decide_event(struct traj_decode_loop *loop)
 
     if (refusal == TRAJ_ACCEPTED && loop->event->kind == TRAJ_EVENT_SESSION) {
         loop->state.session = true;
+        traj_delay_clear(&loop->delay); /* perhaps another clock */
         memcpy(loop->state.run, loop->event->text, sizeof loop->state.run);
     }
     return refusal;
@@ -577,6 +583,7 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
     loop->last = done;
     loop->silences = 0;
     traj_expect_frame(&loop->expect, times->recv, loop->frame.dt);
+    traj_delay_note(&loop->delay, loop->frame.t, times->recv);
 }
 
 /*

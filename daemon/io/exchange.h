@@ -72,7 +72,8 @@ struct traj_note {
 /* The decode thread's state, as of some moment between two frames. */
 struct traj_state {
     struct traj_counters counters;
-    double t; /* of the last decoded frame; NaN before the first */
+    double t;      /* of the last decoded frame; NaN before the first */
+    double offset; /* s: daemon's clock less the frames', the smallest of late; NaN = unknown */
     bool paused;
     uint64_t published;   /* intents handed to zmq */
     uint64_t stale;       /* stale messages published */

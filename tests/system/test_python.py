@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import daemon
@@ -271,6 +272,34 @@ class Live(daemon.DaemonTest):
         self.assertEqual(session.counts.tolist(), [daemon.counts_of(seq) for seq in range(20)])
         self.assertEqual(session.targets.tolist(), [[-1.0, 0.0], [1.0, 0.5]])
         self.assertEqual(session.position.tolist(), [[t, -t] for t in session.t_end])
+
+    def test_the_source_s_clock_is_estimated(self):
+        """The rig's clock is 1000 s behind the daemon's, the task computer's 500 s ahead of it."""
+        d = self.start()
+        with trajd.Source(d.endpoints["frames"]) as rig, trajd.Control(d.endpoints["control"]) as control, \
+                trajd.Intents(d.endpoints["intents"]) as intents:
+            rig.wait(daemon.PATIENCE)
+            daemon.wait_for(lambda: control.status()["subscribers"] == 1)
+            with self.assertRaisesRegex(ValueError, "no frame"):
+                trajd.Clock(control)
+            rig.session("clock", marks=True)
+            for _ in range(30):
+                rig.frame([0] * daemon.UNITS, t=time.monotonic() - 1000.0, dt=0.001)
+            got = [intents.receive(daemon.PATIENCE) for _ in range(30)]
+            fastest = min(intent.stamps["recv"] - intent.t for intent in got) - 1000.0
+            self.assertAlmostEqual(control.status()["offset"], 1000.0 + fastest, places=9)
+            clock = trajd.Clock(control, clock=lambda: time.monotonic() + 500.0)
+            # Reading is bracketed by the true clock; late by the fastest frame's way, and half a round trip.
+            before = time.monotonic() - 1000.0
+            now = clock.now()
+            after = time.monotonic() - 1000.0
+            self.assertGreaterEqual(now, before - fastest - clock.uncertainty)
+            self.assertLessEqual(now, after + clock.uncertainty)
+            print(f"{1e3 * (before - now):.3f} ms late, fastest frame {1e3 * fastest:.3f} ms, "
+                  f"half a round trip {1e3 * clock.uncertainty:.3f} ms")
+            rig.trial_start(clock.now())
+            rig.frame([0] * daemon.UNITS, t=time.monotonic() - 1000.0, dt=0.001)
+            self.assertNotIn("late_event", intents.receive(daemon.PATIENCE).flags)
 
     def test_a_calibration_block_becomes_the_model_in_force(self):
         """Over the wire alone: nobody names a recording or a session, and the daemon begins with another rig's model."""

@@ -4,12 +4,14 @@
     Source      publishes frames and events               (needs pyzmq)
     Intents     iterates what the daemon publishes        (needs pyzmq)
     Control     asks the daemon: status, prior, model ... (needs pyzmq)
+    Clock       what time it is on the source's clock     (needs pyzmq)
     Session     a recorded session as arrays, and its file (needs numpy, h5py)
     train, decode, score    run the trajctl program on sessions
     calibration             a block of the task over the wire becomes the model in force
 
 Lengths are in the session's own unit, times in seconds, rates in spikes per second.
 """
+from .clock import Clock
 from .control import Control, Refused
 from .frame import MISSING, decode_frame, encode_frame
 from .intent_binary import decode_intent
@@ -19,5 +21,5 @@ from .source import Source
 from .tools import Calibration, calibration, decode, score, train
 
 __version__ = "0.1.0"
-__all__ = ["Calibration", "Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
+__all__ = ["Calibration", "Clock", "Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
            "calibration", "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]
