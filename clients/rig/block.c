@@ -9,11 +9,9 @@
 
 #include "clients/rig/streams.h"
 
-#define BOX 1.6            /* half the side of the cursor's box, reaches */
-#define LEARN_EVERY_S 10.0 /* the user learns so often ... */
-#define LEARN_OVER_S 60.0  /* ... from so much of what went before */
-#define DELAY_MAX_S 0.4    /* the longest dead time a user thinks of */
-#define TRACK_FROM_S 2.0   /* of a drawn figure, before tracking counts */
+#define BOX 1.6          /* half the side of the cursor's box, reaches */
+#define DELAY_MAX_S 0.4  /* the longest dead time a user thinks of */
+#define TRACK_FROM_S 2.0 /* of a drawn figure, before tracking counts */
 
 /* Everything that a block needs while it runs. */
 struct run {
@@ -24,7 +22,8 @@ struct run {
     struct traj_task task;
     struct traj_user user;
     struct traj_neurons neurons;
-    struct traj_cursor cursor;
+    struct traj_cursor cursor;  /* on the screen */
+    struct traj_cursor decoded; /* as it would be while the user still moves by hand */
     struct traj_hand hand;
     double *wanted; /* [bins][dim] intended velocities, for the user's learning */
     double *moved;  /* [bins][dim] the cursor's */
@@ -92,6 +91,7 @@ static int open_run(struct run *run, struct traj_error *error)
     traj_user_believe(&run->user, &arm);
     run->cursor =
         (struct traj_cursor){.dim = run->dim, .bin_s = o->task.bin_s, .box = BOX * o->task.reach};
+    run->decoded = run->cursor;
     return make_session(run, error);
 }
 
@@ -229,22 +229,24 @@ static void apply_changes(struct run *run, double t)
     }
 }
 
-/* Every now and then the user notices how the cursor has answered lately. */
+static bool watching(const struct run *run)
+{
+    return run->link && (double)(run->bin + 1) * run->options->task.bin_s <= run->options->watch_s;
+}
+
+/* When the hand has done its last movement, the user knows how the cursor answers. */
 static void learn(struct run *run)
 {
     const struct traj_block_options *o = run->options;
-    size_t every = (size_t)lround(LEARN_EVERY_S / o->task.bin_s);
-    size_t over = (size_t)lround(LEARN_OVER_S / o->task.bin_s);
-    if (!o->learn || !run->link || run->bin == 0 || run->bin % every != 0) {
-        return;
-    }
-    size_t from = run->bin > over ? run->bin - over : 0;
+    size_t watched = (size_t)lround(o->watch_s / o->task.bin_s);
     size_t delay = (size_t)lround(DELAY_MAX_S / o->task.bin_s);
     size_t room = TRAJ_USER_MEMORY - 2 - run->user.sensory;
+    if (!run->link || watched == 0 || run->bin != watched) {
+        return;
+    }
     struct traj_belief belief = run->user.belief;
-    belief.gain /= o->belief_gain;
-    traj_belief_learn(&belief, run->wanted + from * run->dim, run->moved + from * run->dim,
-                      run->bin - from, run->dim, delay < room ? delay : room);
+    traj_belief_learn(&belief, run->wanted, run->moved, run->bin, run->dim,
+                      delay < room ? delay : room);
     belief.gain *= o->belief_gain;
     traj_user_believe(&run->user, &belief);
 }
@@ -266,32 +268,43 @@ static void turn(double angle, double *v)
     v[0] = x;
 }
 
-static int move_cursor(struct run *run, double t, const struct traj_intention *intention,
-                       struct traj_answer *answer, struct traj_error *error)
+static int ask_decoder(struct run *run, double t, struct traj_answer *answer,
+                       struct traj_error *error)
 {
     const struct traj_block_options *o = run->options;
-    if (!run->link) {
-        traj_hand_step(&run->hand, intention->velocity, &run->cursor);
-        return 0;
-    }
-    struct traj_frame frame = {.seq = run->bin,
-                               .t = t,
-                               .dt = o->task.bin_s,
-                               .units = o->neurons.sim.units,
-                               .counts =
-                                   run->block->session->counts + run->bin * o->neurons.sim.units};
-    if (run->link->pace && run->link->pace(run->link->self, t, error) != 0) {
+    const struct traj_frame frame = {.seq = run->bin,
+                                     .t = t,
+                                     .dt = o->task.bin_s,
+                                     .units = o->neurons.sim.units,
+                                     .counts = run->block->session->counts +
+                                               run->bin * o->neurons.sim.units};
+    if ((run->link->pace && run->link->pace(run->link->self, t, error) != 0) ||
+        run->link->frame(run->link->self, &frame, answer, error) != 0) {
         return -1;
     }
-    if (run->link->frame(run->link->self, &frame, answer, error) != 0) {
-        return -1;
-    }
-    if (o->belief_turn != 0.0 && run->dim > 1) {
+    if (o->belief_turn != 0.0) {
         turn(o->belief_turn, answer->velocity);
         turn(o->belief_turn, answer->position);
     }
-    traj_plant_step(&o->plant, answer, &run->cursor);
-    return tell_cursor(run, t, error);
+    return 0;
+}
+
+static int move_cursor(struct run *run, double t, const struct traj_intention *intention,
+                       struct traj_answer *answer, struct traj_error *error)
+{
+    const struct traj_plant_options *plant = &run->options->plant;
+    bool by_hand = !run->link || watching(run);
+    if (run->link && ask_decoder(run, t, answer, error) != 0) {
+        return -1;
+    }
+    if (by_hand) {
+        traj_hand_step(&run->hand, intention->velocity, &run->cursor);
+        traj_plant_step(plant, answer, &run->decoded);
+    } else {
+        traj_plant_step(plant, answer, &run->cursor);
+        run->decoded = run->cursor;
+    }
+    return run->link ? tell_cursor(run, t, error) : 0;
 }
 
 static void keep(struct run *run, double t, const struct traj_intention *intention)
@@ -302,7 +315,7 @@ static void keep(struct run *run, double t, const struct traj_intention *intenti
     s->dt[run->bin] = run->options->task.bin_s;
     memcpy(s->position + at, run->cursor.position, size);
     memcpy(run->wanted + at, intention->wanted, size);
-    memcpy(run->moved + at, run->cursor.velocity, size);
+    memcpy(run->moved + at, run->decoded.velocity, size);
     if (run->options->task.kind == TRAJ_TASK_DRAW) {
         double goal[TRAJ_RIG_DIM], velocity[TRAJ_RIG_DIM];
         traj_task_figure(&run->task, t, goal, velocity);

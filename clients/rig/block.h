@@ -35,9 +35,13 @@ struct traj_block_options {
     struct traj_neurons_options neurons;
     struct traj_plant_options plant;
     double hand_delay_s, hand_smoothing_s;
-    double seconds;                  /* how long */
-    double practice_s;               /* of it, before anything counts */
-    bool learn;                      /* the user learns how the cursor answers */
+    double seconds;    /* how long */
+    double practice_s; /* of it, before anything counts */
+    /*
+     * Of the practice, the beginning: the user moves by hand once more and learns how the cursor
+     * would have answered.  0 = the user goes on to believe in a hand.
+     */
+    double watch_s;
     double belief_gain, belief_turn; /* wrong belief: a factor on the gain that was learned, and an
                                         angle, rad, by which the cursor turns without the user
                                         knowing (in the first two dimensions) */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #define SQUARE (TRAJ_REGULATOR_STATES * TRAJ_REGULATOR_STATES)
-#define SIGHT_STEPS 2000
-#define SIGHT_STILL 1e-12 /* relative change of a variance that is none */
+#define SIGHT_STEPS 5000
+#define SIGHT_STILL 1e-10 /* change of a gain that is none */
 
 /* c = a b, or a b' ; all [n][n]. */
 static void multiply(const double *a, const double *b, bool transposed, size_t n, double *c)
@@ -106,22 +106,24 @@ void traj_regulator_sight(const struct traj_linear *system, const double *proces
                           const double *sight, double *gain)
 {
     size_t n = system->states;
-    double p[SQUARE] = {0}, t[SQUARE], before = 0.0;
+    double p[SQUARE] = {0}, t[SQUARE], before[SQUARE] = {0};
     for (size_t i = 0; i < n; i++) {
-        p[i * n + i] = process[i] + sight[i];
+        p[i * n + i] = process[i] + 1.0;
     }
     for (size_t k = 0; k < SIGHT_STEPS; k++) {
-        double trace = 0.0;
+        double change = 0.0;
         observe(sight, n, p, gain);
         multiply(system->a, p, false, n, t);
         multiply(t, system->a, true, n, p);
         for (size_t i = 0; i < n; i++) {
             p[i * n + i] += process[i];
-            trace += p[i * n + i];
         }
-        if (fabs(trace - before) <= SIGHT_STILL * trace) {
+        for (size_t i = 0; i < n * n; i++) {
+            change = fmax(change, fabs(gain[i] - before[i]));
+            before[i] = gain[i];
+        }
+        if (k > 0 && change < SIGHT_STILL) {
             break;
         }
-        before = trace;
     }
 }

@@ -28,7 +28,7 @@ void traj_scenario_default(struct traj_scenario *scenario)
     o->hand_smoothing_s = 0.04;
     o->seconds = 240.0;
     o->practice_s = 60.0;
-    o->learn = true;
+    o->watch_s = 40.0;
     o->belief_gain = 1.0;
     o->marks = true;
     o->effector = true;
@@ -209,13 +209,13 @@ static int read_root(const struct reading *r, struct traj_scenario *s, json_t *r
         {"user", "reaction_s", RANGE, u->reaction_s, 0, 2},
         {"user", "jump_reaction_s", REAL, &u->jump_reaction_s, 0, 2},
         {"user", "correction_s", REAL, &u->correction_s, 0.1, 1},
+        {"user", "speed_max_mm_s", REAL, &u->speed_max, 1, 1e5},
         {"user", "sensory_delay_s", REAL, &u->sensory_delay_s, 0, 0.3},
         {"user", "sight_noise_mm", REAL, &u->sight_noise, 0, 100},
         {"user", "sight_velocity_noise_mm_s", REAL, &u->sight_velocity_noise, 0, 1000},
         {"user", "motor_cv", REAL, &u->motor_cv, 0, 2},
         {"user", "motor_floor_mm_s", REAL, &u->motor_floor, 0, 1000},
         {"user", "motor_tau_s", REAL, &u->motor_tau_s, 0.001, 10},
-        {"user", "learn", FLAG, &o->learn, 0, 0},
         {"user", "belief_gain", REAL, &o->belief_gain, 0.1, 10},
         {"user", "belief_turn_deg", REAL, &o->belief_turn, -180, 180},
         {"population", "units", SIZE, &n->sim.units, 1, TRAJ_UNITS_MAX},
@@ -244,6 +244,7 @@ static int read_root(const struct reading *r, struct traj_scenario *s, json_t *r
         {"calibration", "hand_smoothing_s", REAL, &o->hand_smoothing_s, 0.001, 1},
         {"run", "seconds", REAL, &o->seconds, 1, 36000},
         {"run", "practice_s", REAL, &o->practice_s, 0, 36000},
+        {"run", "watch_s", REAL, &o->watch_s, 0, 36000},
         {"run", "marks", FLAG, &o->marks, 0, 0},
         {"run", "effector", FLAG, &o->effector, 0, 0},
         {"plant", "blend_s", REAL, &s->plant.blend_s, 0.001, 100},
@@ -289,6 +290,9 @@ static int settle(const struct reading *r, struct traj_scenario *s)
     if (o->practice_s >= o->seconds) {
         return traj_error_set(r->error, "%s: nothing is left of run.seconds after run.practice_s",
                               r->name);
+    }
+    if (o->watch_s > o->practice_s) {
+        return traj_error_set(r->error, "%s: run.watch_s is more than run.practice_s", r->name);
     }
     if (o->task.reach <= o->task.radius) {
         return traj_error_set(r->error, "%s: task.radius_mm is not below task.reach_mm", r->name);

@@ -16,10 +16,15 @@
 /* Movements are never planned shorter than this part of duration_s. */
 #define SHORTEST 0.4
 /* Seen from outside, no cursor answers a user this slowly or this much. */
-#define SMOOTHING_MAX 0.97
-#define GAIN_MIN 0.1
-#define GAIN_MAX 5.0
+#define SMOOTHING_MAX 0.95
+#define SMOOTHINGS 20 /* that are tried, from 0 */
+#define GAIN_MIN 0.3
+#define GAIN_MAX 3.0
 #define LEARN_BINS 100
+/* sd of a bin's step of b, of what the cursor does of its own accord in a bin. */
+#define PULL_WALK 0.02
+/* Variance of a sight that sees nothing. */
+#define BLIND 1e12
 
 void traj_user_options_default(struct traj_user_options *options)
 {
@@ -30,6 +35,7 @@ void traj_user_options_default(struct traj_user_options *options)
         .reaction_s = {0.2, 0.3},
         .jump_reaction_s = 0.15,
         .correction_s = 0.3,
+        .speed_max = 600.0,
         .sensory_delay_s = 0.12,
         .sight_noise = 1.0,
         .sight_velocity_noise = 20.0,
@@ -69,12 +75,14 @@ void traj_user_believe(struct traj_user *user, const struct traj_belief *belief)
                                           END_VELOCITY_S * END_VELOCITY_S,
                                           END_ACCELERATION * END_ACCELERATION};
     traj_regulator_gains(&loop, end, EFFORT * o->bin_s, TRAJ_USER_STEPS, &user->gains[0][0]);
-    struct traj_linear cursor = {.states = 2,
-                                 .a = {1.0, o->bin_s * belief->smoothing, 0.0, belief->smoothing}};
-    double moved = belief->noise * o->bin_s;
-    const double process[2] = {moved * moved + 1e-6, belief->noise * belief->noise + 1e-6};
-    const double sight[2] = {o->sight_noise * o->sight_noise + 1e-6,
-                             o->sight_velocity_noise * o->sight_velocity_noise + 1e-6};
+    double dt = o->bin_s, s = belief->smoothing, walk = PULL_WALK * belief->noise;
+    const struct traj_linear cursor = {.states = 3,
+                                       .a = {1.0, dt * s, dt, 0.0, s, 1.0, 0.0, 0.0, 1.0}};
+    double moved = belief->noise * dt;
+    const double process[3] = {moved * moved + 1e-6, belief->noise * belief->noise + 1e-6,
+                               walk * walk + 1e-6};
+    const double sight[3] = {o->sight_noise * o->sight_noise + 1e-6,
+                             o->sight_velocity_noise * o->sight_velocity_noise + 1e-6, BLIND};
     traj_regulator_sight(&cursor, process, sight, user->sight);
 }
 
@@ -82,7 +90,7 @@ void traj_user_place(struct traj_user *user, const double *position)
 {
     for (size_t d = 0; d < user->dim; d++) {
         user->here[d] = user->seen_p[d] = position[d];
-        user->seen_w[d] = user->u[d] = user->a[d] = 0.0;
+        user->seen_w[d] = user->pull[d] = user->u[d] = user->a[d] = 0.0;
     }
     for (size_t k = 0; k < TRAJ_USER_MEMORY; k++) {
         memset(user->past[k], 0, sizeof user->past[k]);
@@ -190,12 +198,13 @@ static void look(struct traj_user *user, const double *position, const double *v
             double u = user->past[(k + TRAJ_USER_MEMORY - i) % TRAJ_USER_MEMORY][d];
             double *p = i == ahead ? &user->seen_p[d] : &ahead_p[d];
             double *w = i == ahead ? &user->seen_w[d] : &ahead_w[d];
-            *w = b->smoothing * *w + push * u;
+            *w = b->smoothing * *w + push * u + user->pull[d];
             *p += o->bin_s * *w;
             if (i == ahead) {
                 double ep = old[d] - *p, ew = old[dim + d] - *w;
                 *p += user->sight[0] * ep + user->sight[1] * ew;
-                *w += user->sight[2] * ep + user->sight[3] * ew;
+                *w += user->sight[3] * ep + user->sight[4] * ew;
+                user->pull[d] += user->sight[6] * ep + user->sight[7] * ew;
                 ahead_p[d] = *p;
                 ahead_w[d] = *w;
             }
@@ -247,6 +256,15 @@ static void stir(struct traj_user *user)
     }
 }
 
+/* Nobody intends faster than speed_max. */
+static void hold_back(struct traj_user *user, double share)
+{
+    for (size_t d = 0; d < user->dim && share < 1.0; d++) {
+        user->u[d] *= share;
+        user->a[d] = 0.0;
+    }
+}
+
 void traj_user_act(struct traj_user *user, const double *position, const double *velocity,
                    struct traj_intention *intention)
 {
@@ -259,17 +277,24 @@ void traj_user_act(struct traj_user *user, const double *position, const double 
     const double *gain = user->gains[(user->horizon > 0 ? user->horizon : 1) - 1];
     user->bin++;
     for (size_t d = 0; d < user->dim; d++) {
+        /* What keeps the cursor with the goal, against its pull, in the end. */
         double drift = user->drift[d];
+        double steady =
+            (drift - user->pull[d] / (1.0 - user->belief.smoothing)) / user->belief.gain;
         double j = -(gain[0] * (p[d] - user->goal[d]) + gain[1] * (w[d] - drift) +
-                     gain[2] * (user->u[d] - drift / user->belief.gain) + gain[3] * user->a[d]);
+                     gain[2] * (user->u[d] - steady) + gain[3] * user->a[d]);
         user->a[d] += o->bin_s * j;
         user->u[d] += o->bin_s * user->a[d];
+        speed += user->u[d] * user->u[d];
+    }
+    speed = fmax(sqrt(speed), 1e-9);
+    hold_back(user, fmin(1.0, o->speed_max / speed));
+    speed = fmin(speed, o->speed_max);
+    for (size_t d = 0; d < user->dim; d++) {
         user->past[user->bin % TRAJ_USER_MEMORY][d] = user->u[d];
         intention->wanted[d] = user->u[d];
         intention->position[d] = user->here[d];
-        speed += user->u[d] * user->u[d];
     }
-    speed = sqrt(speed);
     for (size_t d = 0; d < user->dim; d++) {
         intention->velocity[d] = user->u[d] + o->motor_cv * speed * user->noise[0][d] +
                                  o->motor_floor * user->noise[1][d];
@@ -277,31 +302,36 @@ void traj_user_act(struct traj_user *user, const double *position, const double 
     prepare(user, intention->plan);
 }
 
-/* Sums of squares and products of (w', w, u) at one dead time; solves for the two weights. */
-static double fit(const double *wanted, const double *cursor, size_t bins, size_t dim, size_t delay,
-                  double weight[2])
+/* What the cursor would have done by itself: the gain that fits it best, and what is left over. */
+struct answer_fit {
+    double gain, left, noise; /* left: mean square; noise: sd of what is new in it each bin */
+};
+
+static struct answer_fit fit(const double *wanted, const double *cursor, size_t bins, size_t dim,
+                             double smoothing, size_t delay)
 {
-    double ww = 0.0, wu = 0.0, uu = 0.0, yw = 0.0, yu = 0.0, yy = 0.0;
-    for (size_t k = delay + 1; k < bins; k++) {
+    struct answer_fit f = {.gain = 1.0};
+    /* Twice over the data: once for the gain, once for what it leaves. */
+    double zz = 0.0, zw = 0.0, ee = 0.0, ed = 0.0;
+    for (int pass = 0; pass < 2; pass++) {
         for (size_t d = 0; d < dim; d++) {
-            double y = cursor[k * dim + d], w = cursor[(k - 1) * dim + d];
-            double u = wanted[(k - delay) * dim + d];
-            ww += w * w;
-            wu += w * u;
-            uu += u * u;
-            yw += y * w;
-            yu += y * u;
-            yy += y * y;
+            double z = 0.0, before = 0.0;
+            for (size_t k = delay; k < bins; k++) {
+                z = smoothing * z + (1.0 - smoothing) * wanted[(k - delay) * dim + d];
+                double w = cursor[k * dim + d], e = w - f.gain * z;
+                zz += pass == 0 ? z * z : 0.0;
+                zw += pass == 0 ? z * w : 0.0;
+                ee += pass == 1 ? e * e : 0.0;
+                ed += pass == 1 ? e * before : 0.0;
+                before = e;
+            }
         }
+        f.gain = pass == 0 && zz > 0.0 ? zw / zz : f.gain;
     }
-    double determinant = ww * uu - wu * wu;
-    if (!(determinant > 1e-9 * ww * uu)) {
-        return INFINITY;
-    }
-    weight[0] = (yw * uu - yu * wu) / determinant;
-    weight[1] = (yu * ww - yw * wu) / determinant;
-    double left = yy - weight[0] * yw - weight[1] * yu;
-    return fmax(left, 0.0) / (double)((bins - delay - 1) * dim);
+    double autocorrelation = ee > 0.0 ? ed / ee : 0.0;
+    f.left = ee / (double)((bins - delay) * dim);
+    f.noise = sqrt(f.left * fmax(0.0, 1.0 - autocorrelation * autocorrelation));
+    return f;
 }
 
 void traj_belief_learn(struct traj_belief *belief, const double *wanted, const double *cursor,
@@ -309,15 +339,16 @@ void traj_belief_learn(struct traj_belief *belief, const double *wanted, const d
 {
     double best = INFINITY;
     for (size_t delay = 0; bins > delay_max + LEARN_BINS && delay <= delay_max; delay++) {
-        double weight[2] = {0.0, 0.0};
-        double left = fit(wanted, cursor, bins, dim, delay, weight);
-        if (left < best) {
-            double smoothing = fmin(SMOOTHING_MAX, fmax(0.0, weight[0]));
-            best = left;
-            belief->smoothing = smoothing;
-            belief->gain = fmin(GAIN_MAX, fmax(GAIN_MIN, weight[1] / (1.0 - smoothing)));
-            belief->delay = delay;
-            belief->noise = sqrt(left);
+        for (size_t k = 0; k < SMOOTHINGS; k++) {
+            double smoothing = SMOOTHING_MAX * (double)k / (SMOOTHINGS - 1);
+            struct answer_fit f = fit(wanted, cursor, bins, dim, smoothing, delay);
+            if (f.left < best) {
+                best = f.left;
+                *belief = (struct traj_belief){.gain = fmin(GAIN_MAX, fmax(GAIN_MIN, f.gain)),
+                                               .smoothing = smoothing,
+                                               .delay = delay,
+                                               .noise = f.noise};
+            }
         }
     }
 }

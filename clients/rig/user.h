@@ -4,11 +4,12 @@
  * interfaces Lagang and Srinivasan 2013, Neural Computation 25:374) who sees the cursor late and
  * through noise, believes something about how it answers, and intends velocities.
  *
- * Belief, the same on every axis:  w' = smoothing w + (1 - smoothing) gain u(-delay),  p' = p + dt
- * w',  with u the intended velocity, w and p the cursor's, and `delay` bins of dead time.  An arm
- * has a belief of this form too, so that a user begins with that one and learns the decoder's.
+ * Belief, the same on every axis:  w' = smoothing w + (1 - smoothing) gain u(-delay) + b,  p' = p +
+ * dt w',  with u the intended velocity, w and p the cursor's, `delay` bins of dead time, and b a
+ * random walk: a pull of the cursor that does not come from the user.  An arm has a belief of this
+ * form too, so that a user begins with that one and learns the decoder's.
  *
- * Knowledge: a Kalman filter of (p, w) on what was on the screen sensory_delay_s ago, carried
+ * Knowledge: a Kalman filter of (p, w, b) on what was on the screen sensory_delay_s ago, carried
  * forward over the delays by the user's own past intents: optimal for dead times in a linear
  * system.
  *
@@ -16,7 +17,8 @@
  * the goal at rest when the planned time has run out (finite-horizon regulator; with a cursor that
  * does as intended, a minimum-jerk movement: Flash and Hogan 1985, Hoff and Arbib 1993).  A new
  * goal is planned for duration_s sqrt(distance / reach) after the reaction time; when the time has
- * run out, the horizon stays at correction_s, and a goal still far away is planned for anew.
+ * run out, the horizon stays at correction_s, and a goal still far away is planned for anew.  What
+ * the cursor is pulled by is intended against, and nobody intends more than speed_max.
  *
  * Motor noise stands between intent and execution: what the units encode is u (1 + cv e1) +
  * floor e2 with e AR(1) of motor_tau_s: noise that grows with the signal (Harris and Wolpert 1998).
@@ -50,6 +52,7 @@ struct traj_user_options {
     double reaction_s[2];        /* to a new goal, uniform between */
     double jump_reaction_s;      /* to a goal that jumps under way */
     double correction_s;         /* horizon of corrections */
+    double speed_max;            /* length/s, of an intent */
     double sensory_delay_s;      /* of sight */
     double sight_noise;          /* length, sd of the seen position */
     double sight_velocity_noise; /* length/s, sd of the seen velocity */
@@ -67,11 +70,12 @@ struct traj_user {
 
     /* derived from the belief */
     double gains[TRAJ_USER_STEPS][TRAJ_USER_STATES]; /* [steps left - 1] */
-    double sight[4];                                 /* Kalman gain over (p, w) */
+    double sight[9];                                 /* Kalman gain over (p, w, b) */
     size_t sensory;                                  /* bins */
 
     /* knowledge */
     double seen_p[TRAJ_RIG_DIM], seen_w[TRAJ_RIG_DIM]; /* as of `sensory` bins ago */
+    double pull[TRAJ_RIG_DIM];                         /* b */
     double here[TRAJ_RIG_DIM];                         /* the cursor now, as far as is known */
     double u[TRAJ_RIG_DIM], a[TRAJ_RIG_DIM];
     double past[TRAJ_USER_MEMORY][TRAJ_RIG_DIM]; /* own intents; [bin % memory] */
@@ -127,9 +131,10 @@ void traj_user_act(struct traj_user *user, const double *position, const double 
                    struct traj_intention *intention);
 
 /*
- * Learns how the cursor answers: least squares of w' on w and u(-delay), over every dead time up to
- * delay_max; wanted and cursor are [bins][dim] velocities of successive bins.  The belief is left
- * as it was where there is nothing to learn from.
+ * Learns how a cursor answers that is moved by a decoder while the user intends something else than
+ * to correct it: least squares of w, simulated from u alone, over gain, smoothing and every dead
+ * time up to delay_max.  wanted and cursor are [bins][dim] velocities of successive bins.  The
+ * belief is left as it was where there is nothing to learn from.
  */
 void traj_belief_learn(struct traj_belief *belief, const double *wanted, const double *cursor,
                        size_t bins, size_t dim, size_t delay_max);

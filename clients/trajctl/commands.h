@@ -24,6 +24,7 @@ int cmd_replay(int argc, char **argv);
 int cmd_reset(int argc, char **argv);
 int cmd_rig(int argc, char **argv);
 int cmd_rig_source(int argc, char **argv);
+int cmd_rival(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);

@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "clients/trajctl/interrupt.h"
@@ -17,7 +19,8 @@
 #include "proto/frame.h"
 #include "proto/intent.h"
 
-#define WAIT_MS 20000   /* for a subscriber, and for an intent */
+#define WAIT_MS 20000   /* for an intent */
+#define LISTEN_S 300.0  /* for a decoder, which may have to be trained first */
 #define ASK_MS 1000     /* for the answer to a request */
 #define POLL_MS 100     /* between two looks whether it is over */
 #define EVENT_MAX 65536 /* bytes of an event */
@@ -151,8 +154,26 @@ static int wait_until_heard(struct traj_control *control, struct traj_error *err
     return control ? traj_error_set(error, "the subscription to intents does not arrive") : 0;
 }
 
+/* Until somebody takes frames, or the child that was to do so has ended. */
+static int wait_for_listener(struct loop_link *l, const char *frames, pid_t pid,
+                             struct traj_error *error)
+{
+    double give_up = monotonic_seconds() + LISTEN_S;
+    int rc = -ETIMEDOUT;
+    while (rc == -ETIMEDOUT && monotonic_seconds() < give_up && !interrupted()) {
+        rc = traj_source_wait(l->source, POLL_MS);
+        siginfo_t ended = {.si_pid = 0};
+        if (pid > 0 && waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            ended.si_pid == pid) {
+            return traj_error_set(error, "the decoder ended instead of listening");
+        }
+    }
+    return rc == 0 ? 0 : traj_error_set(error, "%s: %s", frames, strerror(-rc));
+}
+
 struct loop_link *loop_link_open(const char *frames, const char *intents,
-                                 struct traj_control *control, bool asap, struct traj_error *error)
+                                 struct traj_control *control, pid_t pid, bool asap,
+                                 struct traj_error *error)
 {
     struct loop_link *l = calloc(1, sizeof *l);
     if (!l) {
@@ -164,11 +185,11 @@ struct loop_link *loop_link_open(const char *frames, const char *intents,
     l->origin = NAN;
     int rc = traj_sink_open_with(intents, options_keys(), "intent", &l->sink);
     rc = rc == 0 ? traj_source_open_with(frames, options_keys(), &l->source) : rc;
-    rc = rc == 0 ? traj_source_wait(l->source, WAIT_MS) : rc;
     if (rc != 0) {
         traj_error_set(error, "%s: %s", frames, strerror(-rc));
     }
-    if (rc != 0 || wait_until_heard(control, error) != 0) {
+    if (rc != 0 || wait_for_listener(l, frames, pid, error) != 0 ||
+        wait_until_heard(control, error) != 0) {
         loop_link_close(l);
         return NULL;
     }

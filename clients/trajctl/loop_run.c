@@ -8,12 +8,13 @@
 #include "clients/files/session_file.h"
 #include "clients/trajctl/bench_daemon.h"
 #include "clients/trajctl/loop_link.h"
+#include "clients/trajctl/loop_rival.h"
 #include "daemon/learn/model_file.h"
 
 /* Blocks of a seed, by number: each goes its own way. */
 enum { BLOCK_CALIBRATION, BLOCK_SECOND, BLOCK_RUN };
 
-static const char *const names[LOOP_DECODERS] = {"trajd"};
+static const char *const names[LOOP_DECODERS] = {"trajd", "kalman", "refit", "wiener"};
 
 const char *loop_decoder_name(enum loop_decoder decoder)
 {
@@ -51,15 +52,24 @@ static int keep(const struct loop_setup *setup, uint64_t seed, const char *what,
     return session ? traj_session_write(session, path, error) : traj_model_save(model, path, error);
 }
 
+/* Calibrations are of reaches to targets that stay where they are. */
+static void keep_targets_still(struct traj_block_options *o)
+{
+    if (o->task.kind == TRAJ_TASK_JUMP) {
+        o->task.kind = TRAJ_TASK_CENTRE_OUT;
+    }
+}
+
 static int calibrate(const struct loop_setup *setup, uint64_t seed, struct traj_block *block,
                      struct traj_error *error)
 {
     struct traj_block_options o = setup->scenario.block;
     o.seconds = setup->scenario.calibration_s;
-    o.practice_s = 0.0;
+    o.practice_s = o.watch_s = 0.0;
     o.changes = 0;
     o.seed = seed;
     o.block = BLOCK_CALIBRATION;
+    keep_targets_still(&o);
     return traj_block_run(&o, NULL, block, error) == 0 &&
                    traj_session_check(block->session, error) == 0 &&
                    keep(setup, seed, "calibration", block->session, NULL, error) == 0
@@ -84,30 +94,30 @@ static struct traj_model *train(const struct loop_setup *setup, uint64_t seed,
     return model;
 }
 
-/* The block that counts, with whoever listens at the sockets. */
-static int close_loop(const struct loop_setup *setup, uint64_t seed, const char *who,
-                      const struct traj_plant_options *plant, struct loop_link *link,
-                      double figure[TRAJ_FIGURES], struct traj_error *error)
+/* A block with whoever listens at the sockets. */
+static int close_loop(const struct loop_setup *setup, uint64_t seed, unsigned number,
+                      const char *who, const struct traj_plant_options *plant,
+                      struct loop_link *link, struct traj_block *block, struct traj_error *error)
 {
     struct traj_block_options o = setup->scenario.block;
-    struct traj_block block;
     o.plant = *plant;
     o.kinematics = setup->kinematics;
     o.seed = seed;
-    o.block = BLOCK_RUN;
-    int result = traj_block_run(&o, loop_link_of(link), &block, error);
-    if (result == 0) {
-        traj_figures_of(&block, &o.task, figure);
-        result = keep(setup, seed, who, block.session, NULL, error);
+    o.block = number;
+    if (number == BLOCK_SECOND) {
+        o.seconds = setup->scenario.second_s;
+        keep_targets_still(&o);
+        o.changes = 0;
     }
-    traj_block_free(&block);
-    return result;
+    return traj_block_run(&o, loop_link_of(link), block, error) == 0
+               ? keep(setup, seed, who, block->session, NULL, error)
+               : -1;
 }
 
 static int run_trajd(const struct loop_setup *setup, uint64_t seed, double figure[TRAJ_FIGURES],
                      struct traj_error *error)
 {
-    struct traj_block calibration;
+    struct traj_block calibration, block = {0};
     struct bench_daemon daemon = {0};
     struct loop_link *link = NULL;
     char program[512];
@@ -119,20 +129,71 @@ static int run_trajd(const struct loop_setup *setup, uint64_t seed, double figur
                                         setup->config, false, error)
                    : -1;
     if (result == 0) {
-        link = loop_link_open(daemon.frames, daemon.intents, daemon.control, setup->asap, error);
-        result = link
-                     ? close_loop(setup, seed, "trajd", &setup->scenario.plant, link, figure, error)
-                     : -1;
+        link = loop_link_open(daemon.frames, daemon.intents, daemon.control, 0, setup->asap, error);
+        result = link ? close_loop(setup, seed, BLOCK_RUN, "trajd", &setup->scenario.plant, link,
+                                   &block, error)
+                      : -1;
     }
+    if (result == 0) {
+        traj_figures_of(&block, &setup->scenario.block.task, figure);
+    }
+    traj_block_free(&block);
     loop_link_close(link);
     bench_daemon_stop(&daemon);
     traj_model_free(model);
     return result;
 }
 
+/* Starts a rival and closes the loop with it. */
+static int block_of_rival(const struct loop_setup *setup, uint64_t seed, unsigned number,
+                          enum traj_rival_kind kind, const struct traj_session *calibration,
+                          const struct traj_session *second, struct traj_block *block,
+                          struct traj_error *error)
+{
+    const struct traj_plant_options plant = {.kind = TRAJ_PLANT_VELOCITY};
+    struct loop_rival rival;
+    struct loop_link *link = NULL;
+    int result = loop_rival_start(&rival, kind, calibration, second,
+                                  setup->scenario.block.task.radius, error);
+    if (result == 0) {
+        link = loop_link_open(rival.frames, rival.intents, NULL, rival.pid, setup->asap, error);
+        result = link ? close_loop(setup, seed, number, traj_rival_name(kind), &plant, link, block,
+                                   error)
+                      : -1;
+    }
+    loop_link_close(link);
+    loop_rival_stop(&rival);
+    return result;
+}
+
+/* ReFIT trains on a second block, which the velocity Kalman filter drives. */
+static int run_rival(const struct loop_setup *setup, uint64_t seed, enum traj_rival_kind kind,
+                     double figure[TRAJ_FIGURES], struct traj_error *error)
+{
+    struct traj_block calibration, second = {0}, block = {0};
+    int result = calibrate(setup, seed, &calibration, error);
+    if (result == 0 && kind == TRAJ_RIVAL_REFIT) {
+        result = block_of_rival(setup, seed, BLOCK_SECOND, TRAJ_RIVAL_KALMAN, calibration.session,
+                                NULL, &second, error);
+    }
+    if (result == 0) {
+        result = block_of_rival(setup, seed, BLOCK_RUN, kind, calibration.session, second.session,
+                                &block, error);
+    }
+    if (result == 0) {
+        traj_figures_of(&block, &setup->scenario.block.task, figure);
+    }
+    traj_block_free(&calibration);
+    traj_block_free(&second);
+    traj_block_free(&block);
+    return result;
+}
+
 int loop_run(const struct loop_setup *setup, uint64_t seed, enum loop_decoder decoder,
              double figure[TRAJ_FIGURES], struct traj_error *error)
 {
-    (void)decoder;
-    return run_trajd(setup, seed, figure, error);
+    if (decoder == LOOP_TRAJD) {
+        return run_trajd(setup, seed, figure, error);
+    }
+    return run_rival(setup, seed, (enum traj_rival_kind)(decoder - LOOP_KALMAN), figure, error);
 }

@@ -7,8 +7,9 @@
 #include "clients/rig/scenario.h"
 #include "daemon/learn/fit.h"
 
-enum loop_decoder { LOOP_TRAJD, LOOP_DECODERS };
-#define LOOP_DECODER_LIST "trajd"
+/* In the order of enum traj_rival_kind after the first. */
+enum loop_decoder { LOOP_TRAJD, LOOP_KALMAN, LOOP_REFIT, LOOP_WIENER, LOOP_DECODERS };
+#define LOOP_DECODER_LIST "trajd, kalman, refit, wiener"
 const char *loop_decoder_name(enum loop_decoder decoder);
 int loop_decoder_parse(const char *name, enum loop_decoder *decoder);
 

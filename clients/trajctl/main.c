@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"score", "measure decoded intents against the movement", cmd_score},
     {"compare", "say which of two models decodes a session better", cmd_compare},
     {"rig", "closed-loop experiments with a synthetic user", cmd_rig},
+    {"rival", "another decoder behind the same sockets", cmd_rival},
     {NULL, "with a running trajd", NULL},
     {"replay", "send a session or a recording to the daemon", cmd_replay},
     {"rig-source", "send a session as a rig would, to try a source", cmd_rig_source},

@@ -169,9 +169,9 @@ static void a_user_learns_how_the_cursor_answers(void **state)
     struct traj_belief belief = {.gain = 1.0};
     traj_belief_learn(&belief, &u[0][0], &w[0][0], BINS, 2, 15);
     assert_int_equal(belief.delay, 6);
-    assert_true(fabs(belief.smoothing - 0.7) < 0.02);
+    assert_true(fabs(belief.smoothing - 0.7) <= 0.05);
     assert_true(fabs(belief.gain - 1.4) < 0.05);
-    assert_true(fabs(belief.noise - 5.0) < 0.3);
+    assert_true(fabs(belief.noise - 5.0) < 0.5);
     gsl_rng_free(rng);
 }
 
@@ -279,11 +279,11 @@ static struct traj_scenario scenario_of(const char *text)
 static void a_user_brings_the_cursor_to_targets(void **state)
 {
     static const char *const text[] = {
-        "{\"run\":{\"seconds\":60,\"practice_s\":20}}",
-        "{\"run\":{\"seconds\":60,\"practice_s\":20},\"task\":{\"dim\":3,\"radius_mm\":20}}",
-        "{\"run\":{\"seconds\":60,\"practice_s\":20},\"task\":{\"kind\":\"random\"}}",
-        "{\"run\":{\"seconds\":60,\"practice_s\":20},\"task\":{\"kind\":\"jump\"}}",
-        "{\"run\":{\"seconds\":60,\"practice_s\":20},\"task\":{\"kind\":\"via\"}}",
+        "{\"run\":{\"seconds\":90,\"practice_s\":40}}",
+        "{\"run\":{\"seconds\":90,\"practice_s\":40},\"task\":{\"dim\":3,\"radius_mm\":20}}",
+        "{\"run\":{\"seconds\":90,\"practice_s\":40},\"task\":{\"kind\":\"random\"}}",
+        "{\"run\":{\"seconds\":90,\"practice_s\":40},\"task\":{\"kind\":\"jump\"}}",
+        "{\"run\":{\"seconds\":90,\"practice_s\":40},\"task\":{\"kind\":\"via\"}}",
     };
     (void)state;
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
@@ -304,7 +304,7 @@ static void a_drawn_figure_is_followed(void **state)
 {
     (void)state;
     struct traj_scenario s =
-        scenario_of("{\"run\":{\"seconds\":30,\"practice_s\":10},\"task\":{\"kind\":\"draw\"}}");
+        scenario_of("{\"run\":{\"seconds\":60,\"practice_s\":40},\"task\":{\"kind\":\"draw\"}}");
     struct traj_block by_hand, decoded;
     struct traj_error error = {{0}};
     assert_int_equal(traj_block_run(&s.block, NULL, &by_hand, &error), 0);
@@ -320,12 +320,13 @@ static void a_drawn_figure_is_followed(void **state)
 static void the_same_seed_gives_the_same_block(void **state)
 {
     (void)state;
-    struct traj_scenario s = scenario_of(
-        "{\"run\":{\"seconds\":20,\"practice_s\":5},\"population\":{\"mixed_share\":0.5,"
-        "\"dispersion\":0.5,\"burst_hz\":0.2},"
-        "\"changes\":[{\"kind\":\"silence\",\"at_s\":6,\"share\":0.25},"
-        "{\"kind\":\"gain\",\"at_s\":6,\"share\":0.25,\"size\":2},"
-        "{\"kind\":\"drift\",\"at_s\":8,\"size\":0.5}]}");
+    struct traj_scenario s =
+        scenario_of("{\"run\":{\"seconds\":20,\"practice_s\":5,\"watch_s\":4},"
+                    "\"population\":{\"mixed_share\":0.5,"
+                    "\"dispersion\":0.5,\"burst_hz\":0.2},"
+                    "\"changes\":[{\"kind\":\"silence\",\"at_s\":6,\"share\":0.25},"
+                    "{\"kind\":\"gain\",\"at_s\":6,\"share\":0.25,\"size\":2},"
+                    "{\"kind\":\"drift\",\"at_s\":8,\"size\":0.5}]}");
     struct traj_block a, b, c;
     run_simple(&s.block, &a);
     run_simple(&s.block, &b);
@@ -393,10 +394,10 @@ static void a_bad_scenario_is_refused_with_its_field(void **state)
         {"{\"task\":{\"targets\":8.5}}", "task.targets"},
         {"{\"task\":{\"radius_mm\":-1}}", "task.radius_mm"},
         {"{\"user\":{\"reaction_s\":[0.3,0.2]}}", "user.reaction_s"},
-        {"{\"user\":{\"learn\":1}}", "user.learn"},
+        {"{\"run\":{\"marks\":1}}", "run.marks"},
         {"{\"changes\":[{\"kind\":\"melt\",\"at_s\":1}]}", "changes.kind"},
         {"{\"changes\":[{\"kind\":\"gain\",\"at_s\":\"soon\"}]}", "changes.at_s"},
-        {"{\"run\":{\"seconds\":10,\"practice_s\":10}}", "run.practice_s"},
+        {"{\"run\":{\"seconds\":50,\"practice_s\":50}}", "run.practice_s"},
         {"{\"run\":3}", "run"},
         {"{\"population\":{\"units\":0}}", "population.units"},
         {"{\"name\":", "test:1"},
