@@ -28,8 +28,7 @@ static const struct command_help help = {
         "(also wants a closed-loop session and effector events), wiener a ridge regression. Waits "
         "for a subscriber to its intents, then listens for frames, until it is told to end.",
     .example = "trajctl rival --kind kalman --session calibration.h5\n"
-               "trajctl rival --kind refit --session calibration.h5 --second closed.h5 --radius "
-               "15\n",
+               "trajctl rival --kind refit --session a.h5 --second closed.h5 --radius 15\n",
 };
 
 struct server {

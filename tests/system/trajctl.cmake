@@ -12,6 +12,7 @@ if(TARGET trajd AND TARGET trajctl)
     traj_script_test(NAME trajd_record LABELS system TIMEOUT 600
         COMMAND ${TRAJ_PYTHON} test_record.py)
     traj_script_test(NAME trajctl_relearn LABELS system TIMEOUT 600 COMMAND sh relearn.sh simulated)
+    traj_script_test(NAME trajctl_rig LABELS system TIMEOUT 300 COMMAND sh rig.sh)
     traj_script_test(NAME trajctl_relearn_reach8-train LABELS system real TIMEOUT 900
         COMMAND sh relearn.sh reach8-train.h5)
 endif()
