@@ -29,11 +29,19 @@
 #define PRIOR_FACTOR (-0.15)
 #define PIECE 2.0 /* s, length of the pieces of an unbroken session that count as a trial */
 #define PROBABILITY_FLOOR 1e-300
+/* Shares of a round covariance that are tried, and how many nats a trial's worth must say for one. */
+#define ROUNDS 6
+static const double round_share[ROUNDS] = {0, 0.1, 0.2, 0.35, 0.5, 0.75};
+#define ROUND_LUCK 1.0
+#define TAIL 6.0 /* degrees of freedom of the t distribution that judges it */
 
 /* What is kept of every held-out bin. */
 struct tally {
     size_t bins, cap;
-    double *position;        /* [bins] squared Mahalanobis distance of the true position */
+    size_t marked;           /* of the bins: the first, decoded with trial marks */
+    double *rounded;         /* [ROUNDS][cap] squared Mahalanobis distance of the true position */
+    double *log_det;         /* [ROUNDS][cap] of the covariance that goes with it */
+    double *position;        /* [bins] those of the share that was chosen */
     double *velocity;        /* [bins] of the true velocity, NaN = not known */
     double *position_spread; /* [bins] log of the mean variance of a coordinate */
     double *velocity_spread; /* [bins] */
@@ -43,11 +51,26 @@ struct tally {
     int32_t *target;  /* [labelled] */
 };
 
-/* Squared distance of truth from mean in units of cov; NaN where cov is not usable. */
-static double mahalanobis(const double *mean, const double *cov, const double *truth, size_t dim)
+static double mean_variance(const double *cov, size_t dim)
+{
+    double trace = 0;
+    for (size_t d = 0; d < dim; d++)
+        trace += cov[d * dim + d];
+    return trace / (double)dim;
+}
+
+/*
+ * Squared distance of truth from mean in units of cov, of which a share is made round (struct
+ * traj_calibration); NaN where cov is not usable.  log_det, not NULL, gets that of the covariance.
+ */
+static double mahalanobis(const double *mean, const double *cov, double share, const double *truth,
+                          size_t dim, double *log_det)
 {
     double factor[TRAJ_DIM_MAX * TRAJ_DIM_MAX], apart[TRAJ_DIM_MAX], solved[TRAJ_DIM_MAX], sum = 0;
-    memcpy(factor, cov, dim * dim * sizeof *factor);
+    for (size_t i = 0; i < dim * dim; i++)
+        factor[i] = (1 - share) * cov[i];
+    for (size_t d = 0; d < dim; d++)
+        factor[d * dim + d] += share * mean_variance(cov, dim);
     if (traj_matrix_cholesky(factor, dim))
         return NAN;
     for (size_t d = 0; d < dim; d++)
@@ -55,15 +78,17 @@ static double mahalanobis(const double *mean, const double *cov, const double *t
     traj_matrix_cholesky_solve(factor, dim, solved, 1);
     for (size_t d = 0; d < dim; d++)
         sum += apart[d] * solved[d];
+    if (log_det) {
+        *log_det = 0;
+        for (size_t d = 0; d < dim; d++)
+            *log_det += 2 * log(factor[d * dim + d]);
+    }
     return sum;
 }
 
 static double log_spread(const double *cov, size_t dim)
 {
-    double trace = 0;
-    for (size_t d = 0; d < dim; d++)
-        trace += cov[d * dim + d];
-    return log(trace / (double)dim);
+    return log(mean_variance(cov, dim));
 }
 
 static double log_square(const double *vector, size_t dim)
@@ -83,13 +108,15 @@ static void add_bin(void *context, const struct traj_held *held, size_t bin,
     if (tally->bins == tally->cap || !intent->position || !intent->position_cov)
         return;
     size_t i = tally->bins++;
-    tally->position[i] =
-        mahalanobis(intent->position, intent->position_cov, held->position + bin * dim, dim);
+    for (size_t r = 0; r < ROUNDS; r++)
+        tally->rounded[r * tally->cap + i] =
+            mahalanobis(intent->position, intent->position_cov, round_share[r],
+                        held->position + bin * dim, dim, tally->log_det + r * tally->cap + i);
     tally->position_spread[i] = log_spread(intent->position_cov, dim);
     tally->velocity[i] = tally->velocity_spread[i] = tally->speed[i] = NAN;
     if (intent->velocity && intent->velocity_cov) {
-        tally->velocity[i] =
-            mahalanobis(intent->velocity, intent->velocity_cov, held->velocity + bin * dim, dim);
+        tally->velocity[i] = mahalanobis(intent->velocity, intent->velocity_cov, 0,
+                                         held->velocity + bin * dim, dim, NULL);
         tally->velocity_spread[i] = log_spread(intent->velocity_cov, dim);
         tally->speed[i] = log_square(intent->velocity, dim);
     }
@@ -121,10 +148,18 @@ static double greatest_of(const double *row, size_t targets, double free_bias, d
     return most;
 }
 
-/* Mean log probability of the true target. */
-static double believed_score(const struct tally *tally, const struct belief *belief)
+/*
+ * A share of trials that nothing foretells (the movement that belongs to none of the targets, a
+ * change of mind) is allowed for: without it a few of them would make all the others seem less
+ * certain than they are.
+ */
+#define LEAKS 5
+static const double leaks[LEAKS] = {0, 0.01, 0.02, 0.04, 0.08};
+
+/* score[l]: mean log probability of the true target where a share leaks[l] is spread evenly. */
+static void believed_scores(const struct tally *tally, const struct belief *belief, double *score)
 {
-    double sum = 0;
+    memset(score, 0, LEAKS * sizeof *score);
     for (size_t i = 0; i < tally->labelled; i++) {
         const double *row = tally->log_prob + i * (tally->targets + 1);
         double log_sum, total = 0;
@@ -132,9 +167,13 @@ static double believed_score(const struct tally *tally, const struct belief *bel
         double power = belief->power + belief->rise * exp(most - log_sum);
         for (size_t m = 0; m <= tally->targets; m++)
             total += exp(power * (row[m] + (m == tally->targets ? belief->free_bias : 0) - most));
-        sum += power * (row[tally->target[i]] - most) - log(total);
+        double own = power * (row[tally->target[i]] - most) - log(total);
+        score[0] += own;
+        for (size_t l = 1; l < LEAKS; l++)
+            score[l] += log((1 - leaks[l]) * exp(own) + leaks[l] / (double)(tally->targets + 1));
     }
-    return sum / (double)tally->labelled;
+    for (size_t l = 0; l < LEAKS; l++)
+        score[l] /= (double)tally->labelled;
 }
 
 /*
@@ -152,11 +191,13 @@ static struct belief best_belief(const struct tally *tally)
         for (size_t r = 0; r < sizeof rise / sizeof *rise; r++)
             for (size_t p = 0; p < sizeof power / sizeof *power; p++) {
                 struct belief belief = {power[p], rise[r], free_bias[b]};
-                double score = believed_score(tally, &belief);
-                if (score > best) {
-                    best = score;
-                    chosen = belief;
-                }
+                double score[LEAKS];
+                believed_scores(tally, &belief, score);
+                for (size_t l = 0; l < LEAKS; l++)
+                    if (score[l] > best) {
+                        best = score[l];
+                        chosen = belief;
+                    }
             }
     return chosen;
 }
@@ -179,18 +220,13 @@ static double log_score(const struct tally *tally, double power, double leak)
     return sum / (double)tally->labelled;
 }
 
-/*
- * The power that scores best beside a share of trials that nothing foretells (the movement that
- * belongs to none of the targets, a change of mind): without that share a few of them would make
- * all the others seem less certain than they are.
- */
+/* The power that scores best. */
 static double best_power(const struct tally *tally)
 {
-    static const double leak[] = {0, 0.01, 0.02, 0.04, 0.08};
     double best = -INFINITY, chosen = 1;
     for (int i = -20; i <= 10; i++)
-        for (size_t l = 0; l < sizeof leak / sizeof *leak; l++) {
-            double power = pow(2, (double)i / 5), score = log_score(tally, power, leak[l]);
+        for (size_t l = 0; l < LEAKS; l++) {
+            double power = pow(2, (double)i / 5), score = log_score(tally, power, leaks[l]);
             if (score > best) {
                 best = score;
                 chosen = power;
@@ -201,7 +237,7 @@ static double best_power(const struct tally *tally)
 
 static void free_tally(struct tally *tally)
 {
-    free(tally->position);
+    free(tally->velocity);
     free(tally->log_prob);
     free(tally->target);
 }
@@ -213,15 +249,16 @@ static int make_tally(struct tally *tally, const struct traj_training *training,
     for (size_t i = 0; i < bench->count; i++)
         bins += runs * bench->held[i].session->bins;
     *tally = (struct tally){.cap = bins, .targets = training->targets};
-    tally->position = malloc((bins + 1) * 5 * sizeof(double));
+    tally->velocity = malloc((bins + 1) * (4 + 2 * ROUNDS) * sizeof(double));
     tally->log_prob = malloc((bins + 1) * (training->targets + 1) * sizeof(double));
     tally->target = malloc((bins + 1) * sizeof *tally->target);
-    if (!tally->position || !tally->log_prob || !tally->target)
+    if (!tally->velocity || !tally->log_prob || !tally->target)
         return traj_error_set(error, "no memory to calibrate on %zu bins", bins);
-    tally->velocity = tally->position + bins;
     tally->position_spread = tally->velocity + bins;
     tally->velocity_spread = tally->position_spread + bins;
     tally->speed = tally->velocity_spread + bins;
+    tally->position = tally->rounded = tally->speed + bins;
+    tally->log_det = tally->rounded + ROUNDS * bins;
     return 0;
 }
 
@@ -261,10 +298,43 @@ static double overall_factor(const struct weight *weight, const double *distance
     return exp(weight->share * found + (1 - weight->share) * PRIOR_FACTOR);
 }
 
+/*
+ * Mean log density of the true position under a t distribution with TAIL degrees of freedom whose
+ * covariance has this share of a round one, and the size at which its regions hold what they say.
+ */
+static double round_score(const struct tally *tally, size_t r, size_t dim)
+{
+    const double *distance = tally->rounded + r * tally->cap;
+    const double *log_det = tally->log_det + r * tally->cap;
+    double log_size = traj_regions_balance(distance, NULL, tally->bins, dim), sum = 0;
+    for (size_t i = 0; i < tally->bins; i++)
+        if (isfinite(distance[i]))
+            sum -= (log_det[i] + (double)dim * log_size) / 2 +
+                   (TAIL + (double)dim) / 2 * log1p(distance[i] / exp(log_size) / TAIL);
+    return sum / (double)tally->bins;
+}
+
+/* What does not pay for itself beyond luck stays at 0. */
+static double settle_round(struct tally *tally, const struct weight *weight, size_t dim)
+{
+    size_t best = 0;
+    double plain = round_score(tally, 0, dim), most = plain + ROUND_LUCK / (weight->trials + 1);
+    for (size_t r = 1; r < ROUNDS && dim > 1 && weight->share > 0; r++) {
+        double score = round_score(tally, r, dim);
+        if (score > most) {
+            most = score;
+            best = r;
+        }
+    }
+    tally->position = tally->rounded + best * tally->cap;
+    return round_share[best];
+}
+
 static void settle_regions(struct tally *tally, const struct weight *weight, size_t dim,
                            struct traj_calibration *calibration)
 {
     size_t bins = tally->bins;
+    calibration->position_round = settle_round(tally, weight, dim);
     traj_regions_fit(tally->position_spread, tally->position, bins, dim, weight->trials,
                      &calibration->position_by_spread);
     traj_regions_apply(&calibration->position_by_spread, tally->position_spread, tally->position,
@@ -276,7 +346,11 @@ static void settle_regions(struct tally *tally, const struct weight *weight, siz
     traj_regions_fit(tally->speed, tally->velocity, bins, dim, weight->trials,
                      &calibration->velocity_by_speed);
     traj_regions_apply(&calibration->velocity_by_speed, tally->speed, tally->velocity, bins);
-    calibration->position_scale = overall_factor(weight, tally->position, bins, dim);
+    calibration->position_scale = overall_factor(weight, tally->position, tally->marked, dim);
+    if (tally->marked < bins)
+        calibration->position_unmarked =
+            log(overall_factor(weight, tally->position + tally->marked, bins - tally->marked, dim) /
+                calibration->position_scale);
     calibration->velocity_scale = overall_factor(weight, tally->velocity, bins, dim);
     if (weight->share > 0)
         return;
@@ -313,7 +387,9 @@ static void settle(struct tally *tally, const struct traj_training *training,
         struct belief belief = {calibration->target_power, calibration->target_rise,
                                 calibration->free_bias};
         calibrated->log_score_before = log_score(tally, 1, 0);
-        calibrated->log_score_after = believed_score(tally, &belief);
+        double score[LEAKS];
+        believed_scores(tally, &belief, score);
+        calibrated->log_score_after = score[0];
     }
 }
 
@@ -332,8 +408,10 @@ int traj_calibrate(const struct traj_maker *maker, struct traj_calibration *cali
     int status = traj_bench_make(&bench, training, BINS_MAX / runs, error);
     if (status == 0)
         status = make_tally(&tally, training, &bench, runs, error);
-    for (size_t i = 0; i < runs && status == 0; i++)
+    for (size_t i = 0; i < runs && status == 0; i++) {
         status = traj_bench_run(&bench, maker, i == 0, add_bin, &tally, error);
+        tally.marked = i == 0 ? tally.bins : tally.marked;
+    }
     if (status == 0)
         settle(&tally, training, calibration, calibrated);
     free_tally(&tally);

@@ -95,7 +95,7 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
 /* clang-format on */
 
 #define RECENT_FIELDS 8
-#define CALIBRATION_FIELDS 8
+#define CALIBRATION_FIELDS 10
 
 _Static_assert(sizeof(struct traj_curve) == 2 * TRAJ_CURVE_KNOTS * sizeof(double),
                "a curve is one array in a model file");
@@ -123,6 +123,7 @@ static size_t calibration_fields(struct traj_model_field *field)
 {
     const struct traj_model_field all[] = {
         SCALAR(calibration.position_scale),    SCALAR(calibration.velocity_scale),
+        SCALAR(calibration.position_round),    SCALAR(calibration.position_unmarked),
         SCALAR(calibration.target_power),      SCALAR(calibration.target_rise),
         SCALAR(calibration.free_bias),         CURVE(calibration.position_by_spread),
         CURVE(calibration.velocity_by_spread), CURVE(calibration.velocity_by_speed),

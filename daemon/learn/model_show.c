@@ -128,8 +128,10 @@ static void show_policy(const struct traj_model *model, FILE *out)
 
 static void show_calibration(const struct traj_model *model, FILE *out)
 {
-    fprintf(out, "calibration  covariance of position x %g, of velocity x %g; target power %g",
-            model->calibration.position_scale, model->calibration.velocity_scale,
+    fprintf(out, "calibration  covariance of position x %g, ", model->calibration.position_scale);
+    if (model->calibration.position_round > 0)
+        fprintf(out, "%g of it round, ", model->calibration.position_round);
+    fprintf(out, "of velocity x %g; target power %g", model->calibration.velocity_scale,
             model->calibration.target_power);
     if (model->calibration.target_rise > 0 || model->calibration.free_bias < 0)
         fprintf(out, " to %g, free x %.3g",

@@ -17,12 +17,27 @@ double traj_curve_value(const struct traj_curve *curve, double x)
     return curve->value[k] + share * (curve->value[k + 1] - curve->value[k]);
 }
 
-static double log_spread(const double *cov, size_t dim)
+/* Mean variance of a coordinate. */
+static double mean_variance(const double *cov, size_t dim)
 {
     double trace = 0.0;
     for (size_t d = 0; d < dim; d++)
         trace += cov[d * dim + d];
-    return traj_log(trace / (double)dim);
+    return trace / (double)dim;
+}
+
+static double log_spread(const double *cov, size_t dim)
+{
+    return traj_log(mean_variance(cov, dim));
+}
+
+static void make_round(double *cov, size_t dim, double share)
+{
+    const double round = share * mean_variance(cov, dim);
+    for (size_t i = 0; i < dim * dim; i++)
+        cov[i] *= 1.0 - share;
+    for (size_t d = 0; d < dim; d++)
+        cov[d * dim + d] += round;
 }
 
 static double log_square(const double *vector, size_t dim)
@@ -70,12 +85,15 @@ void traj_decoder_calibrate(struct traj_decoder *decoder, struct traj_estimate *
 {
     const struct traj_calibration *calibration = &decoder->model->calibration;
     const size_t dim = decoder->model->dims.position;
-    const double by_spread =
-        traj_curve_value(&calibration->position_by_spread, log_spread(decoder->position_cov, dim));
+    if (calibration->position_round > 0.0)
+        make_round(decoder->position_cov, dim, calibration->position_round);
+    const double of_position =
+        traj_curve_value(&calibration->position_by_spread, log_spread(decoder->position_cov, dim)) +
+        (decoder->trial.marks ? 0.0 : calibration->position_unmarked);
     const double of_velocity =
         traj_curve_value(&calibration->velocity_by_spread, log_spread(decoder->velocity_cov, dim)) +
         traj_curve_value(&calibration->velocity_by_speed, log_square(decoder->velocity, dim));
-    const double position = calibration->position_scale * traj_exp(by_spread);
+    const double position = calibration->position_scale * traj_exp(of_position);
     const double velocity = calibration->velocity_scale * traj_exp(of_velocity);
     for (size_t i = 0; i < dim * dim; i++) {
         decoder->position_cov[i] *= position;

@@ -482,6 +482,8 @@ static enum traj_status check_numbers(struct complaint *complaint, const struct 
         {"evidence_temper", model->evidence_temper, 0.0, 1.0, true},
         {"calibration.position_scale", model->calibration.position_scale, 0.0, 1e12, true},
         {"calibration.velocity_scale", model->calibration.velocity_scale, 0.0, 1e12, true},
+        {"calibration.position_round", model->calibration.position_round, 0.0, 1.0, false},
+        {"calibration.position_unmarked", model->calibration.position_unmarked, -50.0, 50.0, false},
         {"calibration.target_power", model->calibration.target_power, 0.0, 1e6, true},
         {"calibration.target_rise", model->calibration.target_rise, 0.0, 1e6, false},
         {"calibration.free_bias", model->calibration.free_bias, -50.0, 0.0, false},

@@ -218,11 +218,18 @@ struct traj_curve {
  * How far a stated uncertainty can be trusted depends on how large it is, and for the velocity also
  * on how fast the movement is: a covariance C is published as
  *     scale exp(curve(log(trace C / D))) C,
- * that of the velocity with a factor exp(velocity_by_speed(log |v|^2)) more.
+ * that of the velocity with a factor exp(velocity_by_speed(log |v|^2)) more.  Before that the
+ * covariance of position is drawn towards a round one of the same trace,
+ *     C <- (1 - position_round) C + position_round (trace C / D) I:
+ * that of a posterior on a few states has directions in which it is much too sure.
  */
 struct traj_calibration {
     double position_scale; /* factor on the position covariance */
     double velocity_scale; /* factor on the velocity covariance */
+    double position_round; /* 0..1 */
+    /* Log of a further factor on that of position where no trial marks come: then more of what may
+     * happen is not foreseen, or less. */
+    double position_unmarked;
     /* Probabilities of the targets and of free: free is multiplied by exp(free_bias), then all are
      * raised to target_power + target_rise times the greatest of a target, then normalised. */
     double target_power;

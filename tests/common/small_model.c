@@ -82,6 +82,8 @@ struct traj_model *small_model(void)
     model->evidence_temper = 0.25;
     model->calibration = (struct traj_calibration){
         .position_scale = 1.25,
+        .position_round = 0.25,
+        .position_unmarked = -0.125,
         .velocity_scale = 0.75,
         .target_power = 1.0 / 3,
         .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},

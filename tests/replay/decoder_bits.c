@@ -101,6 +101,8 @@ static uint64_t run(const struct traj_dims *dims, size_t frames, uint64_t seen)
     made.model.evidence_temper = 0.75;
     made.model.calibration = (struct traj_calibration){
         .position_scale = 1.25,
+        .position_round = 0.25,
+        .position_unmarked = -0.125,
         .velocity_scale = 0.75,
         .target_power = 0.625,
         .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},

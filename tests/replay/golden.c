@@ -114,6 +114,8 @@ static int write_model(const char *path, struct traj_error *error)
     model->evidence_temper = 0.875;
     model->calibration = (struct traj_calibration){
         .position_scale = 1.25,
+        .position_round = 0.25,
+        .position_unmarked = -0.125,
         .velocity_scale = 1.5,
         .target_power = 0.875,
         .position_by_spread = {{1.0, 2.0, 3.0, 3.5, 3.75, 4.0}, {0.5, 0.25, 0, 0, -0.25, -1.0}},

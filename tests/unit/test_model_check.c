@@ -130,6 +130,10 @@ static void numbers(void **state)
           "calibration.position_scale", 0);
     spoil(&made, &model->calibration.velocity_scale, NAN, TRAJ_E_NONFINITE,
           "calibration.velocity_scale", 0);
+    spoil(&made, &model->calibration.position_round, 1.5, TRAJ_E_RANGE,
+          "calibration.position_round", 0);
+    spoil(&made, &model->calibration.position_unmarked, -60.0, TRAJ_E_RANGE,
+          "calibration.position_unmarked", 0);
     for (size_t i = 3; i < TRAJ_CURVE_KNOTS; i++)
         model->calibration.position_by_spread.at[i] = 1.0;
     spoil(&made, &model->calibration.position_by_spread.at[4], 0.5, TRAJ_E_RANGE,

@@ -72,7 +72,7 @@ static void comes_back_exactly(void **state)
         fail_msg("%s", error.text);
     struct traj_model_field field[TRAJ_MODEL_FIELDS];
     size_t count = traj_model_fields(&model->dims, true, field);
-    assert_int_equal(count, 30);
+    assert_int_equal(count, 32);
     for (size_t i = 0; i < count; i++)
         assert_memory_equal(traj_model_field_data(&field[i], model),
                             traj_model_field_data(&field[i], again),
