@@ -9,8 +9,8 @@
 #     build    dev (gcc, sanitizers), release (gcc -O3), plain (gcc -O0), clang (-O2), tsan;
 #              a warning is an error
 #     tsan     the tests labelled `threads` under ThreadSanitizer
-#     release  the tests labelled `interposed`, which watch allocations, and `accuracy`, which learn
-#              for long
+#     release  the tests labelled `interposed`, which watch allocations, `accuracy`, which learn for
+#              long, and `package`, which make the Debian packages
 #     dev      every other test, among them lint, tidy, replay, and the bytes of all builds compared
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,13 +18,18 @@ jobs=${TRAJ_JOBS:-$(nproc)}
 
 sh clients/install-packages.sh test
 
-# build PRESET [TARGET]: says nothing but its name unless it fails.
+# build PRESET [TARGET | -DOPTION=VALUE]: says nothing but its name unless it fails.
 build()
 {
     echo "== build: $1"
+    case ${2:-} in
+    -D*) option=$2 target= ;;
+    ?*) option= target="--target $2" ;;
+    *) option= target= ;;
+    esac
     {
-        cmake --preset "$1" -DTRAJ_WERROR=ON -DTRAJ_TESTS=ON &&
-            cmake --build --preset "$1" --parallel "$jobs" ${2:+--target "$2"}
+        cmake --preset "$1" -DTRAJ_WERROR=ON -DTRAJ_TESTS=ON $option &&
+            cmake --build --preset "$1" --parallel "$jobs" $target
     } >"build/$1.log" 2>&1 || {
         cat "build/$1.log"
         exit 1
@@ -34,7 +39,8 @@ build()
 mkdir -p build
 build dev
 if [ $# -eq 0 ]; then
-    build release
+    # For /usr, because packages are made from it.
+    build release -DCMAKE_INSTALL_PREFIX=/usr
     build plain trajctl
     build clang
     build tsan
@@ -43,7 +49,7 @@ if [ $# -eq 0 ]; then
     echo "== test: tsan"
     ctest --preset tsan --parallel "$jobs" </dev/null
     echo "== test: release, what sanitizers leave no room or time for"
-    ctest --preset release --parallel "$jobs" -L 'interposed|accuracy' </dev/null
+    ctest --preset release --parallel "$jobs" -L 'interposed|accuracy|package' </dev/null
 fi
 echo "== test: dev"
 exec ctest --preset dev --parallel "$jobs" "$@" </dev/null

@@ -16,7 +16,7 @@ import sys
 TOP = {"daemon", "include", "proto", "clients", "tests", "CMakeLists.txt", "CMakePresets.json",
        "README.md", "LICENSE"}
 KINDS = {"unit", "oracle", "property", "replay", "fault", "fuzz", "sim", "bench", "lint", "policy",
-         "soak", "system"}
+         "soak", "system", "package"}
 IN_TESTS = KINDS | {"common", "CMakeLists.txt", "run.sh", ".clang-tidy"}
 BYTES_MAX = 500_000  # a recording, or something built, is not part of the source
 
