@@ -28,7 +28,8 @@ int cmd_simulate(int argc, char **argv)
         {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true},
         {"task", "NAME", OPTION_TEXT, &task,
          "delay (centre-out with a delay period), random (random targets one after the other), "
-         "curved (centre-out through a via point) or jump (the target jumps in some trials)"},
+         "curved (centre-out through a via point) or jump (the target jumps in some trials)",
+         .words = "delay random curved jump"},
         {"seed", "N", OPTION_U64, &sim.seed, "seed of everything random"},
         {"targets", "N", OPTION_SIZE, &sim.targets, "number of targets", 1, 256},
         {"units", "N", OPTION_SIZE, &sim.units, "number of units", 1, 8192},

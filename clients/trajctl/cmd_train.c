@@ -132,7 +132,8 @@ int cmd_train(int argc, char **argv)
          "trajectory model for each target and a free one), warped (the same with courses at "
          "speeds of their own), stm (one trajectory model for all), "
          "rwm (random walk) or auto (course where trials are cut out; for an unbroken "
-         "recording what decodes best what is held out: course, places or mixture)"},
+         "recording what decodes best what is held out: course, places or mixture)",
+         .words = "auto course places mixture warped stm rwm"},
         {"no-plan", NULL, OPTION_NO, &fit.plan,
          "do not learn the prior over targets from delay activity"},
         {"folds", "N", OPTION_SIZE, &fit.folds, "folds of the inner cross-validation", 2, 100},

@@ -6,12 +6,28 @@
 #ifndef TRAJCTL_COMMANDS_H
 #define TRAJCTL_COMMANDS_H
 
+#include <stddef.h>
+
+struct command {
+    const char *name;
+    const char *line; /* what it does, in one line */
+    int (*run)(int argc, char **argv);
+};
+
+/* The i-th command, in the order in which a new user needs them, NULL after the last; one without a
+ * name is a heading. */
+const struct command *command_at(size_t i);
+/* The command of this name, or NULL. */
+const struct command *command_find(const char *name);
+
 int cmd_bench(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_dashboard(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
 int cmd_event(int argc, char **argv);
 int cmd_intents(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);

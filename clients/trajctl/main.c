@@ -7,14 +7,10 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/options.h"
 
-struct command {
-    const char *name;
-    const char *line; /* what it does, in one line */
-    int (*run)(int argc, char **argv);
-};
-
 /* In the order in which a new user needs them; a row without a name is a heading. */
 static const struct command commands[] = {
+    {NULL, "at a glance", NULL},
+    {"demo", "all of it at once on a simulated rig, in a browser", cmd_demo},
     {NULL, "sessions", NULL},
     {"simulate", "make a synthetic session", cmd_simulate},
     {"convert", "make a session file from CSV tables", cmd_convert},
@@ -47,6 +43,7 @@ static const struct command commands[] = {
     {"keygen", "make keys for a daemon that other machines may reach", cmd_keygen},
     {"bench", "measure the time from a frame to its intent", cmd_bench},
     {NULL, "about", NULL},
+    {"completion", "tell a shell which words may come next", cmd_completion},
     {"version", "print the version", cmd_version},
 };
 
@@ -70,7 +67,12 @@ static void print_commands(FILE *out)
           out);
 }
 
-static const struct command *find_command(const char *name)
+const struct command *command_at(size_t i)
+{
+    return i < COUNT_OF(commands) ? &commands[i] : NULL;
+}
+
+const struct command *command_find(const char *name)
 {
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         if (commands[i].name && strcmp(commands[i].name, name) == 0) {
@@ -87,7 +89,7 @@ static int help(int argc, char **argv)
         print_commands(stdout);
         return 0;
     }
-    const struct command *command = find_command(argv[2]);
+    const struct command *command = command_find(argv[2]);
     if (!command) {
         fprintf(stderr, "trajctl: no command is called \"%s\"; trajctl help lists them\n", argv[2]);
         return EXIT_USAGE;
@@ -111,7 +113,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         return cmd_version(1, argv);
     }
-    const struct command *command = find_command(argv[1]);
+    const struct command *command = command_find(argv[1]);
     if (!command) {
         fprintf(stderr, "trajctl: no command is called \"%s\"; trajctl help lists them\n", argv[1]);
         return EXIT_USAGE;

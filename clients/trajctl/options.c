@@ -162,6 +162,16 @@ static void print_help(const struct command_help *help, const struct command_opt
     }
 }
 
+/* One option a line: its name, the word for its value, its only values, its sentence, by tabs. */
+static void list_options(const struct command_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        printf("--%s\t%s\t%s\t%s\n", options[i].name, options[i].value ? options[i].value : "",
+               options[i].words ? options[i].words : "", options[i].help);
+    }
+    printf("--help\t\t\tprint this and end\n");
+}
+
 /* --- parsing ---------------------------------------------------------------------------------- */
 
 static bool list_add(struct option_list *list, const char *text)
@@ -265,6 +275,10 @@ static int parse(const struct command_help *help, const struct command_option *o
                  size_t count, int argc, char **argv)
 {
     struct option table[OPTIONS_MAX + 2] = {0};
+    if (argc > 1 && strcmp(argv[argc - 1], OPTIONS_LIST) == 0) {
+        list_options(options, count);
+        return 0;
+    }
     if (count > OPTIONS_MAX) {
         return failure(help->name, "more than %d options", OPTIONS_MAX);
     }

@@ -12,7 +12,8 @@
  *         return status;
  *     }
  *
- * What `into` holds before parsing is the default; --help shows it.
+ * What `into` holds before parsing is the default; --help shows it.  Shells complete options from
+ * the same table (OPTIONS_LIST).
  */
 #ifndef TRAJCTL_OPTIONS_H
 #define TRAJCTL_OPTIONS_H
@@ -23,6 +24,8 @@
 
 #define EXIT_USAGE 2     /* the command line is wrong */
 #define OPTIONS_RUN (-1) /* options_parse: go on; anything else is the exit status */
+#define OPTIONS_LIST                                                                               \
+    "--list-options" /* as the last word: print the table for a shell, a row an option */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum option_kind {
@@ -51,7 +54,8 @@ struct command_option {
     const char *help; /* one sentence without full stop, with the unit */
     double low, high; /* both 0 = any */
     bool required;
-    bool plain; /* --help shows no default: the sentence says what happens without it */
+    const char *words; /* the only values, with a space between them; NULL = any */
+    bool plain;        /* --help shows no default: the sentence says what happens without it */
 };
 
 /* What --help says besides the options. */

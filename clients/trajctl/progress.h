@@ -10,10 +10,12 @@ struct progress {
     char stage[64];      /* the last one shown */
     bool quiet;
     bool terminal;
-    bool drawn;   /* a bar stands on the terminal's last line */
-    double began; /* s, monotonic */
-    double shown; /* s, when something was last written; negative = never */
-    int tenth;    /* of the share last written plainly */
+    bool drawn;              /* a bar stands on the terminal's last line */
+    double began;            /* s, monotonic */
+    double shown;            /* s, when something was last written; negative = never */
+    int tenth;               /* of the share last written plainly */
+    double from_share, from; /* where the present run of growing shares began, and when, s */
+    double share;            /* the last one */
 };
 
 void progress_init(struct progress *progress, const char *command, bool quiet);

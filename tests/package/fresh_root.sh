@@ -61,7 +61,7 @@ inside sh -ec 'cd /tmp
     (trajctl dashboard --seconds 4 >/tmp/url & sleep 2; curl -fsS -o /tmp/page http://127.0.0.1:5610/; wait)
     echo "the dashboard: $(head -c 15 /tmp/page), $(wc -c </tmp/page) bytes"
     python3 -c "import trajd
-with trajd.Control() as control: print(\"python: decoded\", control.status()[\"decoded\"])"
+with trajd.Control() as control: print(\"python: decoded\", control.status()[\"frames\"][\"decoded\"])"
     kill "$(cat /tmp/pid)"'
 
 step 'remove: the user, the model and the configuration stay'

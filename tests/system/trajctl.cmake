@@ -1,6 +1,10 @@
 # The command line, and what it does with a daemon.
 if(TARGET trajctl)
     traj_script_test(NAME trajctl_options LABELS system COMMAND sh options.sh)
+    foreach(shell bash zsh)
+        traj_script_test(NAME trajctl_completion_${shell} LABELS system
+            COMMAND sh completion.sh ${shell})
+    endforeach()
     traj_script_test(NAME trajctl_score LABELS system TIMEOUT 300 COMMAND sh score.sh simulated)
     traj_script_test(NAME trajctl_evaluate LABELS system accuracy TIMEOUT 600 COMMAND sh evaluate.sh)
     foreach(recording reach8-train chewie-co-a)

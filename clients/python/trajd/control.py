@@ -16,7 +16,7 @@ class Control(sockets.Connection):
     """One JSON request, one JSON reply, as proto/control.md describes them.
 
         with Control() as control:
-            print(control.status()["decoded"])
+            print(control.status()["frames"]["decoded"])
     """
 
     def __init__(self, endpoint: str = sockets.CONTROL, context=None, timeout_s: float = 5.0,
