@@ -12,6 +12,9 @@
 #define BOX 1.6          /* half the side of the cursor's box, reaches */
 #define DELAY_MAX_S 0.4  /* the longest dead time a user thinks of */
 #define TRACK_FROM_S 2.0 /* of a drawn figure, before tracking counts */
+#define TOLD 0.999       /* probability of a target that the decoder is told of */
+#define STILL 0.05       /* of the usual peak speed: less is no intent to move */
+#define PEAK 1.875       /* speed of a minimum-jerk movement, of its mean */
 
 /* Everything that a block needs while it runs. */
 struct run {
@@ -78,9 +81,12 @@ static int open_run(struct run *run, struct traj_error *error)
     run->wanted = calloc(run->bins * run->dim, sizeof *run->wanted);
     run->moved = calloc(run->bins * run->dim, sizeof *run->moved);
     run->block->goal = malloc(run->bins * run->dim * sizeof *run->block->goal);
+    run->block->moving = calloc(run->bins, sizeof *run->block->moving);
+    run->block->active = calloc(run->bins, sizeof *run->block->active);
     run->block->trial = calloc(run->bins + 1, sizeof *run->block->trial);
     if (!run->places || !run->changes_rng || !run->task_rng || !run->user_rng || !run->wanted ||
-        !run->moved || !run->block->goal || !run->block->trial ||
+        !run->moved || !run->block->goal || !run->block->moving || !run->block->active ||
+        !run->block->trial ||
         traj_neurons_init(&run->neurons, &o->neurons, o->seed, o->block) != 0) {
         return traj_error_set(error, "memory is short");
     }
@@ -110,6 +116,8 @@ void traj_block_free(struct traj_block *block)
 {
     traj_session_free(block->session);
     free(block->goal);
+    free(block->moving);
+    free(block->active);
     free(block->trial);
     *block = (struct traj_block){0};
 }
@@ -170,7 +178,8 @@ static int tell_session(struct run *run, struct traj_error *error)
         return -1;
     }
     const struct traj_session *s = run->block->session;
-    if (!o->kinematics || s->targets == 0) {
+    bool elsewhere = o->task.turn != 0.0 || o->task.scale != 1.0;
+    if (s->targets == 0 || !(o->kinematics || elsewhere)) {
         return 0;
     }
     run->event = (struct traj_event){.kind = TRAJ_EVENT_TARGETS,
@@ -184,6 +193,32 @@ static int tell_session(struct run *run, struct traj_error *error)
         (void)snprintf(run->event.id[m], sizeof run->event.id[m], "%s", s->target_id[m]);
     }
     return tell(run, error);
+}
+
+/* Says that one target is likely; the others share what is left. */
+static int tell_prior(struct run *run, size_t target, double prob, struct traj_error *error)
+{
+    size_t targets = run->options->task.targets;
+    run->event =
+        (struct traj_event){.kind = TRAJ_EVENT_TARGET_PRIOR, .t = run->task.now, .count = targets};
+    for (size_t m = 0; m < targets; m++) {
+        run->event.value[m] = m == target ? prob : (1.0 - prob) / (double)(targets - 1);
+    }
+    return tell(run, error);
+}
+
+/* A prior for the right target or for a wrong one. */
+static int tell_guess(struct run *run, struct traj_error *error)
+{
+    const struct traj_block_options *o = run->options;
+    size_t guess = run->task.result.target;
+    if (!(o->prior > 0.0) || !run->link) {
+        return 0;
+    }
+    if (gsl_rng_uniform(run->changes_rng) >= o->prior_right) {
+        guess += 1 + gsl_rng_uniform_int(run->changes_rng, (unsigned long)(o->task.targets - 1));
+    }
+    return tell_prior(run, guess % o->task.targets, o->prior, error);
 }
 
 /* Where the cursor is, for the decoder and for a recording. */
@@ -307,12 +342,25 @@ static int move_cursor(struct run *run, double t, const struct traj_intention *i
     return run->link ? tell_cursor(run, t, error) : 0;
 }
 
-static void keep(struct run *run, double t, const struct traj_intention *intention)
+static bool intends_to_move(const struct run *run, const struct traj_intention *intention)
+{
+    const struct traj_user_options *u = &run->options->user;
+    double speed = 0.0;
+    for (size_t d = 0; d < run->dim; d++) {
+        speed += intention->wanted[d] * intention->wanted[d];
+    }
+    return sqrt(speed) > STILL * PEAK * u->reach / u->duration_s;
+}
+
+static void keep(struct run *run, double t, const struct traj_intention *intention,
+                 const struct traj_answer *answer)
 {
     struct traj_session *s = run->block->session;
     size_t at = run->bin * run->dim, size = run->dim * sizeof(double);
     s->t_end[run->bin] = s->kin_t[run->bin] = t;
     s->dt[run->bin] = run->options->task.bin_s;
+    run->block->moving[run->bin] = (float)answer->moving;
+    run->block->active[run->bin] = intends_to_move(run, intention);
     memcpy(s->position + at, run->cursor.position, size);
     memcpy(run->wanted + at, intention->wanted, size);
     memcpy(run->moved + at, run->decoded.velocity, size);
@@ -356,12 +404,16 @@ static int pass_on(struct run *run, unsigned what, struct traj_error *error)
     }
     if (what & TRAJ_TASK_SHOWN) {
         traj_user_prepare(&run->user, run->task.place[run->task.result.target]);
-        if (tell_mark(run, TRAJ_EVENT_TRIAL_START, error) != 0) {
+        if (tell_mark(run, TRAJ_EVENT_TRIAL_START, error) != 0 || tell_guess(run, error) != 0) {
             return -1;
         }
     }
     if ((what & TRAJ_TASK_GO) && o->task.delay_s[1] > 0.0 &&
         tell_mark(run, TRAJ_EVENT_GO, error) != 0) {
+        return -1;
+    }
+    if ((what & TRAJ_TASK_JUMPED) && o->tell_jumps &&
+        tell_prior(run, run->task.result.target, TOLD, error) != 0) {
         return -1;
     }
     if (what & TRAJ_TASK_GOAL) {
@@ -374,7 +426,7 @@ static int step(struct run *run, struct traj_error *error)
 {
     double t = (double)(run->bin + 1) * run->options->task.bin_s;
     struct traj_intention intention;
-    struct traj_answer answer = {.valid = false};
+    struct traj_answer answer = {.valid = false, .moving = NAN};
     apply_changes(run, t);
     learn(run);
     if (run->options->task.kind == TRAJ_TASK_DRAW) {
@@ -386,7 +438,7 @@ static int step(struct run *run, struct traj_error *error)
     if (move_cursor(run, t, &intention, &answer, error) != 0) {
         return -1;
     }
-    keep(run, t, &intention);
+    keep(run, t, &intention, &answer);
     unsigned what = traj_task_step(&run->task, t, run->cursor.position);
     watch_jump(run, &answer);
     run->bin++;

@@ -48,6 +48,9 @@ struct traj_block_options {
     bool marks;                      /* trial_start, go and trial_stop are sent */
     bool effector;                   /* the cursor's place is sent each bin */
     bool kinematics;                 /* so that a recording of the block can be learned from */
+    double prior; /* probability that a target_prior event gives one target; 0 = none is sent */
+    double prior_right; /* share of trials in which that is the right one, else a wrong one */
+    bool tell_jumps;    /* a target_prior event says where the target jumped */
     size_t changes;
     struct traj_change change[TRAJ_BLOCK_CHANGES];
     uint64_t seed;  /* of units, places and the user */
@@ -58,6 +61,8 @@ struct traj_block_options {
 struct traj_block {
     struct traj_session *session; /* counts, cursor, trials, targets */
     double *goal;                 /* [bins][dim] what the user ought to go for; NaN = nothing */
+    float *moving;                /* [bins] what the decoder said; NaN = nothing */
+    bool *active;                 /* [bins] whether the user intended to move */
     size_t trials;                /* that were completed */
     struct traj_trial_result *trial;
     size_t counted;            /* index of the first trial after practice */

@@ -8,10 +8,12 @@
 #include "daemon/learn/random.h"
 
 #define RESAMPLES 2000
+#define UPSET_S 120.0 /* after a change of the units, until they ought to be known again */
+#define SPELL_S 0.2   /* shorter rest and shorter intents are neither */
 
-static const char *const names[TRAJ_FIGURES] = {"success",         "time_to_target", "dial_in",
-                                                "path_efficiency", "bits_per_s",     "jump_follow",
-                                                "tracking",        "trials"};
+static const char *const names[TRAJ_FIGURES] = {
+    "success",  "time_to_target", "dial_in",       "path_efficiency", "bits_per_s", "jump_follow",
+    "tracking", "success_before", "success_upset", "success_later",   "trials"};
 
 const char *traj_figure_name(enum traj_figure figure)
 {
@@ -38,9 +40,111 @@ static double median(double *value, size_t count)
     return 0.5 * (value[(count - 1) / 2] + value[count / 2]);
 }
 
-void traj_figures_of(const struct traj_block *block, const struct traj_task_options *task,
+/* Share of success of the trials that started in [from, to). */
+static double success_within(const struct traj_block *block, double from, double to)
+{
+    size_t count = 0, good = 0;
+    for (size_t i = block->counted; i < block->trials; i++) {
+        bool within = block->trial[i].start >= from && block->trial[i].start < to;
+        count += within;
+        good += within && block->trial[i].success;
+    }
+    return count ? (double)good / (double)count : NAN;
+}
+
+static void figures_of_changes(const struct traj_block *block,
+                               const struct traj_block_options *options,
+                               double figure[TRAJ_FIGURES])
+{
+    double first = INFINITY, last = -INFINITY;
+    for (size_t i = 0; i < options->changes; i++) {
+        first = fmin(first, options->change[i].at_s);
+        last = fmax(last, options->change[i].at_s);
+    }
+    bool any = options->changes > 0;
+    figure[TRAJ_FIGURE_BEFORE] = any ? success_within(block, 0.0, first) : NAN;
+    figure[TRAJ_FIGURE_UPSET] = any ? success_within(block, last, last + UPSET_S) : NAN;
+    figure[TRAJ_FIGURE_LATER] = any ? success_within(block, last + UPSET_S, INFINITY) : NAN;
+}
+
+/* A run of bins in which the user does one thing. */
+struct spell {
+    size_t from, to;
+};
+
+static struct spell spell_at(const struct traj_block *block, size_t from)
+{
+    size_t to = from + 1;
+    while (to < block->session->bins && block->active[to] == block->active[from]) {
+        to++;
+    }
+    return (struct spell){from, to};
+}
+
+/* How often the probability rises above the threshold within, and when first; NaN = never. */
+static double first_rise(const struct traj_block *block, struct spell s, double threshold,
+                         bool above, size_t *rises)
+{
+    const struct traj_session *session = block->session;
+    double first = NAN, origin = session->t_end[s.from] - session->dt[s.from];
+    for (size_t k = s.from; k < s.to; k++) {
+        bool now = (double)block->moving[k] > threshold;
+        if (now && !above) {
+            (*rises)++;
+            first = isnan(first) ? session->t_end[k] - origin : first;
+        }
+        above = now;
+    }
+    return first;
+}
+
+/* delay has room for one number a bin. */
+static struct traj_starts starts_at(const struct traj_block *block, double practice_s,
+                                    double threshold, double *delay)
+{
+    const struct traj_session *s = block->session;
+    size_t rises = 0, found = 0, intents = 0, ignored = 0;
+    double rest = 0.0;
+    struct spell spell;
+    for (size_t k = 0; k < s->bins; k = spell.to) {
+        spell = spell_at(block, k);
+        double length = s->t_end[spell.to - 1] - s->t_end[k];
+        if (s->t_end[k] < practice_s || length < SPELL_S) {
+            continue;
+        }
+        if (block->active[k]) {
+            delay[found] = first_rise(block, spell, threshold, false, &ignored);
+            found += isnan(delay[found]) ? 0 : 1;
+            intents++;
+        } else {
+            bool before = k > 0 && (double)block->moving[k - 1] > threshold;
+            (void)first_rise(block, spell, threshold, before, &rises);
+            rest += length;
+        }
+    }
+    return (struct traj_starts){.threshold = threshold,
+                                .false_a_minute = rest > 0.0 ? 60.0 * (double)rises / rest : NAN,
+                                .delay = median(delay, found),
+                                .missed = intents ? 1.0 - (double)found / (double)intents : NAN};
+}
+
+void traj_starts_of(const struct traj_block *block, double practice_s,
+                    struct traj_starts starts[TRAJ_STARTS])
+{
+    static const double threshold[TRAJ_STARTS] = {0.01, 0.02, 0.05, 0.1,  0.2,  0.3, 0.5,
+                                                  0.7,  0.8,  0.9,  0.95, 0.98, 0.99};
+    double *delay = malloc((block->session->bins + 1) * sizeof *delay);
+    for (size_t i = 0; i < TRAJ_STARTS; i++) {
+        starts[i] = delay ? starts_at(block, practice_s, threshold[i], delay)
+                          : (struct traj_starts){threshold[i], NAN, NAN, NAN};
+    }
+    free(delay);
+}
+
+void traj_figures_of(const struct traj_block *block, const struct traj_block_options *options,
                      double figure[TRAJ_FIGURES])
 {
+    const struct traj_task_options *task = &options->task;
     size_t count = block->trials - block->counted, good = 0, jumps = 0;
     const struct traj_trial_result *trial = block->trial + block->counted;
     double *time = malloc((count + 1) * sizeof *time), *follow = malloc((count + 1) * sizeof *time);
@@ -67,6 +171,7 @@ void traj_figures_of(const struct traj_block *block, const struct traj_task_opti
     figure[TRAJ_FIGURE_BITS] = spent > 0.0 ? bits / spent : NAN;
     figure[TRAJ_FIGURE_FOLLOW] = follow ? median(follow, jumps) : NAN;
     figure[TRAJ_FIGURE_TRACKING] = block->tracking;
+    figures_of_changes(block, options, figure);
     free(time);
     free(follow);
 }

@@ -33,6 +33,7 @@ struct traj_answer {
     double position[TRAJ_RIG_DIM], velocity[TRAJ_RIG_DIM];
     double target_prob[64]; /* of the first targets; targets = how many were said */
     size_t targets;
+    double moving; /* probability that a movement is under way, out or back or anywhere */
 };
 
 struct traj_cursor {

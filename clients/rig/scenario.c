@@ -246,6 +246,11 @@ static int read_root(const struct reading *r, struct traj_scenario *s, json_t *r
         {"run", "practice_s", REAL, &o->practice_s, 0, 36000},
         {"run", "watch_s", REAL, &o->watch_s, 0, 36000},
         {"run", "marks", FLAG, &o->marks, 0, 0},
+        {"run", "prior", REAL, &o->prior, 0, 1},
+        {"run", "prior_right", REAL, &o->prior_right, 0, 1},
+        {"run", "tell_jumps", FLAG, &o->tell_jumps, 0, 0},
+        {"run", "turn_deg", REAL, &t->turn, -180, 180},
+        {"run", "scale", REAL, &t->scale, 0.1, 10},
         {"run", "effector", FLAG, &o->effector, 0, 0},
         {"plant", "blend_s", REAL, &s->plant.blend_s, 0.001, 100},
     };
@@ -278,6 +283,7 @@ static int settle(const struct reading *r, struct traj_scenario *s)
 {
     struct traj_block_options *o = &s->block;
     o->belief_turn *= DEGREE;
+    o->task.turn *= DEGREE;
     o->user.bin_s = o->neurons.sim.bin_s = o->task.bin_s;
     o->user.reach = o->neurons.sim.reach_mm = o->task.reach;
     o->neurons.sim.duration_s = o->user.duration_s;

@@ -48,6 +48,7 @@ void traj_task_options_default(struct traj_task_options *options)
         .jump_share = 0.5,
         .jump_s = {0.25, 0.45},
         .via_mm = 35.0,
+        .scale = 1.0,
         .draw_speed = 80.0,
     };
 }
@@ -103,6 +104,20 @@ static void scatter(struct traj_task *task, gsl_rng *rng)
             }
             apart *= 0.999;
         } while (nearest < apart);
+    }
+}
+
+/* Targets elsewhere than they were learned: turned in the first two dimensions, and scaled. */
+static void displace(struct traj_task *task)
+{
+    double c = cos(task->options.turn), s = sin(task->options.turn);
+    for (size_t m = 0; m < task->options.targets; m++) {
+        double *at = task->place[m], x = at[0];
+        at[0] = c * x - s * at[1];
+        at[1] = s * x + c * at[1];
+        for (size_t d = 0; d < task->options.dim; d++) {
+            at[d] *= task->options.scale;
+        }
     }
 }
 
@@ -169,6 +184,7 @@ void traj_task_init(struct traj_task *task, const struct traj_task_options *opti
     } else {
         surround(task);
     }
+    displace(task);
     compose(task, places);
     begin_rest(task);
 }

@@ -45,7 +45,8 @@ struct traj_task_options {
     double rest_s[2], delay_s[2]; /* uniform between */
     double jump_share, jump_s[2];
     double via_mm;
-    double draw_speed; /* root mean square speed of the drawn goal, length/s */
+    double turn, scale; /* of the places of targets, rad and factor: 0 and 1 as they were learned */
+    double draw_speed;  /* root mean square speed of the drawn goal, length/s */
 };
 void traj_task_options_default(struct traj_task_options *options);
 

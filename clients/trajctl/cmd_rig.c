@@ -40,7 +40,8 @@ struct rig_command {
     size_t seeds;
     enum loop_decoder decoder[LOOP_DECODERS];
     size_t decoders;
-    double *figure; /* [decoders][TRAJ_FIGURES][seeds] */
+    double *figure;                            /* [decoders][TRAJ_FIGURES][seeds] */
+    struct traj_starts (*starts)[TRAJ_STARTS]; /* [decoders * seeds] */
 };
 
 /* "7", "1..20" or "1,2,5". */
@@ -154,6 +155,28 @@ static json_t *interval(struct traj_interval m)
                      real(m.high));
 }
 
+/* The trade-off of starts of one decoder: means over seeds by threshold. */
+static json_t *starts_of(const struct rig_command *c, size_t decoder)
+{
+    json_t *all = json_array();
+    for (size_t k = 0; k < TRAJ_STARTS; k++) {
+        struct traj_starts sum = {0};
+        double share = 1.0 / (double)c->seeds;
+        for (size_t s = 0; s < c->seeds; s++) {
+            const struct traj_starts *one = &c->starts[decoder * c->seeds + s][k];
+            sum.threshold += share * one->threshold;
+            sum.false_a_minute += share * one->false_a_minute;
+            sum.delay += share * one->delay;
+            sum.missed += share * one->missed;
+        }
+        json_array_append_new(all,
+                              json_pack("{s:o, s:o, s:o, s:o}", "threshold", real(sum.threshold),
+                                        "false_a_minute", real(sum.false_a_minute), "delay",
+                                        real(sum.delay), "missed", real(sum.missed)));
+    }
+    return all;
+}
+
 static json_t *json_of(const struct rig_command *c)
 {
     json_t *seeds = json_array(), *decoders = json_array();
@@ -176,6 +199,7 @@ static json_t *json_of(const struct rig_command *c)
             }
             json_object_set_new(one, traj_figure_name((enum traj_figure)f), figure);
         }
+        json_object_set_new(one, "starts", starts_of(c, i));
         json_array_append_new(decoders, one);
     }
     return json_pack("{s:s, s:s, s:o, s:o}", "version", TRAJ_VERSION, "scenario",
@@ -190,16 +214,19 @@ static int run_all(struct rig_command *c, struct traj_error *error)
     int result = 0;
     for (size_t s = 0; result == 0 && s < c->seeds; s++) {
         for (size_t i = 0; result == 0 && i < c->decoders; i++) {
-            double figure[TRAJ_FIGURES];
+            struct loop_result out;
             char stage[64];
             (void)snprintf(stage, sizeof stage, "seed %llu, %s", (unsigned long long)c->seed[s],
                            loop_decoder_name(c->decoder[i]));
             progress_update(&progress, stage,
                             (double)(s * c->decoders + i) / (double)(c->seeds * c->decoders));
             result = interrupted() ? traj_error_set(error, "interrupted")
-                                   : loop_run(&c->setup, c->seed[s], c->decoder[i], figure, error);
+                                   : loop_run(&c->setup, c->seed[s], c->decoder[i], &out, error);
             for (size_t f = 0; result == 0 && f < TRAJ_FIGURES; f++) {
-                figure_of(c, i, f)[s] = figure[f];
+                figure_of(c, i, f)[s] = out.figure[f];
+            }
+            if (result == 0) {
+                memcpy(c->starts[i * c->seeds + s], out.starts, sizeof out.starts);
             }
         }
     }
@@ -215,7 +242,9 @@ static int run(struct rig_command *c)
         return failure("rig", "%s", error.text);
     }
     c->figure = calloc(c->decoders * TRAJ_FIGURES * c->seeds, sizeof *c->figure);
-    if (!c->figure) {
+    c->starts = calloc(c->decoders * c->seeds, sizeof *c->starts);
+    if (!c->figure || !c->starts) {
+        free(c->figure);
         return failure("rig", "memory is short");
     }
     interrupt_catch();
@@ -229,6 +258,7 @@ static int run(struct rig_command *c)
         print_table(c);
     }
     free(c->figure);
+    free(c->starts);
     return result == 0 ? 0 : failure("rig", "%s", error.text);
 }
 

@@ -113,6 +113,8 @@ static int send_frame(void *self, const struct traj_frame *frame, struct traj_an
     for (size_t m = 0; m < answer->targets; m++) {
         answer->target_prob[m] = in->target_prob[m];
     }
+    /* The states that move, in the order of traj_intent_state_name: move, return, free. */
+    answer->moving = in->state_prob[2] + in->state_prob[4] + in->state_prob[5];
     return 0;
 }
 

@@ -52,12 +52,15 @@ static int keep(const struct loop_setup *setup, uint64_t seed, const char *what,
     return session ? traj_session_write(session, path, error) : traj_model_save(model, path, error);
 }
 
-/* Calibrations are of reaches to targets that stay where they are. */
+/* Calibrations are of reaches to targets where they are learned, that stay where they are. */
 static void keep_targets_still(struct traj_block_options *o)
 {
     if (o->task.kind == TRAJ_TASK_JUMP) {
         o->task.kind = TRAJ_TASK_CENTRE_OUT;
     }
+    o->task.turn = 0.0;
+    o->task.scale = 1.0;
+    o->prior = 0.0;
 }
 
 static int calibrate(const struct loop_setup *setup, uint64_t seed, struct traj_block *block,
@@ -114,7 +117,14 @@ static int close_loop(const struct loop_setup *setup, uint64_t seed, unsigned nu
                : -1;
 }
 
-static int run_trajd(const struct loop_setup *setup, uint64_t seed, double figure[TRAJ_FIGURES],
+static void judge(const struct loop_setup *setup, const struct traj_block *block,
+                  struct loop_result *out)
+{
+    traj_figures_of(block, &setup->scenario.block, out->figure);
+    traj_starts_of(block, setup->scenario.block.practice_s, out->starts);
+}
+
+static int run_trajd(const struct loop_setup *setup, uint64_t seed, struct loop_result *out,
                      struct traj_error *error)
 {
     struct traj_block calibration, block = {0};
@@ -135,7 +145,7 @@ static int run_trajd(const struct loop_setup *setup, uint64_t seed, double figur
                       : -1;
     }
     if (result == 0) {
-        traj_figures_of(&block, &setup->scenario.block.task, figure);
+        judge(setup, &block, out);
     }
     traj_block_free(&block);
     loop_link_close(link);
@@ -168,7 +178,7 @@ static int block_of_rival(const struct loop_setup *setup, uint64_t seed, unsigne
 
 /* ReFIT trains on a second block, which the velocity Kalman filter drives. */
 static int run_rival(const struct loop_setup *setup, uint64_t seed, enum traj_rival_kind kind,
-                     double figure[TRAJ_FIGURES], struct traj_error *error)
+                     struct loop_result *out, struct traj_error *error)
 {
     struct traj_block calibration, second = {0}, block = {0};
     int result = calibrate(setup, seed, &calibration, error);
@@ -181,7 +191,7 @@ static int run_rival(const struct loop_setup *setup, uint64_t seed, enum traj_ri
                                 &block, error);
     }
     if (result == 0) {
-        traj_figures_of(&block, &setup->scenario.block.task, figure);
+        judge(setup, &block, out);
     }
     traj_block_free(&calibration);
     traj_block_free(&second);
@@ -190,10 +200,10 @@ static int run_rival(const struct loop_setup *setup, uint64_t seed, enum traj_ri
 }
 
 int loop_run(const struct loop_setup *setup, uint64_t seed, enum loop_decoder decoder,
-             double figure[TRAJ_FIGURES], struct traj_error *error)
+             struct loop_result *out, struct traj_error *error)
 {
     if (decoder == LOOP_TRAJD) {
-        return run_trajd(setup, seed, figure, error);
+        return run_trajd(setup, seed, out, error);
     }
-    return run_rival(setup, seed, (enum traj_rival_kind)(decoder - LOOP_KALMAN), figure, error);
+    return run_rival(setup, seed, (enum traj_rival_kind)(decoder - LOOP_KALMAN), out, error);
 }

@@ -28,8 +28,14 @@ struct loop_setup {
 /* Whether the words in it mean anything; 0 or -1. */
 int loop_setup_check(struct loop_setup *setup);
 
+/* How well a decoder did with a seed. */
+struct loop_result {
+    double figure[TRAJ_FIGURES];
+    struct traj_starts starts[TRAJ_STARTS];
+};
+
 /* 0, or -1 with a sentence. */
 int loop_run(const struct loop_setup *setup, uint64_t seed, enum loop_decoder decoder,
-             double figure[TRAJ_FIGURES], struct traj_error *error);
+             struct loop_result *result, struct traj_error *error);
 
 #endif

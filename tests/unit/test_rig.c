@@ -291,7 +291,7 @@ static void a_user_brings_the_cursor_to_targets(void **state)
         struct traj_block block;
         double figure[TRAJ_FIGURES];
         run_simple(&s.block, &block);
-        traj_figures_of(&block, &s.block.task, figure);
+        traj_figures_of(&block, &s.block, figure);
         printf("%s: %g of %g, %g s\n", text[i], figure[TRAJ_FIGURE_SUCCESS],
                figure[TRAJ_FIGURE_TRIALS], figure[TRAJ_FIGURE_TIME]);
         assert_true(figure[TRAJ_FIGURE_TRIALS] >= 8.0);
@@ -362,9 +362,9 @@ static void figures_are_those_of_the_trials(void **state)
                                           .path_efficiency = 0.6,
                                           .distance = 30.0}};
     struct traj_block block = {.trials = 4, .trial = trial, .counted = 1, .tracking = NAN};
-    struct traj_task_options task = {.radius = 5.0, .timeout_s = 4.0};
+    const struct traj_block_options options = {.task = {.radius = 5.0, .timeout_s = 4.0}};
     double figure[TRAJ_FIGURES];
-    traj_figures_of(&block, &task, figure);
+    traj_figures_of(&block, &options, figure);
     assert_true(fabs(figure[TRAJ_FIGURE_SUCCESS] - 2.0 / 3.0) < 1e-12);
     assert_true(fabs(figure[TRAJ_FIGURE_TIME] - 1.5) < 1e-12);
     assert_true(fabs(figure[TRAJ_FIGURE_DIAL_IN] - 0.3) < 1e-12);
@@ -372,6 +372,37 @@ static void figures_are_those_of_the_trials(void **state)
     /* log2(70 / 10 + 1) = 3 bits and log2(30 / 10 + 1) = 2 bits in 6 s */
     assert_true(fabs(figure[TRAJ_FIGURE_BITS] - 5.0 / 6.0) < 1e-12);
     assert_true(isnan(figure[TRAJ_FIGURE_TRACKING]));
+}
+
+/* By hand: two seconds of rest with one rise, two intents, one of which is noticed late. */
+static void starts_are_counted_by_hand(void **state)
+{
+    (void)state;
+    enum { BINS = 200 };
+    float moving[BINS] = {0};
+    bool active[BINS] = {false};
+    struct traj_error error = {{0}};
+    struct traj_session *session = traj_session_new("starts");
+    struct traj_starts starts[TRAJ_STARTS];
+    assert_int_equal(traj_session_make_frames(session, BINS, 1, 0, 0, &error), 0);
+    for (size_t i = 0; i < BINS; i++) {
+        session->dt[i] = 0.02;
+        session->t_end[i] = 0.02 * (double)(i + 1);
+        active[i] = (i >= 50 && i < 100) || i >= 150;
+    }
+    moving[20] = moving[21] = 0.6f; /* while nothing is intended */
+    for (size_t i = 56; i < 104; i++) {
+        moving[i] = 0.6f; /* 140 ms after the intent, and a little beyond its end */
+    }
+    struct traj_block block = {.session = session, .moving = moving, .active = active};
+    traj_starts_of(&block, 0.0, starts);
+    for (size_t i = 0; i < TRAJ_STARTS; i++) {
+        bool seen = starts[i].threshold < 0.6;
+        assert_true(fabs(starts[i].false_a_minute - (seen ? 60.0 / 1.96 : 0.0)) < 1e-6);
+        assert_true(seen ? fabs(starts[i].delay - 0.14) < 1e-9 : isnan(starts[i].delay));
+        assert_true(fabs(starts[i].missed - (seen ? 0.5 : 1.0)) < 1e-12);
+    }
+    traj_session_free(session);
 }
 
 static void intervals_hold_their_value(void **state)
@@ -426,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_drawn_figure_is_followed),
         cmocka_unit_test(the_same_seed_gives_the_same_block),
         cmocka_unit_test(figures_are_those_of_the_trials),
+        cmocka_unit_test(starts_are_counted_by_hand),
         cmocka_unit_test(intervals_hold_their_value),
         cmocka_unit_test(a_bad_scenario_is_refused_with_its_field),
     };
