@@ -37,6 +37,19 @@ static herr_t take_reason(unsigned n, const H5E_error2_t *entry, void *data)
     return 0;
 }
 
+struct traj_h5_printing traj_h5_silence(void)
+{
+    struct traj_h5_printing printing = {NULL, NULL};
+    (void)H5Eget_auto2(H5E_DEFAULT, &printing.print, &printing.data);
+    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    return printing;
+}
+
+void traj_h5_restore(const struct traj_h5_printing *printing)
+{
+    (void)H5Eset_auto2(H5E_DEFAULT, printing->print, printing->data);
+}
+
 void traj_h5_reason(char *text, size_t size)
 {
     struct reason reason = {text, size};
@@ -88,13 +101,47 @@ void traj_h5_close(struct traj_h5_input *input)
     input->file = -1;
 }
 
+/*
+ * Whether an object stands at an absolute path: 1, 0, or -1 with a sentence.  HDF5 fails where a
+ * group on the way is missing, so it is asked step by step.
+ */
+static int object_exists(const struct traj_h5_input *input, const char *name)
+{
+    char step[TRAJ_H5_PATH];
+    if (strlen(name) >= sizeof step)
+        return traj_error_set(input->error, "%s: %.40s... is too long a name", input->path, name);
+    if (strcmp(name, "/") == 0)
+        return 1;
+    for (const char *end = name; *end != '\0';) {
+        end += strcspn(end + 1, "/") + 1;
+        memcpy(step, name, (size_t)(end - name));
+        step[end - name] = '\0';
+        htri_t there = H5Lexists(input->file, step, H5P_DEFAULT);
+        if (there < 0)
+            return hdf5_failed(input, step);
+        if (there == 0)
+            return 0;
+        if (*end != '\0' && traj_h5_kind(input, step) != TRAJ_H5_GROUP)
+            return 0;
+    }
+    return 1;
+}
+
+enum traj_h5_kind traj_h5_kind(const struct traj_h5_input *input, const char *name)
+{
+    hid_t object = H5Oopen(input->file, name, H5P_DEFAULT);
+    H5I_type_t type = object >= 0 ? H5Iget_type(object) : H5I_BADID;
+    if (object >= 0)
+        (void)H5Oclose(object);
+    return type == H5I_GROUP ? TRAJ_H5_GROUP
+                             : (type == H5I_DATASET ? TRAJ_H5_DATASET : TRAJ_H5_OTHER);
+}
+
 int traj_h5_group(const struct traj_h5_input *input, const char *name)
 {
-    htri_t there = H5Lexists(input->file, name, H5P_DEFAULT);
-    if (there < 0)
-        return hdf5_failed(input, name);
-    if (there == 0)
-        return 0;
+    int there = object_exists(input, name);
+    if (there <= 0)
+        return there;
     hid_t object = H5Oopen(input->file, name, H5P_DEFAULT);
     if (object < 0)
         return hdf5_failed(input, name);
@@ -105,8 +152,33 @@ int traj_h5_group(const struct traj_h5_input *input, const char *name)
     return 1;
 }
 
+int traj_h5_child(const struct traj_h5_input *input, const char *group, size_t i, char *name,
+                  size_t size)
+{
+    ssize_t length = H5Lget_name_by_idx(input->file, group, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i,
+                                        name, size, H5P_DEFAULT);
+    if (length < 0)
+        return hdf5_failed(input, group);
+    return (size_t)length < size ? 1 : 0;
+}
+
+int traj_h5_children(const struct traj_h5_input *input, const char *group, size_t *count)
+{
+    H5G_info_t info;
+    if (H5Gget_info_by_name(input->file, group, &info, H5P_DEFAULT) < 0)
+        return hdf5_failed(input, group);
+    *count = (size_t)info.nlinks;
+    return 0;
+}
+
 /* ---- datasets -----------------------------------------------------------------------------------
  */
+
+static const char *expected_rank(int rank)
+{
+    static const char *const words[] = {"1 or 2 are", "0 are", "1 are", "2 are"};
+    return words[rank + 1];
+}
 
 static int look_at_shape(const struct traj_h5_input *input, int rank,
                          struct traj_h5_dataset *dataset)
@@ -118,11 +190,14 @@ static int look_at_shape(const struct traj_h5_input *input, int rank,
     int status = 0;
     int found =
         H5Sget_simple_extent_type(space) == H5S_NULL ? -1 : H5Sget_simple_extent_ndims(space);
-    if (found != rank)
-        status = traj_error_set(input->error, "%s: %s has %d dimensions where %d are expected",
-                                input->path, dataset->name, found < 0 ? 0 : found, rank);
-    else if (H5Sget_simple_extent_dims(space, dims, NULL) != rank)
+    if (rank == TRAJ_H5_ROWS ? found != 1 && found != 2 : found != rank)
+        status =
+            traj_error_set(input->error, "%s: %s has %d dimensions where %s expected", input->path,
+                           dataset->name, found < 0 ? 0 : found, expected_rank(rank));
+    else if (H5Sget_simple_extent_dims(space, dims, NULL) != found)
         status = hdf5_failed(input, dataset->name);
+    if (found == 0)
+        dims[0] = 1;
     (void)H5Sclose(space);
     if (status != 0)
         return status;
@@ -133,6 +208,7 @@ static int look_at_shape(const struct traj_h5_input *input, int rank,
                               "can hold",
                               input->path, dataset->name, (double)dims[0], (double)dims[1],
                               input->bytes);
+    dataset->rank = found;
     dataset->rows = (size_t)dims[0];
     dataset->columns = (size_t)dims[1];
     return 1;
@@ -169,9 +245,9 @@ int traj_h5_dataset_open(const struct traj_h5_input *input, const char *name, in
                          bool required, struct traj_h5_dataset *dataset)
 {
     *dataset = (struct traj_h5_dataset){.name = name, .id = -1, .type = -1};
-    htri_t there = H5Lexists(input->file, name, H5P_DEFAULT);
+    int there = object_exists(input, name);
     if (there < 0)
-        return hdf5_failed(input, name);
+        return there;
     if (there == 0)
         return required ? traj_error_set(input->error, "%s: %s is missing", input->path, name) : 0;
     hid_t object = H5Oopen(input->file, name, H5P_DEFAULT);
@@ -398,19 +474,25 @@ static size_t fixed_length(const char *text, size_t size, hid_t type)
     return length;
 }
 
-static int store_name(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset,
-                      size_t i, const char *text, size_t length, char *name)
+/* Where strings go: each into `size` bytes. */
+struct strings {
+    char *text;
+    size_t size;
+};
+
+static int store_string(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset,
+                        size_t i, const char *text, size_t length, const struct strings *to)
 {
-    if (length >= TRAJ_ID_SIZE)
-        return traj_error_set(input->error, "%s: %s[%zu] has %zu bytes, at most %d are possible",
-                              input->path, dataset->name, i, length, TRAJ_ID_SIZE - 1);
-    memcpy(name, text, length);
-    name[length] = '\0';
+    if (length >= to->size)
+        return traj_error_set(input->error, "%s: %s[%zu] has %zu bytes, at most %zu are possible",
+                              input->path, dataset->name, i, length, to->size - 1);
+    memcpy(to->text + i * to->size, text, length);
+    to->text[i * to->size + length] = '\0';
     return 0;
 }
 
-static int read_fixed_names(const struct traj_h5_input *input,
-                            const struct traj_h5_dataset *dataset, char (*name)[TRAJ_ID_SIZE])
+static int read_fixed_strings(const struct traj_h5_input *input,
+                              const struct traj_h5_dataset *dataset, const struct strings *to)
 {
     size_t size = H5Tget_size(dataset->type);
     if (size == 0 || size > TEXT_MAX)
@@ -423,15 +505,14 @@ static int read_fixed_names(const struct traj_h5_input *input,
     int status = read_whole(input, dataset, dataset->type, buffer);
     for (size_t i = 0; status == 0 && i < dataset->rows; i++) {
         const char *text = buffer + i * size;
-        status =
-            store_name(input, dataset, i, text, fixed_length(text, size, dataset->type), name[i]);
+        status = store_string(input, dataset, i, text, fixed_length(text, size, dataset->type), to);
     }
     free(buffer);
     return status;
 }
 
-static int read_variable_names(const struct traj_h5_input *input,
-                               const struct traj_h5_dataset *dataset, char (*name)[TRAJ_ID_SIZE])
+static int read_variable_strings(const struct traj_h5_input *input,
+                                 const struct traj_h5_dataset *dataset, const struct strings *to)
 {
     char **text = calloc(dataset->rows, sizeof *text);
     hid_t space = H5Dget_space(dataset->id);
@@ -445,7 +526,7 @@ static int read_variable_names(const struct traj_h5_input *input,
         status = read_whole(input, dataset, dataset->type, text);
     for (size_t i = 0; status == 0 && i < dataset->rows; i++) {
         const char *one = text[i] != NULL ? text[i] : "";
-        status = store_name(input, dataset, i, one, strlen(one), name[i]);
+        status = store_string(input, dataset, i, one, strlen(one), to);
     }
     if (text != NULL && space >= 0)
         (void)H5Dvlen_reclaim(dataset->type, space, H5P_DEFAULT, text);
@@ -455,9 +536,10 @@ static int read_variable_names(const struct traj_h5_input *input,
     return status;
 }
 
-int traj_h5_read_names(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset,
-                       char (*name)[TRAJ_ID_SIZE])
+int traj_h5_read_strings(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset,
+                         char *text, size_t size)
 {
+    const struct strings to = {text, size};
     if (dataset->kind != H5T_STRING)
         return traj_error_set(input->error, "%s: %s holds %s, not strings", input->path,
                               dataset->name, kind_name(dataset->kind));
@@ -466,15 +548,21 @@ int traj_h5_read_names(const struct traj_h5_input *input, const struct traj_h5_d
     htri_t variable = H5Tis_variable_str(dataset->type);
     if (variable < 0)
         return hdf5_failed(input, dataset->name);
-    return variable > 0 ? read_variable_names(input, dataset, name)
-                        : read_fixed_names(input, dataset, name);
+    return variable > 0 ? read_variable_strings(input, dataset, &to)
+                        : read_fixed_strings(input, dataset, &to);
 }
 
-/* ---- attributes of the root ---------------------------------------------------------------------
+int traj_h5_read_names(const struct traj_h5_input *input, const struct traj_h5_dataset *dataset,
+                       char (*name)[TRAJ_ID_SIZE])
+{
+    return traj_h5_read_strings(input, dataset, name[0], TRAJ_ID_SIZE);
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------
  */
 
 struct attribute {
-    char name[64]; /* "attribute format", for sentences */
+    char name[TRAJ_H5_PATH + 64]; /* "attribute format", for sentences */
     hid_t id, type, space;
     H5T_class_t kind;
     hssize_t values;
@@ -491,19 +579,21 @@ static void attribute_close(struct attribute *attribute)
 }
 
 /* 1, 0 where absent and not required, or -1; to be closed in any case. */
-static int attribute_open(const struct traj_h5_input *input, const char *name, bool required,
-                          struct attribute *attribute)
+static int attribute_open(const struct traj_h5_input *input, const char *object, const char *name,
+                          bool required, struct attribute *attribute)
 {
     *attribute = (struct attribute){.id = -1, .type = -1, .space = -1};
-    (void)snprintf(attribute->name, sizeof attribute->name, "attribute %s", name);
-    htri_t there = H5Aexists(input->file, name);
+    bool root = strcmp(object, "/") == 0;
+    (void)snprintf(attribute->name, sizeof attribute->name, "attribute %s%s%s", name,
+                   root ? "" : " of ", root ? "" : object);
+    htri_t there = H5Aexists_by_name(input->file, object, name, H5P_DEFAULT);
     if (there < 0)
         return hdf5_failed(input, attribute->name);
     if (there == 0)
         return required
                    ? traj_error_set(input->error, "%s: %s is missing", input->path, attribute->name)
                    : 0;
-    attribute->id = H5Aopen(input->file, name, H5P_DEFAULT);
+    attribute->id = H5Aopen_by_name(input->file, object, name, H5P_DEFAULT, H5P_DEFAULT);
     if (attribute->id >= 0) {
         attribute->type = H5Aget_type(attribute->id);
         attribute->space = H5Aget_space(attribute->id);
@@ -561,11 +651,11 @@ static int read_variable_text(const struct traj_h5_input *input, const struct at
     return status;
 }
 
-int traj_h5_read_text(const struct traj_h5_input *input, const char *name, bool required,
-                      char *text, size_t size)
+int traj_h5_read_text(const struct traj_h5_input *input, const char *object, const char *name,
+                      bool required, char *text, size_t size)
 {
     struct attribute attribute;
-    int status = attribute_open(input, name, required, &attribute);
+    int status = attribute_open(input, object, name, required, &attribute);
     if (status == 1 && attribute.kind != H5T_STRING) {
         status =
             traj_error_set(input->error, "%s: %s is not a string", input->path, attribute.name);
@@ -581,11 +671,11 @@ int traj_h5_read_text(const struct traj_h5_input *input, const char *name, bool 
     return status;
 }
 
-int traj_h5_read_number(const struct traj_h5_input *input, const char *name, bool required,
-                        double *value)
+int traj_h5_read_number(const struct traj_h5_input *input, const char *object, const char *name,
+                        bool required, double *value)
 {
     struct attribute attribute;
-    int status = attribute_open(input, name, required, &attribute);
+    int status = attribute_open(input, object, name, required, &attribute);
     if (status == 1 && (attribute.values != 1 || !is_number(attribute.type)))
         status =
             traj_error_set(input->error, "%s: %s is not a number", input->path, attribute.name);

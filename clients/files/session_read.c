@@ -228,20 +228,21 @@ static int read_attributes(const struct traj_h5_input *input, struct traj_sessio
 {
     char format[64] = "";
     double version = 0.0;
-    if (traj_h5_read_text(input, "format", true, format, sizeof format) < 0)
+    if (traj_h5_read_text(input, "/", "format", true, format, sizeof format) < 0)
         return -1;
     if (strcmp(format, "trajd-session") != 0)
         return traj_error_set(input->error, "%s: attribute format is \"%s\", not \"trajd-session\"",
                               input->path, format);
-    if (traj_h5_read_number(input, "version", true, &version) < 0)
+    if (traj_h5_read_number(input, "/", "version", true, &version) < 0)
         return -1;
     if (!(version >= 1.0 && version <= 1.0))
         return traj_error_set(input->error, "%s: attribute version is %g, this program reads 1",
                               input->path, version);
-    if (traj_h5_read_text(input, "subject", false, session->subject, sizeof session->subject) < 0 ||
-        traj_h5_read_text(input, "description", false, session->description,
+    if (traj_h5_read_text(input, "/", "subject", false, session->subject, sizeof session->subject) <
+            0 ||
+        traj_h5_read_text(input, "/", "description", false, session->description,
                           sizeof session->description) < 0 ||
-        traj_h5_read_text(input, "length_unit", false, session->length_unit,
+        traj_h5_read_text(input, "/", "length_unit", false, session->length_unit,
                           sizeof session->length_unit) < 0)
         return -1;
     return 0;
@@ -258,10 +259,7 @@ static int read_parts(const struct traj_h5_input *input, struct traj_session *se
 
 struct traj_session *traj_session_read(const char *path, struct traj_error *error)
 {
-    H5E_auto2_t print = NULL;
-    void *print_data = NULL;
-    (void)H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
-    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    struct traj_h5_printing printing = traj_h5_silence();
     struct traj_session *session = traj_session_new(path);
     struct traj_h5_input input = {.path = path, .file = -1};
     int status = session != NULL ? traj_h5_open(&input, path, error)
@@ -269,7 +267,7 @@ struct traj_session *traj_session_read(const char *path, struct traj_error *erro
     if (status == 0)
         status = read_parts(&input, session);
     traj_h5_close(&input);
-    (void)H5Eset_auto2(H5E_DEFAULT, print, print_data);
+    traj_h5_restore(&printing);
     if (status != 0) {
         traj_session_free(session);
         return NULL;
