@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* trajctl convert: a session file from tables, or from a recording of the daemon. */
+/* trajctl convert: a session file from tables, from other formats, or from a recording. */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,14 +7,16 @@
 #include "clients/files/csv.h"
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
+#include "clients/trajctl/convert.h"
 #include "clients/trajctl/options.h"
 #include "daemon/learn/recording_session.h"
 
 static const struct command_help help = {
     .name = "convert",
-    .usage = "csv | recording R.rec --out S.h5 [options]",
+    .usage = "csv | nwb F.nwb | recording R.rec --out S.h5 [options]",
     .about =
-        "Makes a session file from tables of comma-separated values, each with a header line "
+        "Makes a session file. trajctl convert nwb --help tells about that format; what follows is "
+        "about tables and recordings. It is made from tables of comma-separated values, each with a header line "
         "that names the columns (in any order). Times are in s on one clock. An empty field "
         "means not observed or not known. What does not fit together is refused with file, "
         "line and column. The page clients/man/convert-csv.md shows every table. From a recording: "
@@ -27,8 +29,7 @@ static const struct command_help help = {
     .operands = 2,
 };
 
-static int write_session(const struct traj_session *session, const char *out,
-                         struct traj_error *error)
+int convert_write(const struct traj_session *session, const char *out, struct traj_error *error)
 {
     if (!session || traj_session_write(session, out, error) != 0) {
         return -1;
@@ -44,7 +45,7 @@ static int convert(const struct traj_csv_options *csv, const char *out)
 {
     struct traj_error error = {0};
     struct traj_session *session = traj_csv_convert(csv, &error);
-    int result = write_session(session, out, &error);
+    int result = convert_write(session, out, &error);
     traj_session_free(session);
     return result ? failure("convert", "%s", error.text) : 0;
 }
@@ -55,7 +56,7 @@ static int convert_recording(const char *path, const struct traj_recording_choic
     struct traj_error error = {0};
     struct traj_recording_omissions omitted;
     struct traj_session *session = traj_recording_session(path, out, choice, &omitted, &error);
-    int result = write_session(session, out, &error);
+    int result = convert_write(session, out, &error);
     traj_session_free(session);
     if (result != 0) {
         return failure("convert", "%s", error.text);
@@ -72,8 +73,27 @@ static int convert_recording(const char *path, const struct traj_recording_choic
     return 0;
 }
 
+/* The format whose name is the first word, or NULL where it has no options of its own. */
+static int (*find_format(const char *word))(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } formats[] = {{"nwb", convert_nwb}};
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        if (strcmp(word, formats[i].name) == 0) {
+            return formats[i].run;
+        }
+    }
+    return NULL;
+}
+
 int cmd_convert(int argc, char **argv)
 {
+    int (*format)(int, char **) = argc > 1 ? find_format(argv[1]) : NULL;
+    if (format) {
+        return format(argc - 1, argv + 1);
+    }
     struct traj_csv_options csv = {0};
     struct traj_recording_choice choice = {0};
     const char *out = NULL;
@@ -113,7 +133,8 @@ int cmd_convert(int argc, char **argv)
         return convert_recording(path, &choice, out);
     }
     if (strcmp(from, "csv") != 0) {
-        return usage_error("convert", "\"%s\" is not csv or recording", from);
+        return usage_error("convert", "\"%s\" is not csv, nwb or recording%s", from,
+                           find_format(from) ? ": the format comes first" : "");
     }
     if (path || choice.run) {
         return usage_error("convert", "csv takes tables, and neither a file nor a run");
