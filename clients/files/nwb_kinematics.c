@@ -60,8 +60,7 @@ static int choose_unit(const struct traj_nwb_file *file, struct traj_session *se
     return 0;
 }
 
-/* What samples in `unit` are multiplied by to be in the session's. */
-static double unit_factor(const struct traj_session *session, const char *unit)
+double traj_nwb_unit_factor(const struct traj_session *session, const char *unit)
 {
     char name[64];
     double from = metres(unit, name, sizeof name);
@@ -158,8 +157,8 @@ static double scaled(double value, double factor)
 
 static int store(struct traj_nwb_file *file, struct traj_session *session, struct movement *m)
 {
-    double factor = unit_factor(session, m->where.unit);
-    double speed_factor = m->speed.rows > 0 ? unit_factor(session, m->speed.unit) : 1.0;
+    double factor = traj_nwb_unit_factor(session, m->where.unit);
+    double speed_factor = m->speed.rows > 0 ? traj_nwb_unit_factor(session, m->speed.unit) : 1.0;
     unsigned parts = m->speed.rows > 0 ? TRAJ_SESSION_VELOCITY : 0u;
     if (traj_session_make_kinematics(session, m->where.rows, m->dim, parts, file->input.error) != 0)
         return -1;

@@ -31,6 +31,9 @@ void traj_nwb_tell(struct traj_nwb_file *file, const char *format, ...)
 /* What stands for a description where there is none, for the standard wants one. */
 #define TRAJ_NWB_NO_DESCRIPTION "no description"
 
+/* Whether it is NWB 2: 0, or -1 with a sentence. */
+int traj_nwb_check_version(const struct traj_h5_input *input);
+
 /* The whole from a file that is open already. */
 struct traj_session *traj_nwb_read_open(const struct traj_h5_input *input,
                                         const struct traj_nwb_options *options,
@@ -84,6 +87,10 @@ int traj_nwb_read_kinematics(struct traj_nwb_file *file, struct traj_session *se
 int traj_nwb_read_trials(struct traj_nwb_file *file, struct traj_session *session);
 int traj_nwb_read_spikes(struct traj_nwb_file *file, struct traj_session *session);
 int traj_nwb_read_binned(struct traj_nwb_file *file, struct traj_session *session);
+
+/* What numbers in `unit` are multiplied by to be in the session's unit: 1 where either is not
+ * metric. */
+double traj_nwb_unit_factor(const struct traj_session *session, const char *unit);
 
 /* Whether /units holds spike times. */
 int traj_nwb_has_spikes(const struct traj_nwb_file *file);

@@ -28,7 +28,7 @@ void traj_nwb_tell(struct traj_nwb_file *file, const char *format, ...)
 }
 
 /* NWB 2 says so by an attribute; NWB 1 had a dataset of that name, and another layout. */
-static int check_version(const struct traj_h5_input *input)
+int traj_nwb_check_version(const struct traj_h5_input *input)
 {
     char version[32] = "";
     int there = traj_h5_read_text(input, "/", "nwb_version", false, version, sizeof version);
@@ -123,7 +123,7 @@ static int read_frames(struct traj_nwb_file *file, struct traj_session *session)
 
 static int read_parts(struct traj_nwb_file *file, struct traj_session *session)
 {
-    if (check_version(&file->input) != 0 || traj_nwb_list_series(file) != 0 ||
+    if (traj_nwb_check_version(&file->input) != 0 || traj_nwb_list_series(file) != 0 ||
         read_texts(file, session) != 0 || traj_nwb_read_kinematics(file, session) != 0 ||
         traj_nwb_read_trials(file, session) != 0 || read_frames(file, session) != 0)
         return -1;

@@ -275,7 +275,7 @@ static void add_alike(const struct traj_nwb_file *file, enum traj_nwb_role role,
         signal->series[signal->count++] = i;
     }
     if (signal->count > 1)
-        start_signal(signal, s->path, container(s->path));
+        signal->place[container(s->path)] = '\0';
 }
 
 static int mark_rivals(const struct traj_nwb_file *file, enum traj_nwb_role role,

@@ -436,6 +436,9 @@ static int read_target_table(const struct traj_nwb_file *file, struct traj_sessi
         status = -1;
     if (status == 1 && session->length_unit[0] == '\0')
         memcpy(session->length_unit, unit, sizeof unit);
+    double factor = traj_nwb_unit_factor(session, unit);
+    for (size_t i = 0; status == 1 && factor != 1.0 && i < position.rows * position.columns; i++)
+        session->target_position[i] *= factor;
     traj_h5_dataset_close(&position);
     traj_h5_dataset_close(&id);
     return status;

@@ -29,6 +29,7 @@ int cmd_decode(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_event(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_intents(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_model(int argc, char **argv);
