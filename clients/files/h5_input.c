@@ -558,7 +558,7 @@ int traj_h5_read_names(const struct traj_h5_input *input, const struct traj_h5_d
     return traj_h5_read_strings(input, dataset, name[0], TRAJ_ID_SIZE);
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------
+/* ---- attributes ---------------------------------------------------------------------------------
  */
 
 struct attribute {

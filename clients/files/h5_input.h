@@ -93,8 +93,8 @@ int traj_h5_read_number(const struct traj_h5_input *input, const char *object, c
                         bool required, double *value);
 
 /*
- * HDF5 prints each failure of its own accord.  The first keeps it from doing so and returns what was
- * in force, the second puts that back.
+ * HDF5 prints each failure of its own accord.  The first keeps it from doing so and returns what
+ * was in force, the second puts that back.
  */
 struct traj_h5_printing {
     H5E_auto2_t print;

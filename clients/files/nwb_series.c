@@ -21,7 +21,7 @@ static const char *last_part(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Whether a group holds `data` whose rows are instants; looked at without a word of what is wrong. */
+/* Whether a group holds `data` whose rows are instants; what is wrong with it is not said. */
 static bool look_at_series(const struct traj_nwb_file *file, struct traj_nwb_series *series)
 {
     struct traj_error unsaid = {{0}};

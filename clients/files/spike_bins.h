@@ -29,11 +29,11 @@ struct traj_spike_trains {
 };
 
 /*
- * Gives a session without frames its bins and counts.  Kinematics and trials, where the choice needs
- * them, must be there already.  A bin holds the spikes with t_end - dt <= t < t_end, where a spike
- * less than 1e-6 of a width before an edge counts as after it: times that are multiples of a sampling
- * interval lie on edges and are rounded either way.  Where samples follow each other faster than
- * bins are wide, bins are as wide as the samples are apart.  `parts` as for
+ * Gives a session without frames its bins and counts.  Kinematics and trials, where the choice
+ * needs them, must be there already.  A bin holds the spikes with t_end - dt <= t < t_end, where a
+ * spike less than 1e-6 of a width before an edge counts as after it: times that are multiples of a
+ * sampling interval lie on edges and are rounded either way.  Where samples follow each other
+ * faster than bins are wide, bins are as wide as the samples are apart.  `parts` as for
  * traj_session_make_frames.  0, or -1 with a sentence.
  */
 int traj_spikes_bin(struct traj_session *session, const struct traj_spike_trains *trains,

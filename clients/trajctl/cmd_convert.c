@@ -13,16 +13,16 @@
 
 static const struct command_help help = {
     .name = "convert",
-    .usage = "csv | nwb F.nwb | recording R.rec --out S.h5 [options]",
+    .usage = "csv|nwb|npz|mat|recording [FILE] --out S.h5 [options]",
     .about =
-        "Makes a session file. trajctl convert nwb --help tells about that format; what follows is "
-        "about tables and recordings. It is made from tables of comma-separated values, each with a header line "
-        "that names the columns (in any order). Times are in s on one clock. An empty field "
-        "means not observed or not known. What does not fit together is refused with file, "
-        "line and column. The page clients/man/convert-csv.md shows every table. From a recording: "
-        "its frames, whether they could be decoded or not, and what events told of movement, "
-        "trials, targets and units; a session that was replayed and recorded comes back as it "
-        "was, and teaches the same model.",
+        "Makes a session file from tables of comma-separated values, each with a header line "
+        "that names the columns (in any order), or from a recording. trajctl convert nwb --help "
+        "tells about that format, and npz and mat likewise. In tables, times are in s on one "
+        "clock. An empty field means not observed or not known. What does not fit together is "
+        "refused with file, line and column. The page clients/man/convert-csv.md shows every "
+        "table. From a recording: its frames, whether they could be decoded or not, and what "
+        "events told of movement, trials, targets and units; a session that was replayed and "
+        "recorded comes back as it was, and teaches the same model.",
     .example = "trajctl convert csv --out s.h5 --frames spikes.csv --kinematics hand.csv \\\n"
                "    --trials trials.csv --targets targets.csv --length-unit mm\n"
                "trajctl convert recording r.0001.rec --out s.h5\n",
@@ -73,13 +73,15 @@ static int convert_recording(const char *path, const struct traj_recording_choic
     return 0;
 }
 
+typedef int format_function(int argc, char **argv);
+
 /* The format whose name is the first word, or NULL where it has no options of its own. */
-static int (*find_format(const char *word))(int argc, char **argv)
+static format_function *find_format(const char *word)
 {
     static const struct {
         const char *name;
-        int (*run)(int argc, char **argv);
-    } formats[] = {{"nwb", convert_nwb}};
+        format_function *run;
+    } formats[] = {{"nwb", convert_nwb}, {"npz", convert_npz}, {"mat", convert_mat}};
     for (size_t i = 0; i < COUNT_OF(formats); i++) {
         if (strcmp(word, formats[i].name) == 0) {
             return formats[i].run;
@@ -90,7 +92,7 @@ static int (*find_format(const char *word))(int argc, char **argv)
 
 int cmd_convert(int argc, char **argv)
 {
-    int (*format)(int, char **) = argc > 1 ? find_format(argv[1]) : NULL;
+    format_function *format = argc > 1 ? find_format(argv[1]) : NULL;
     if (format) {
         return format(argc - 1, argv + 1);
     }
@@ -133,7 +135,7 @@ int cmd_convert(int argc, char **argv)
         return convert_recording(path, &choice, out);
     }
     if (strcmp(from, "csv") != 0) {
-        return usage_error("convert", "\"%s\" is not csv, nwb or recording%s", from,
+        return usage_error("convert", "\"%s\" is not csv, nwb, npz, mat or recording%s", from,
                            find_format(from) ? ": the format comes first" : "");
     }
     if (path || choice.run) {

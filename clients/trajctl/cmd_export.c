@@ -19,7 +19,7 @@
 
 static const struct command_help help = {
     .name = "export",
-    .usage = "nwb | csv --out PATH [--session S.h5] [--intents I.jsonl] [options]",
+    .usage = "nwb | csv --out PATH [options]",
     .about =
         "Writes a session, decoded intents or both for other programs. nwb: one file of "
         "Neurodata Without Borders 2, from which convert nwb makes the same session; intents stand "

@@ -15,9 +15,10 @@ static const struct command_help help = {
     .about =
         "Makes a session file from Neurodata Without Borders 2 (HDF5) and says what it took from "
         "where. Without options it takes what is obviously meant: spikes of /units in bins of 20 "
-        "ms, or else binned spikes; the one position or velocity below /acquisition or /processing; "
-        "the trials. A series is named by its path or the end of it, a column of a table by its "
-        "name; none leaves it out. The page clients/man/convert-nwb.md tells the rest.",
+        "ms, or else binned spikes; the one position or velocity below /acquisition or "
+        "/processing; the trials. A series is named by its path or the end of it, a column of a "
+        "table by its name; none leaves it out. The page clients/man/convert-nwb.md tells the "
+        "rest.",
     .example = "trajctl convert nwb sub-M1.nwb --out s.h5\n"
                "trajctl convert nwb maze.nwb --position hand_pos --velocity hand_vel \\\n"
                "    --bin-ms 10 --align trials --length-unit mm --out s.h5\n",

@@ -20,7 +20,7 @@ struct filling {
     bool used[KINDS];
 };
 
-/* ---- the sizes, from a first reading ----------------------------------------------------------- */
+/* --- the sizes, from a first reading ---------------------------------------------------------- */
 
 typedef int take_function(const struct traj_intent *intent, struct filling *f, const char **why);
 
@@ -64,7 +64,7 @@ static bool make_room(struct filling *f)
     return table->valid && table->target && table->target_id;
 }
 
-/* ---- the numbers, from a second ---------------------------------------------------------------- */
+/* --- the numbers, from a second --------------------------------------------------------------- */
 
 static void put(struct filling *f, size_t kind, const double *value, size_t count)
 {
@@ -78,7 +78,7 @@ static void put(struct filling *f, size_t kind, const double *value, size_t coun
     }
 }
 
-/* The most probable target's name tells how its column is called, where one is the most probable. */
+/* The most probable target, where there is one, tells by its name how its column is called. */
 static void name_target(struct filling *f, const struct traj_intent *intent)
 {
     size_t best = 0, equals = 0;
@@ -173,7 +173,7 @@ static int read_lines(FILE *in, const char *path, take_function *take, struct fi
     return result;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void point(struct filling *f)
 {

@@ -15,9 +15,9 @@ struct intent_table {
 };
 
 /*
- * Reads path, a file that can be read twice.  Lines of type stale or status are passed over.  Of an array
- * that no intent has nothing is kept.  Targets are called as the intents call their most probable
- * one, or by their number.  0, or -1 with a sentence that names the line.
+ * Reads path, a file that can be read twice.  Lines of type stale or status are passed over.  Of an
+ * array that no intent has nothing is kept.  Targets are called as the intents call their most
+ * probable one, or by their number.  0, or -1 with a sentence that names the line.
  */
 int intent_table_read(const char *path, struct intent_table *table, struct traj_error *error);
 void intent_table_free(struct intent_table *table);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* numpy's npz: a zip of arrays, through libzip. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zip.h>
+
+#include "clients/files/arrays.h"
+#include "clients/files/npy.h"
+#include "clients/files/npz.h"
+
+/* Deflate packs at most 1032 bytes into one; an entry that claims more is damaged or a trap. */
+#define UNPACK_MAX 1100u
+
+struct npz {
+    const char *path;
+    zip_t *zip;
+};
+
+/* ---- bytes of an entry ------------------------------------------------------------------- */
+
+static int read_all(const struct npz *npz, const zip_stat_t *about, unsigned char *bytes)
+{
+    zip_file_t *file = zip_fopen_index(npz->zip, about->index, 0);
+    zip_int64_t got = 0;
+    zip_uint64_t done = 0;
+    while (file != NULL && done < about->size &&
+           (got = zip_fread(file, bytes + done, about->size - done)) > 0)
+        done += (zip_uint64_t)got;
+    bool whole = file != NULL && done == about->size && zip_fclose(file) == 0;
+    if (file != NULL && done != about->size)
+        (void)zip_fclose(file);
+    return whole ? 0 : -1;
+}
+
+/* 1 with bytes for the caller to free, 0 = no such entry, -1 with a sentence. */
+static int read_entry(const struct npz *npz, const char *entry, unsigned char **bytes, size_t *size,
+                      struct traj_error *error)
+{
+    zip_stat_t about;
+    zip_int64_t index = zip_name_locate(npz->zip, entry, 0);
+    if (index < 0)
+        return 0;
+    const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_INDEX;
+    if (zip_stat_index(npz->zip, (zip_uint64_t)index, 0, &about) != 0 ||
+        (about.valid & needed) != needed || about.size / UNPACK_MAX > about.comp_size ||
+        about.size >= SIZE_MAX)
+        return traj_error_set(error, "%s: %s is damaged: its size is not to be believed", npz->path,
+                              entry);
+    *size = (size_t)about.size;
+    *bytes = malloc(*size + 1);
+    if (*bytes == NULL)
+        return traj_error_set(error, "%s: no memory for the %zu bytes of %s", npz->path, *size,
+                              entry);
+    if (read_all(npz, &about, *bytes) == 0)
+        return 1;
+    free(*bytes);
+    *bytes = NULL;
+    return traj_error_set(error, "%s: %s cannot be unpacked", npz->path, entry);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------ */
+
+static int copy_array(const struct npz *npz, const struct traj_npy *npy, struct traj_array *array,
+                      struct traj_error *error)
+{
+    bool text = npy->kind > TRAJ_NPY_FLOAT;
+    if (traj_array_make(array, npy->rows, npy->columns, text) != 0)
+        return traj_error_set(error, "%s: %s: no memory for %zu x %zu values", npz->path,
+                              array->name, npy->rows, npy->columns);
+    array->rank = npy->rank;
+    for (size_t row = 0; row < npy->rows; row++)
+        for (size_t column = 0; column < npy->columns; column++) {
+            size_t i = row * npy->columns + column;
+            if (!text)
+                array->number[i] = traj_npy_number(npy, row, column);
+            else if (!traj_npy_text(npy, row, column, array->text[i], sizeof array->text[i]))
+                return traj_error_set(error, "%s: %s[%zu] is no text of at most %d bytes",
+                                      npz->path, array->name, i, TRAJ_ARRAY_TEXT - 1);
+        }
+    return 0;
+}
+
+static int read_array(void *context, const char *name, struct traj_array *array,
+                      struct traj_error *error)
+{
+    const struct npz *npz = context;
+    struct traj_npy npy;
+    char entry[160];
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    (void)snprintf(entry, sizeof entry, "%.150s.npy", name);
+    int status = read_entry(npz, entry, &bytes, &size, error);
+    if (status != 1)
+        return status;
+    (void)snprintf(array->name, sizeof array->name, "%s", name);
+    const char *why = traj_npy_parse(bytes, size, &npy);
+    status = why == NULL ? copy_array(npz, &npy, array, error)
+                         : traj_error_set(error, "%s: %s %s", npz->path, name, why);
+    free(bytes);
+    return status == 0 ? 1 : -1;
+}
+
+struct traj_session *traj_npz_session(zip_t *zip, const char *path,
+                                      const struct traj_arrays_options *options,
+                                      struct traj_error *error)
+{
+    struct npz npz = {path, zip};
+    const struct traj_array_file file = {.path = path, .context = &npz, .read = read_array};
+    return traj_arrays_session(&file, options, error);
+}
+
+struct traj_session *traj_npz_read(const char *path, const struct traj_arrays_options *options,
+                                   struct traj_error *error)
+{
+    int code = 0;
+    zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
+    if (zip == NULL) {
+        zip_error_t why;
+        zip_error_init_with_code(&why, code);
+        traj_error_set(error, "%s: is no npz: %s", path, zip_error_strerror(&why));
+        zip_error_fini(&why);
+        return NULL;
+    }
+    struct traj_session *session = traj_npz_session(zip, path, options, error);
+    zip_discard(zip);
+    return session;
+}
