@@ -84,6 +84,21 @@ static int open_observers(struct parts *parts, struct traj_error *error)
     return 0;
 }
 
+/* Intents as an LSL stream, regular where each is published. */
+static int open_outlet(struct parts *parts, struct traj_error *error)
+{
+    struct traj_service *service = &parts->service;
+    const struct traj_model *model = service->models.current->model;
+    double rate = service->config.newest ? 0.0 : 1.0 / model->bin_width;
+
+    if (service->config.lsl_outlet[0] == '\0') {
+        return 0;
+    }
+    service->outlet =
+        traj_outlet_open(service->config.lsl_outlet, model, rate, parts->context, error);
+    return service->outlet != NULL ? 0 : -1;
+}
+
 /* Makes all parts; -1 with a sentence, and what was made is left for take_down. */
 static int build(struct parts *parts, struct traj_error *error)
 {
@@ -130,6 +145,9 @@ static int build(struct parts *parts, struct traj_error *error)
         if (service->tap == NULL) {
             return -1;
         }
+    }
+    if (open_outlet(parts, error) != 0) {
+        return -1;
     }
     parts->housekeeping = traj_housekeeping_open(parts->context, service, error);
     return parts->housekeeping != NULL ? 0 : -1;
@@ -185,6 +203,12 @@ static int run(struct parts *parts, struct traj_error *error)
             traj_exchange_end(service->exchange);
         }
     }
+    if (rc == 0 && service->outlet != NULL) {
+        rc = traj_outlet_start(service->outlet, &attributes, error);
+        if (rc != 0) {
+            traj_exchange_end(service->exchange);
+        }
+    }
     (void)pthread_attr_destroy(&attributes);
     if (rc != 0) {
         return -1;
@@ -199,6 +223,7 @@ static int run(struct parts *parts, struct traj_error *error)
 static void take_down(struct parts *parts)
 {
     traj_housekeeping_close(&parts->housekeeping);
+    traj_outlet_close(&parts->service.outlet);
     traj_tap_close(&parts->service.tap);
     traj_recorder_close(&parts->service.recorder);
     traj_decode_loop_close(&parts->loop);

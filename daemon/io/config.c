@@ -145,6 +145,15 @@ static int read_source(const struct reading *reading, const json_t *value)
                : traj_error_set(reading->error, "%s: %s", reading->name, reason.text);
 }
 
+static int read_lsl_outlet(const struct reading *reading, const json_t *value)
+{
+    char *name = reading->config->lsl_outlet;
+
+    name[0] = '\0';
+    return json_is_null(value) ? 0
+                               : read_text(reading, "lsl_outlet", value, name, TRAJ_OUTLET_NAME);
+}
+
 static int read_frames(const struct reading *reading, const json_t *value)
 {
     return read_endpoint(reading, "frames", value, reading->config->frames);
@@ -503,6 +512,7 @@ static const struct {
     {"curve", read_curve},
     {"request_rate", read_request_rate},
     {"source", read_source},
+    {"lsl_outlet", read_lsl_outlet},
     {"shadow", read_shadow},
 };
 
@@ -697,21 +707,22 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, s:i, s:i, s:i, "
-        "s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
+        "{s:s?, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, "
+        "s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "shadow",
         config->shadow[0] != '\0' ? config->shadow : NULL, "source",
-        config->source[0] != '\0' ? config->source : NULL, "frames", config->frames, "intents",
-        config->intents, "control", config->control, "publish", config->newest ? "newest" : "all",
-        "stale_ms", config->stale_ms, "status_ms", config->status_ms, "gap_reset_s",
-        settings->gap_reset_s, "count_max", (int)settings->count_max, "speed_limit",
-        settings->speed_limit, "workspace", workspace, "paused", (int)config->paused, "receive_hwm",
-        config->receive_hwm, "send_hwm", config->send_hwm, "message_max", config->message_max,
-        "request_rate", config->request_rate, "curve", curve_json(&config->curve), "record",
-        record_json(&config->record), "log_level", traj_log_level_name(config->log_level),
-        "receive", traj_receive_name(config->receive), "priority", config->priority, "cpu",
-        processor_json(config->cpu), "io_cpu", processor_json(config->io_cpu), "lock_memory",
-        (int)config->lock_memory);
+        config->source[0] != '\0' ? config->source : NULL, "lsl_outlet",
+        config->lsl_outlet[0] != '\0' ? config->lsl_outlet : NULL, "frames", config->frames,
+        "intents", config->intents, "control", config->control, "publish",
+        config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",
+        config->status_ms, "gap_reset_s", settings->gap_reset_s, "count_max",
+        (int)settings->count_max, "speed_limit", settings->speed_limit, "workspace", workspace,
+        "paused", (int)config->paused, "receive_hwm", config->receive_hwm, "send_hwm",
+        config->send_hwm, "message_max", config->message_max, "request_rate", config->request_rate,
+        "curve", curve_json(&config->curve), "record", record_json(&config->record), "log_level",
+        traj_log_level_name(config->log_level), "receive", traj_receive_name(config->receive),
+        "priority", config->priority, "cpu", processor_json(config->cpu), "io_cpu",
+        processor_json(config->io_cpu), "lock_memory", (int)config->lock_memory);
     if (document == NULL) {
         return NULL;
     }

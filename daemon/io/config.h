@@ -8,6 +8,7 @@
  *       "model": "reach.tjm",                  the model file
  *       "shadow": null,                        a second model file, which decodes beside the first
  *       "source": null,                        or a rig: "open-ephys://host:5556?units=rig.json"
+ *       "lsl_outlet": null,                    or the name of an LSL stream of the intents
  *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
  *       "intents": "@tcp://127.0.0.1:5602",
  *       "control": "@tcp://127.0.0.1:5603",
@@ -53,6 +54,7 @@
 #include "daemon/core/pipeline.h"
 #include "daemon/io/endpoint.h"
 #include "daemon/io/log.h"
+#include "daemon/io/outlet.h"
 #include "daemon/io/source/url.h"
 #include "daemon/learn/error.h"
 #include "proto/key.h"
@@ -87,9 +89,10 @@ enum traj_receive {
 const char *traj_receive_name(enum traj_receive receive);
 
 struct traj_config {
-    char model[TRAJ_PATH_SIZE];  /* "" = none named */
-    char shadow[TRAJ_PATH_SIZE]; /* "" = none */
-    char source[TRAJ_URL_SIZE];  /* "" = frames come by the frames socket */
+    char model[TRAJ_PATH_SIZE];        /* "" = none named */
+    char shadow[TRAJ_PATH_SIZE];       /* "" = none */
+    char source[TRAJ_URL_SIZE];        /* "" = frames come by the frames socket */
+    char lsl_outlet[TRAJ_OUTLET_NAME]; /* "" = none */
     char frames[TRAJ_ENDPOINT_SIZE];
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];

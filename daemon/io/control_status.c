@@ -241,6 +241,19 @@ static json_t *source_json(const struct traj_service *service, double now)
                      spikes, "bins", given, "said", state.said[0] != '\0' ? state.said : NULL);
 }
 
+static json_t *outlet_json(const struct traj_service *service)
+{
+    struct traj_outlet_state state;
+
+    if (service->outlet == NULL) {
+        return json_null();
+    }
+    traj_outlet_state(service->outlet, &state);
+    return json_pack("{s:s, s:o, s:o, s:b}", "name", service->config.lsl_outlet, "pushed",
+                     count(state.pushed), "lost", count(state.lost), "listened",
+                     (int)state.listened);
+}
+
 json_t *traj_service_shadow(const struct traj_service *service)
 {
     const struct traj_shadow *shadow = service->observers.shadow;
@@ -314,6 +327,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "subscribers", count(state->subscribers));
         (void)json_object_set_new(status, "notes_lost", count(state->notes_lost));
         (void)json_object_set_new(status, "source", source_json(service, now));
+        (void)json_object_set_new(status, "lsl_outlet", outlet_json(service));
         (void)json_object_set_new(status, "recording", recording_json(service, state));
         (void)json_object_set_new(status, "shadow", traj_service_shadow(service));
         (void)json_object_set_new(status, "threads", threads_json(service));

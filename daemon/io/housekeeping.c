@@ -185,16 +185,16 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
 {
     const struct traj_config *now = &service->config;
 
-    if (strcmp(now->source, next->source) != 0 || strcmp(now->frames, next->frames) != 0 ||
-        strcmp(now->intents, next->intents) != 0 || strcmp(now->control, next->control) != 0 ||
-        now->receive_hwm != next->receive_hwm || now->send_hwm != next->send_hwm ||
-        now->message_max != next->message_max ||
+    if (strcmp(now->source, next->source) != 0 || strcmp(now->lsl_outlet, next->lsl_outlet) != 0 ||
+        strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
+        strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
+        now->send_hwm != next->send_hwm || now->message_max != next->message_max ||
         strcmp(now->record.directory, next->record.directory) != 0 ||
         strcmp(now->curve.secret_key, next->curve.secret_key) != 0 ||
         memcmp(now->curve.server, next->curve.server, sizeof now->curve.server) != 0) {
         traj_log_write(
             &service->log, TRAJ_LOG_WARNING,
-            "source, endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
+            "source, lsl_outlet, endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
             "keys change at a restart alone");
     }
     if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||

@@ -97,7 +97,8 @@ static int open_intents(struct traj_link *link, void *context, const struct traj
         return -1;
     }
     /* First, because the address that is told is the last one. */
-    if (config->source[0] != '\0' && zmq_bind(link->intents, TRAJ_RIG_INTENTS) != 0) {
+    if ((config->source[0] != '\0' || config->lsl_outlet[0] != '\0') &&
+        zmq_bind(link->intents, TRAJ_RIG_INTENTS) != 0) {
         return traj_error_set(error, "intents: %s", zmq_strerror(zmq_errno()));
     }
     return traj_endpoint_attach("intents", &endpoint, link->intents, error);

@@ -15,6 +15,7 @@
 #include "daemon/io/models.h"
 #include "daemon/io/observers.h"
 #include "daemon/io/options.h"
+#include "daemon/io/outlet.h"
 #include "daemon/io/realtime.h"
 #include "daemon/io/recorder.h"
 #include "daemon/io/source/tap.h"
@@ -26,8 +27,9 @@ struct traj_service {
     struct traj_exchange *exchange;
     struct traj_recorder *recorder; /* NULL where no directory is configured */
     struct traj_observers observers;
-    struct traj_tap *tap; /* NULL where no source is configured */
-    uint64_t tap_said;    /* how much of what it said is in the log */
+    struct traj_tap *tap;       /* NULL where no source is configured */
+    struct traj_outlet *outlet; /* NULL where none is configured */
+    uint64_t tap_said;          /* how much of what it said is in the log */
     struct traj_log log;
     struct traj_guard guard;
     char frames[TRAJ_ENDPOINT_SIZE]; /* addresses as they really are */

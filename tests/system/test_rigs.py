@@ -9,6 +9,7 @@ Environment: TRAJD, TRAJCTL, MAKE_MODEL and, for a recording, TRAJ_SHARED_DATA.
 import ctypes
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import daemon
@@ -106,6 +108,30 @@ class Stream:
         self.lsl.lsl_destroy_outlet(self.outlet)
 
 
+class Inlet:
+    """Receives an LSL stream by the library itself."""
+
+    def __init__(self, name, channels):
+        self.lsl, self.channels = lsl_library(), channels
+        info, error = ctypes.c_void_p(), ctypes.c_int32()
+        assert self.lsl.lsl_resolve_bypred(ctypes.byref(info), 1, f"name='{name}'".encode(), 1, daemon.PATIENCE) == 1
+        assert self.lsl.lsl_get_channel_count(info) == channels
+        self.inlet = self.lsl.lsl_create_inlet(info, 60, 0, 1)
+        self.lsl.lsl_destroy_streaminfo(info)
+        self.lsl.lsl_open_stream(self.inlet, daemon.PATIENCE, ctypes.byref(error))
+        assert error.value == 0
+
+    def pull(self):
+        """The next sample, within the patience of all tests: (stamp, values)."""
+        values, error = (ctypes.c_double * self.channels)(), ctypes.c_int32()
+        stamp = self.lsl.lsl_pull_sample_d(self.inlet, values, self.channels, daemon.PATIENCE, ctypes.byref(error))
+        assert stamp != 0.0 and error.value == 0
+        return stamp, list(values)
+
+    def close(self):
+        self.lsl.lsl_destroy_inlet(self.inlet)
+
+
 def lsl_library():
     lsl = ctypes.CDLL(os.path.join(os.environ["TRAJ_LSL_STUB"], "liblsl.so"))
     pointer, text, whole, real = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_double
@@ -113,6 +139,11 @@ def lsl_library():
             ("create_streaminfo", pointer, (text, text, whole, real, whole, text)),
             ("destroy_streaminfo", None, (pointer,)), ("create_outlet", pointer, (pointer, whole, whole)),
             ("destroy_outlet", None, (pointer,)), ("have_consumers", whole, (pointer,)),
+            ("local_clock", real, ()), ("get_channel_count", whole, (pointer,)),
+            ("resolve_bypred", whole, (ctypes.POINTER(pointer), ctypes.c_uint32, text, whole, real)),
+            ("create_inlet", pointer, (pointer, whole, whole, whole)), ("destroy_inlet", None, (pointer,)),
+            ("open_stream", None, (pointer, real, ctypes.POINTER(whole))),
+            ("pull_sample_d", real, (pointer, ctypes.POINTER(real), whole, real, ctypes.POINTER(whole))),
             ("push_sample_dt", whole, (pointer, ctypes.POINTER(real), real)),
             ("push_sample_strt", whole, (pointer, ctypes.POINTER(text), real))):
         call = getattr(lsl, "lsl_" + name)
@@ -331,6 +362,60 @@ class RigTest(DaemonTest):
         times = {event["type"]: event.get("t") for event in events}
         for kind, t in (("trial_start", 1.0), ("go", 1.5), ("trial_stop", 2.0)):
             self.assertAlmostEqual(times[kind], t, places=5)
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_intents_are_a_stream_of_lsl(self):
+        """Whatever the source: frames by the frames socket, intents by LSL beside the others."""
+        name = "intents-%d" % os.getpid()
+        d = self.start(config={"lsl_outlet": name, "stale_ms": 300})
+        inlet = Inlet(name, 3 + 2 * 2 + daemon.TARGETS)
+        self.addCleanup(inlet.close)
+        wait_for(lambda: d.status()["lsl_outlet"]["listened"])
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"event", daemon.event("trial_start", t=0.0)])
+        for seq in range(60):
+            source.send_multipart([b"frame", daemon.frame(seq)])
+        intents = d.intents(sink, 60)
+        clock = inlet.lsl.lsl_local_clock() - time.monotonic()
+        for intent in intents:
+            stamp, sample = inlet.pull()
+            # A sample is stamped when its intent was done, on LSL's clock, which is the daemon's but for its start.
+            self.assertAlmostEqual(stamp - clock, intent["stamps"]["done"], delta=5.0)
+            prob = intent["target_prob"]
+            row = prob.index(max(prob)) if intent["target"] is not None else -1
+            self.assertEqual(sample, [intent["t"], float(intent["valid"]), row, *intent["position"],
+                                      *intent["velocity"], *prob])
+        _, silent = inlet.pull()
+        self.assertEqual(silent[:3] + silent[5:7], [intents[-1]["t"], 0.0, -1.0, 0.0, 0.0])
+        self.assertTrue(math.isnan(silent[3]) and math.isnan(silent[-1]))
+        told = d.status()["lsl_outlet"]
+        self.assertEqual((told["name"], told["lost"]), (name, 0))
+        self.assertGreaterEqual(told["pushed"], 61)
+        # Another model, another number of channels: the stream is made anew.
+        other = daemon.make_model(os.path.join(self.folder, "three.tjm"), targets=3)
+        d.must(cmd="model", action="load", path=other)
+        source.send_multipart([b"frame", daemon.frame(60)])
+        d.intents(sink, 1)
+        again = Inlet(name, 3 + 2 * 2 + 3)
+        self.addCleanup(again.close)
+        wait_for(lambda: d.status()["lsl_outlet"]["listened"])
+        source.send_multipart([b"frame", daemon.frame(61)])
+        while True:
+            _, sample = again.pull()
+            if sample[0] > 61 * daemon.BIN + 0.01:
+                break
+        self.assertEqual(sample[3:5], d.intents(sink, 1)[0]["position"])
+
+    def test_without_liblsl_it_is_said(self):
+        if SYSTEM != "lsl":
+            self.skipTest("of LSL alone")
+        for config in ({"lsl_outlet": "x"}, {"source": self.rig().line()}):
+            path = os.path.join(self.folder, "alone.json")
+            with open(path, "w") as file:
+                json.dump({"model": self.model, **config}, file)
+            ends = [f"--{name}=@ipc://{self.folder}/{name}" for name in ("frames", "intents", "control")]
+            code, _, said = daemon.run_alone("--config", path, *ends, environment={"LD_LIBRARY_PATH": ""})
+            self.assertEqual((code, "liblsl is not installed" in said), (1, True), said)
 
     @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
     def test_stamps_that_jitter_and_drift(self):
