@@ -194,8 +194,8 @@ static void warn_of_restart(struct traj_service *service, const struct traj_conf
         memcmp(now->curve.server, next->curve.server, sizeof now->curve.server) != 0) {
         traj_log_write(
             &service->log, TRAJ_LOG_WARNING,
-            "source, lsl_outlet, endpoints, receive_hwm, send_hwm, message_max, record and the daemon's "
-            "keys change at a restart alone");
+            "source, lsl_outlet, endpoints, receive_hwm, send_hwm, message_max, record and the "
+            "daemon's keys change at a restart alone");
     }
     if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
         now->lock_memory != next->lock_memory) {

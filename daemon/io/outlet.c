@@ -54,7 +54,7 @@ static void add_channel(const struct traj_lsl *call, traj_lsl_xml channels, cons
     (void)call->append_child_value(call->append_child(channels, "channel"), "label", label);
 }
 
-/* A stream for so many dimensions and targets instead of the one there is; false if none is made. */
+/* A stream for so many dimensions and targets instead of the one there is; false if none is. */
 static bool make_stream(struct traj_outlet *outlet, size_t dim, size_t targets)
 {
     const struct traj_lsl *call = &outlet->call;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Intents as a stream of the Lab Streaming Layer, through liblsl where it is installed.  A thread of
- * its own subscribes to the intents as any client does, behind a queue that drops what it cannot
- * take: nothing that liblsl does ever delays decoding.
+ * Intents as a stream of the Lab Streaming Layer, through liblsl where it is installed.  A thread
+ * of its own subscribes to the intents as any client does, behind a queue that drops what it
+ * cannot take: nothing that liblsl does ever delays decoding.
  *
- * Channels, all doubles: t (s, the frames' clock), valid (0 or 1), target (row of the most probable,
- * from 0; -1 = none), position_1.., velocity_1.., target_prob_1...  What is not known is NaN.  A
- * sample is stamped with the time at which its intent was done.  While no frames come, a sample with
- * valid 0 and velocity 0 says so once a period, as topic `stale` does.
+ * Channels, all doubles: t (s, the frames' clock), valid (0 or 1), target (row of the most
+ * probable, from 0; -1 = none), position_1.., velocity_1.., target_prob_1...  What is not known is
+ * NaN.  A sample is stamped with the time at which its intent was done.  While no frames come, a
+ * sample with valid 0 and velocity 0 says so once a period, as topic `stale` does.
  */
 #ifndef TRAJ_IO_OUTLET_H
 #define TRAJ_IO_OUTLET_H
