@@ -6,8 +6,8 @@
  * Folds are decoded by models that have seen fewer trials than the final one, and with few trials
  * that matters: with two a target, the target of a held-out trial was trained on one.  Squared
  * errors fall as 1 + 1/n, so that factors found with n' trials a target are multiplied by
- * (1 + 1/n) / (1 + 1/n').  Then they are drawn towards what is believed before any trial was
- * decoded, which is that the posterior is right.
+ * (1 + 1/n) / (1 + 1/n'), and the power of target probabilities is divided by it.  Then they are
+ * drawn towards what is believed before any trial was decoded, which is that the posterior is right.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -366,7 +366,8 @@ static void settle_targets(const struct tally *tally, const struct traj_training
     if (training->unbroken)
         belief = best_belief(tally);
     else
-        belief.power = best_power(tally);
+        /* Folds that went without trials know less of what tells targets apart than the model. */
+        belief.power = best_power(tally) * exp(-weight->correction);
     calibration->target_power = pow(belief.power, weight->target);
     calibration->target_rise = weight->target * belief.rise;
     calibration->free_bias = weight->target * belief.free_bias;
