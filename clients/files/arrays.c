@@ -137,7 +137,7 @@ static int store_counts(const struct making *m, const struct traj_array *a, uint
         if (!isnan(value) &&
             (!(value >= 0.0 && value <= TRAJ_COUNT_MISSING) || floor(value) < value))
             return refuse_number(m, a, i, "a count: a whole number from 0 to 65534");
-        count[i] = isnan(value) ? TRAJ_COUNT_MISSING : (uint16_t)value;
+        count[i] = (uint16_t)(isnan(value) ? TRAJ_COUNT_MISSING : value);
     }
     return 0;
 }
