@@ -64,7 +64,7 @@ static int decode(const char *model_path, const char *session_path, const char *
     }
     if (session) {
         w->bins = session->bins;
-        w->cap = traj_intent_size(model->dims.position, model->dims.targets);
+        w->cap = traj_intent_size(model->dims.position, traj_target_slots(&model->dims));
         w->line = malloc(w->cap);
         if (!w->line) {
             traj_error_set(error, "memory is short");
@@ -273,7 +273,7 @@ int cmd_decode(int argc, char **argv)
     struct option_list models = {0};
     struct recorded recorded = {.models = &models};
     const char *session = NULL, *out = NULL;
-    struct traj_decode_options decoding = {.trials = true};
+    struct traj_decode_options decoding = {.trials = true, .targets = true};
     bool quiet = false;
     const struct command_option options[] = {
         {"model", "M.tjm", OPTION_REPEATED, &models,

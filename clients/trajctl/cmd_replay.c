@@ -204,7 +204,7 @@ int cmd_replay(int argc, char **argv)
 {
     struct replay r = {.feed = {.frames = TRAJ_DEFAULT_FRAMES, .speed = 1.0},
                        .seed = 1,
-                       .stream = {.trials = true, .recordings = true}};
+                       .stream = {.trials = true, .targets = true, .recordings = true}};
     struct recorded_replay recorded = {.control = TRAJ_DEFAULT_CONTROL};
     bool asap = false;
     const struct command_option options[] = {

@@ -47,7 +47,8 @@ static enum traj_refusal check_prior(const struct traj_event *event, size_t targ
     return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
 }
 
-static enum traj_refusal check_gaze(const struct traj_event *event, size_t dim)
+/* A position or velocity with its covariance. */
+static enum traj_refusal check_place(const struct traj_event *event, size_t dim)
 {
     if (event->dim != dim || event->count != dim + dim * dim)
         return TRAJ_REFUSED_UNITS;
@@ -70,8 +71,11 @@ enum traj_refusal traj_event_check(const struct traj_event *event, const struct 
         return TRAJ_REFUSED_SIZE;
     if (event->kind == TRAJ_EVENT_TARGET_PRIOR)
         return check_prior(event, dims->targets);
-    if (event->kind == TRAJ_EVENT_GAZE)
-        return check_gaze(event, dims->position);
+    if (event->kind == TRAJ_EVENT_ESTIMATE && event->of == TRAJ_ESTIMATE_TARGETS)
+        return event->count == dims->targets && dims->targets > 0 ? TRAJ_ACCEPTED
+                                                                  : TRAJ_REFUSED_UNITS;
+    if (event->kind == TRAJ_EVENT_GAZE || event->kind == TRAJ_EVENT_ESTIMATE)
+        return check_place(event, dims->position);
     return TRAJ_ACCEPTED;
 }
 
@@ -79,7 +83,7 @@ bool traj_event_acts(enum traj_event_kind kind)
 {
     return kind == TRAJ_EVENT_TRIAL_START || kind == TRAJ_EVENT_GO ||
            kind == TRAJ_EVENT_TRIAL_STOP || kind == TRAJ_EVENT_TARGET_PRIOR ||
-           kind == TRAJ_EVENT_GAZE;
+           kind == TRAJ_EVENT_GAZE || kind == TRAJ_EVENT_ESTIMATE || kind == TRAJ_EVENT_TARGETS;
 }
 
 /* FNV-1a over the bytes of what an event says. */
@@ -98,8 +102,11 @@ struct traj_event_print traj_event_print_of(const struct traj_event *event)
     hash = hash_bytes(hash, event->value, event->count * sizeof event->value[0]);
     if (event->kind == TRAJ_EVENT_ESTIMATE)
         hash = hash_bytes(hash, &event->of, sizeof event->of);
-    if (event->kind == TRAJ_EVENT_TARGETS)
+    if (event->kind == TRAJ_EVENT_TARGETS) {
         hash = hash_bytes(hash, event->text, strnlen(event->text, sizeof event->text));
+        for (size_t i = 0; i < event->ids; i++)
+            hash = hash_bytes(hash, event->id[i], strnlen(event->id[i], TRAJ_EVENT_ID_SIZE));
+    }
     return (struct traj_event_print){.kind = event->kind, .t = event->t, .hash = hash};
 }
 

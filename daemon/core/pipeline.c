@@ -23,6 +23,18 @@
 #define GAP_RESET_MAX 60.0 /* s */
 #define STEPS_MAX 100000.0 /* bounds the work of one frame, whatever a model's bin width is */
 
+#define TARGET_SETS 4 /* that may wait at a time */
+
+/* A set of targets that waits for its frame, or is in force. */
+struct target_set {
+    uint64_t number; /* of its event, 0 = none */
+    size_t count, dim;
+    char name[TRAJ_EVENT_ID_SIZE];
+    char id[TRAJ_EVENT_IDS_MAX][TRAJ_EVENT_ID_SIZE];
+    double position[TRAJ_EVENT_VALUES_MAX];
+};
+_Static_assert(TRAJ_EVENT_ID_SIZE == TRAJ_ID_SIZE, "a name on the wire is a name in the model");
+
 struct traj_pipeline {
     struct traj_decoder *decoder;
     const struct traj_model *model;
@@ -30,6 +42,8 @@ struct traj_pipeline {
     struct traj_counters counters;
     struct traj_order order;
     struct traj_queue queue;
+    struct target_set waiting[TARGET_SETS];
+    struct target_set in_force; /* number 0 = the model's own targets */
     struct traj_event_memory recent;
     bool marked; /* the decoder has been told that trial marks come */
     bool in_trial;
@@ -158,6 +172,61 @@ static void set_marks(struct traj_pipeline *pipeline, bool marks)
     pipeline->marked = marks;
 }
 
+/* --- targets ---------------------------------------------------------------------------------- */
+
+static void copy_set(struct target_set *set, const struct traj_event *event, uint64_t number)
+{
+    set->number = number;
+    set->count = event->ids;
+    set->dim = event->dim;
+    memcpy(set->name, event->text, sizeof set->name - 1);
+    set->name[sizeof set->name - 1] = '\0';
+    memcpy(set->id, event->id, event->ids * sizeof event->id[0]);
+    memcpy(set->position, event->value, event->count * sizeof event->value[0]);
+}
+
+/* Room for one more set that waits, or NULL. */
+static struct target_set *free_set(struct traj_pipeline *pipeline)
+{
+    for (size_t i = 0; i < TARGET_SETS; i++) {
+        if (pipeline->waiting[i].number == 0)
+            return &pipeline->waiting[i];
+    }
+    return NULL;
+}
+
+static void forget_set(struct traj_pipeline *pipeline, uint64_t number)
+{
+    for (size_t i = 0; i < TARGET_SETS; i++) {
+        if (pipeline->waiting[i].number == number)
+            pipeline->waiting[i].number = 0;
+    }
+}
+
+/* Brings the decoder to the targets in force; a model that cannot be carried keeps its own. */
+static void carry(struct traj_pipeline *pipeline)
+{
+    const struct target_set *set = &pipeline->in_force;
+    const bool fits = set->number > 0 && set->dim == pipeline->model->dims.position;
+    (void)traj_decoder_targets(pipeline->decoder, set->name, fits ? set->count : 0, set->id,
+                               set->position);
+    pipeline->model = traj_decoder_model(pipeline->decoder);
+}
+
+/* How many targets there will be when all that waits has taken effect. */
+static size_t targets_to_come(const struct traj_pipeline *pipeline)
+{
+    uint64_t newest = 0;
+    size_t count = pipeline->model->dims.targets;
+    for (size_t i = 0; traj_decoder_slots(pipeline->decoder) > 0 && i < TARGET_SETS; i++) {
+        if (pipeline->waiting[i].number > newest) {
+            newest = pipeline->waiting[i].number;
+            count = pipeline->waiting[i].count;
+        }
+    }
+    return count;
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
 /* A new source, or a restart: nothing of the former run is left but what a person commanded. */
@@ -169,9 +238,29 @@ static void begin_session(struct traj_pipeline *pipeline, bool marks)
     set_marks(pipeline, marks);
     traj_order_clear(&pipeline->order);
     traj_queue_clear(&pipeline->queue);
+    for (size_t i = 0; i < TARGET_SETS; i++)
+        pipeline->waiting[i].number = 0;
+    if (pipeline->in_force.number > 0) {
+        pipeline->in_force.number = 0;
+        carry(pipeline);
+    }
     pipeline->recent.count = 0;
     pipeline->seq = 0;
     pipeline->time = (double)NAN;
+}
+
+static void apply_estimate(struct traj_pipeline *pipeline, const struct traj_pending *event)
+{
+    const struct traj_dims *dims = &pipeline->model->dims;
+    if (event->of == TRAJ_ESTIMATE_TARGETS) {
+        if (event->count == dims->targets)
+            (void)traj_decoder_opinion(pipeline->decoder, TRAJ_OPINION_TARGETS, event->value, NULL);
+    } else if (event->dim == dims->position) {
+        (void)traj_decoder_opinion(pipeline->decoder,
+                                   event->of == TRAJ_ESTIMATE_VELOCITY ? TRAJ_OPINION_VELOCITY
+                                                                       : TRAJ_OPINION_POSITION,
+                                   event->value, event->value + event->dim);
+    }
 }
 
 /*
@@ -209,9 +298,34 @@ static void apply(struct traj_pipeline *pipeline, const struct traj_pending *eve
         if (event->dim == dims->position)
             (void)traj_decoder_gaze(pipeline->decoder, event->value, event->value + event->dim);
         break;
+    case TRAJ_EVENT_ESTIMATE:
+        apply_estimate(pipeline, event);
+        break;
+    case TRAJ_EVENT_TARGETS:
+        for (size_t i = 0; i < TARGET_SETS; i++) {
+            if (pipeline->waiting[i].number == event->number) {
+                pipeline->in_force = pipeline->waiting[i];
+                pipeline->waiting[i].number = 0;
+                carry(pipeline);
+                break;
+            }
+        }
+        break;
     default:
         break;
     }
+}
+
+/* Whether the decoder has room for a set of targets, and there is room for it to wait. */
+static enum traj_refusal check_targets(struct traj_pipeline *pipeline,
+                                       const struct traj_event *event)
+{
+    const size_t slots = traj_decoder_slots(pipeline->decoder);
+    if (slots > 0 && event->dim != pipeline->model->dims.position)
+        return TRAJ_REFUSED_UNITS;
+    if ((slots > 0 && event->ids > slots) || free_set(pipeline) == NULL)
+        return TRAJ_REFUSED_SIZE;
+    return TRAJ_ACCEPTED;
 }
 
 /* Takes a checked event that is not a session's. */
@@ -226,16 +340,26 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
         return TRAJ_ACCEPTED;
     }
     bool acts = traj_event_acts(event->kind);
+    uint64_t number = pipeline->counters.events + 1;
+    if (event->kind == TRAJ_EVENT_TARGETS) {
+        enum traj_refusal refusal = check_targets(pipeline, event);
+        if (refusal != TRAJ_ACCEPTED)
+            return refusal;
+        copy_set(free_set(pipeline), event, number);
+    }
     if (pipeline->order.started && is_due(event->t, pipeline->order.t)) {
         pipeline->counters.events_late++;
         pipeline->flags |= TRAJ_INTENT_LATE_EVENT;
         if (acts) {
             struct traj_pending pending;
             traj_pending_from(&pending, event);
+            pending.number = number;
             apply(pipeline, &pending);
             pipeline->at_once = true;
         }
-    } else if (acts && !traj_queue_put(&pipeline->queue, event, pipeline->counters.events + 1)) {
+    } else if (acts && !traj_queue_put(&pipeline->queue, event, number)) {
+        if (event->kind == TRAJ_EVENT_TARGETS)
+            forget_set(pipeline, number);
         return TRAJ_REFUSED_SIZE;
     }
     traj_event_remember(&pipeline->recent, &print);
@@ -245,7 +369,9 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
 enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event)
 {
-    enum traj_refusal refusal = traj_event_check(event, &pipeline->model->dims);
+    struct traj_dims dims = pipeline->model->dims;
+    dims.targets = targets_to_come(pipeline);
+    enum traj_refusal refusal = traj_event_check(event, &dims);
     pipeline->at_once = false;
     if (refusal == TRAJ_ACCEPTED) {
         if (event->kind == TRAJ_EVENT_SESSION) {
@@ -558,6 +684,8 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
     pipeline->model = traj_decoder_model(decoder);
     pipeline->flags |= TRAJ_INTENT_MODEL;
     pipeline->observed = (double)NAN;
+    if (pipeline->in_force.number > 0)
+        carry(pipeline);
     traj_decoder_marks(decoder, pipeline->marked);
     if (pipeline->in_trial) {
         traj_decoder_trial_start(decoder);

@@ -20,14 +20,17 @@ void traj_pending_from(struct traj_pending *pending, const struct traj_event *ev
     pending->kind = event->kind;
     pending->t = event->t;
     pending->number = 0;
+    pending->of = event->of;
     pending->dim = event->dim;
-    pending->count = event->count;
-    memcpy(pending->value, event->value, event->count * sizeof event->value[0]);
+    /* A set of targets, which is larger than an entry, waits elsewhere (pipeline.c). */
+    pending->count = event->kind == TRAJ_EVENT_TARGETS ? 0 : event->count;
+    memcpy(pending->value, event->value, pending->count * sizeof event->value[0]);
 }
 
 bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event, uint64_t number)
 {
-    if (queue->used == TRAJ_QUEUE_CAPACITY || event->count > TRAJ_QUEUE_VALUES)
+    if (queue->used == TRAJ_QUEUE_CAPACITY ||
+        (event->kind != TRAJ_EVENT_TARGETS && event->count > TRAJ_QUEUE_VALUES))
         return false;
     unsigned char place = queue->order[queue->used];
     traj_pending_from(&queue->slot[place], event);

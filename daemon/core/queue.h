@@ -22,8 +22,9 @@ struct traj_pending {
     enum traj_event_kind kind;
     double t;
     uint64_t number; /* by which the sender of events knows it; told when it takes effect */
-    size_t dim;      /* of positions in value, else 0 */
-    size_t count;    /* numbers in value */
+    enum traj_estimate_of of;
+    size_t dim;   /* of positions in value, else 0 */
+    size_t count; /* numbers in value */
     double value[TRAJ_QUEUE_VALUES];
 };
 

@@ -119,6 +119,7 @@ static int open_stream(const struct traj_model *model, const struct traj_session
                        struct traj_error *error)
 {
     struct traj_stream_options wanted = {.trials = options->trials,
+                                         .targets = options->targets && !options->smooth,
                                          .recordings = false,
                                          .unit_map = run->unit_map,
                                          .units_out = model->dims.units};

@@ -16,6 +16,9 @@ int traj_match_units(const struct traj_model *model, const struct traj_session *
 
 struct traj_decode_options {
     bool trials; /* emit the session's trial marks */
+    /* Tell the decoder at the beginning where the session's targets are, so that it is carried to
+     * them where they are not those of its training. */
+    bool targets;
     /* Every intent given the whole session, flag "smoothed" (learn/smooth.h), when all frames have
      * been decoded; false = given the frames up to its own, as the daemon. */
     bool smooth;

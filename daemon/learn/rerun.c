@@ -27,6 +27,9 @@ struct traj_rerun {
     bool fresh;   /* the daemon had just started: the next input begins a known state */
     bool swapped; /* while the state was unknown, and no intent has said so yet */
     bool known;
+    /* After a loss: a swap may have been among what was lost, and the first intent would have said
+     * so; that intent is not known. */
+    enum { SURE, DOUBTED, FIRST_FRAME } doubt;
     void *decoder_memory, *pipeline_memory;
     struct traj_pipeline *pipeline;
     uint64_t offset; /* an event's number as recorded less the pipeline's own */
@@ -271,6 +274,7 @@ static void take_frame(struct traj_rerun *rerun, const struct traj_record *recor
     if (traj_pipeline_frame(rerun->pipeline, &rerun->frame, record->stamp, &result->intent, NULL) !=
         TRAJ_DECODED)
         return;
+    rerun->doubt = rerun->doubt == DOUBTED ? FIRST_FRAME : SURE;
     const uint64_t *effect = traj_pipeline_effects(rerun->pipeline, &result->effects);
     for (size_t i = 0; i < result->effects; i++)
         rerun->effect[i] = effect[i] + rerun->offset;
@@ -310,8 +314,10 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
         rerun->fresh = rerun->fresh || record->code == TRAJ_RECORD_FRESH;
         return 0;
     case TRAJ_RECORD_LOST:
-        if (!traj_recorded_loss(record, &loss) || loss.inputs > 0)
+        if (!traj_recorded_loss(record, &loss) || loss.inputs > 0) {
             forget(rerun);
+            rerun->doubt = DOUBTED;
+        }
         return 0;
     case TRAJ_RECORD_MODEL:
         return take_model(rerun, record, error);
@@ -352,11 +358,13 @@ int traj_rerun_take(struct traj_rerun *rerun, const struct traj_recording_item *
 {
     int rc = 0;
     memset(result, 0, sizeof *result);
-    if (item->found == TRAJ_FOUND_RECORD)
+    if (item->found == TRAJ_FOUND_RECORD) {
         rc = take_record(rerun, &item->record, result, error);
-    else if (item->found == TRAJ_FOUND_BROKEN || item->found == TRAJ_FOUND_GAP)
+    } else if (item->found == TRAJ_FOUND_BROKEN || item->found == TRAJ_FOUND_GAP) {
         forget(rerun);
-    result->known = rerun->known;
+        rerun->doubt = DOUBTED;
+    }
+    result->known = rerun->known && rerun->doubt != FIRST_FRAME;
     return rc;
 }
 

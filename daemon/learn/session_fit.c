@@ -20,7 +20,7 @@
 #define RANK_MAX 24 /* of the noise's low-rank part */
 #define TEMPER 0.15 /* where the data are too few to choose */
 #define DRIFT_RATE 0.1
-#define DECODINGS 16 /* of a search, for the share that is done */
+#define DECODINGS 20 /* of a search, for the share that is done */
 /*
  * By which share of what is unexplained another value must beat the usual one: held-out stretches
  * are short, and what goes wrong seldom and for long, such as a posterior that locks in where too
@@ -243,10 +243,13 @@ static int choose(struct traj_session_fit *fit, const struct traj_bench *bench,
     static const double temper[] = {0.15, 0.08, 0.25, 0.4};
     static const double drift[] = {DRIFT_RATE, 0, 0.03, 0.3};
     static const double answer[] = {0, 0.06, 0.12, 0.25};
+    static const double change[] = {0, 0.25};
     if (!bench || bench->count == 0)
         return 0;
     return vary(fit, bench, &fit->choice.temper, temper, 4, error) ||
                    vary(fit, bench, &fit->choice.drift_rate, drift, 4, error) ||
+                   (fit->labels && fit->labels->targets > 1 &&
+                    vary(fit, bench, &fit->choice.switch_rate, change, 2, error)) ||
                    (fit->recent.stages > 0 &&
                     vary(fit, bench, &fit->choice.answer_temper, answer, 4, error))
                ? -1
@@ -338,6 +341,7 @@ static void put_choice(FILE *out, const void *of)
             states->courses, states->places.places, states->rank);
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "drift_per_s", fit->choice.drift_rate);
+    traj_summary_number(out, "switch_per_s", fit->choice.switch_rate);
     traj_summary_number(out, "answer_temper", fit->choice.answer_temper);
     traj_summary_number(out, "answer_ridge", fit->recent.ridge);
     traj_summary_number(out, "unexplained", fit->unexplained);

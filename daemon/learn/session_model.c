@@ -41,6 +41,7 @@ static void put_name(const struct traj_session_states *states, const struct traj
                                   : TRAJ_PLACE_RETURN;
     if (g > labels->steps)
         return;
+    writable_i(chain->group)[j] = (int32_t)g;
     double since = ((double)g - (double)labels->before) * labels->step;
     double all = fmax(labels->arrival, labels->step);
     writable(chain->progress)[j] = fmin(fmax(since / all, 0), 1);
@@ -161,6 +162,7 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
     model->calibration = choice->calibration;
     model->chain.start_share = links->start_share;
     model->chain.temper = choice->temper;
+    model->chain.switch_prob = 1 - exp(-choice->switch_rate * training->bin);
     model->chain.gaussian = 1;
     model->chain.drift = 1 - exp(-choice->drift_rate * training->bin);
     put_states(states, links, &model->chain);

@@ -9,6 +9,7 @@
 struct traj_session_choice {
     double temper;
     double drift_rate;    /* 1/s */
+    double switch_rate;   /* 1/s, at which the target changes under way */
     bool without_recent;  /* no regression on the recent past, though there is one */
     double answer_temper; /* of the recent past's likelihood */
     double gain[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX]; /* [2 dim][2 dim], traj_recent_model.gain */

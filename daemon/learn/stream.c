@@ -254,13 +254,14 @@ static bool give_opening(struct traj_stream *stream)
         open_session(stream);
         return true;
     }
-    if (!stream->options.recordings)
-        return false;
-    if (!stream->targets_told && targets_fit(stream->session)) {
+    bool tell = stream->options.recordings || stream->options.targets;
+    if (tell && !stream->targets_told && targets_fit(stream->session)) {
         stream->targets_told = true;
         give_targets(stream);
         return true;
     }
+    if (!stream->options.recordings)
+        return false;
     if (stream->units_told < stream->options.units_out && units_are_named(stream)) {
         give_units(stream);
         return true;

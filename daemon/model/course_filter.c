@@ -294,25 +294,29 @@ static void discard(struct traj_course_filter *f)
     f->prepared = false;
 }
 
-/* Back to the initial distribution, weights included. */
-static void forget(struct traj_course_filter *f)
+void traj_course_filter_stand(struct traj_course_filter *f, const double *prob)
 {
-    const double *initial = f->model->chain.initial;
     struct traj_course_states *now = &f->now;
     discard(f);
     memset(f->owed, 0, sizeof f->owed);
     now->count = 0;
     for (size_t j = 0; j < f->states; j++) {
-        if (!(initial[j] > 0.0))
+        if (!(prob[j] > 0.0))
             continue;
         double *row = now->row + now->count * f->width;
         memset(row, 0, f->width * sizeof(double));
         row[0] = 1.0;
         now->active[now->count] = (int32_t)j;
         now->place[now->count] = (int32_t)now->count;
-        now->prob[now->count] = initial[j];
-        f->weight[now->count++] = initial[j];
+        now->prob[now->count] = prob[j];
+        f->weight[now->count++] = prob[j];
     }
+}
+
+/* Back to the initial distribution, weights included. */
+static void forget(struct traj_course_filter *f)
+{
+    traj_course_filter_stand(f, f->model->chain.initial);
 }
 
 void traj_course_filter_reset(struct traj_course_filter *f)
@@ -655,6 +659,22 @@ static void follow_drift(struct traj_course_filter *f)
         f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
 }
 
+/* What is thought of the targets before the frame speaks. */
+static void note_targets(struct traj_course_filter *f)
+{
+    const int32_t *target = f->model->chain.target;
+    double sum = 0.0, *before = f->opinion->before;
+    memset(before, 0, f->model->dims.targets * sizeof *before);
+    for (size_t i = 0; i < f->ahead.count; i++) {
+        const int32_t m = target[f->ahead.active[i]];
+        sum += f->ahead.prob[i];
+        if (m >= 0)
+            before[m] += f->ahead.prob[i];
+    }
+    for (size_t m = 0; m < f->model->dims.targets && sum > 0.0; m++)
+        before[m] /= sum;
+}
+
 double traj_course_filter_step(struct traj_course_filter *f,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered)
@@ -667,6 +687,11 @@ double traj_course_filter_step(struct traj_course_filter *f,
     f->kernels->observe(f, f->owed);
     if (f->recent.stages > 0)
         follow_recent(f, observation->steps);
+    if (traj_opinion_waits(f->opinion))
+        traj_opinion_weigh(f->opinion, f->model, observation->steps, f->ahead.active,
+                           f->ahead.count, f->likely, f->ahead.prob);
+    if (f->opinion->told)
+        note_targets(f);
     *recovered = !f->kernels->weigh(f, &evidence);
     discard(f);
     if (*recovered)

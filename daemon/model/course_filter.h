@@ -23,6 +23,7 @@
 #include "daemon/model/arena.h"
 #include "daemon/model/course_kernel.h"
 #include "daemon/model/kernel.h"
+#include "daemon/model/opinion.h"
 #include "daemon/model/recent.h"
 #include "traj/decoder.h"
 
@@ -105,10 +106,11 @@ struct traj_course_filter {
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
     double *node_weight;    /* [stride] scratch: posterior of the nodes */
     double *expected;       /* [C] scratch: what the posterior expects of the channels */
-    struct traj_recent recent; /* what the recent past says, where dims.stages > 0, */
-    bool answers;              /* and whether it weighs states */
-    double *whole;             /* [C] scratch: channels, expectations where not observed */
-    const double **row_of;     /* [C or E] scratch: rows to be added, and their factors */
+    struct traj_recent recent;    /* what the recent past says, where dims.stages > 0, */
+    bool answers;                 /* and whether it weighs states */
+    double *whole;                /* [C] scratch: channels, expectations where not observed */
+    struct traj_opinion *opinion; /* another decoder's, borrowed */
+    const double **row_of;        /* [C or E] scratch: rows to be added, and their factors */
     double *value_of;
 };
 
@@ -143,6 +145,9 @@ void traj_course_filter_prepare(struct traj_course_filter *filter, double dt);
 double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered);
+
+/* Puts prob[J] in place of the distribution; residuals and curvatures of the gains are forgotten. */
+void traj_course_filter_stand(struct traj_course_filter *filter, const double *prob);
 
 /* Probability of every state by now, [J]: what is predicted from, priors that came included. */
 void traj_course_filter_spread(const struct traj_course_filter *filter, double *prob);

@@ -49,18 +49,30 @@ static size_t lay_out(struct traj_decoder *decoder, struct traj_arena *arena,
                       const struct traj_dims *dims)
 {
     const size_t dim = dims->position;
+    const struct traj_dims room = traj_carry_room(dims);
+    const size_t channels = dims->states > 0 ? dims->units + dims->features : 0;
     traj_health_lay_out(&decoder->health, arena, dims);
     traj_history_lay_out(&decoder->history, arena, dims);
     traj_observed_lay_out(&decoder->observed, arena, dims);
-    traj_target_belief_lay_out(&decoder->belief, arena, dims);
+    traj_target_belief_lay_out(&decoder->belief, arena, &room);
+    traj_opinion_lay_out(&decoder->opinion, arena, &room);
     traj_mixture_lay_out(&decoder->mixture, arena, dims);
-    traj_course_filter_lay_out(&decoder->filter, arena, dims);
     decoder->position = traj_arena_take(arena, dim, sizeof(double));
     decoder->position_cov = traj_arena_take(arena, dim * dim, sizeof(double));
     decoder->velocity = traj_arena_take(arena, dim, sizeof(double));
     decoder->velocity_cov = traj_arena_take(arena, dim * dim, sizeof(double));
-    decoder->target_prob = traj_arena_take(arena, dims->targets, sizeof(double));
-    decoder->change = traj_arena_take(arena, dims->targets, sizeof(double));
+    decoder->target_prob = traj_arena_take(arena, room.targets, sizeof(double));
+    decoder->change = traj_arena_take(arena, room.targets, sizeof(double));
+    traj_carry_lay_out(&decoder->carry, arena, dims);
+    decoder->kept.prob = traj_arena_take(arena, room.states, sizeof(double));
+    decoder->kept.drifted = traj_arena_take(arena, channels, sizeof(double));
+    decoder->kept.stage = traj_arena_take(arena, dims->stages * channels, sizeof(double));
+    decoder->kept.share = traj_arena_take(arena, dims->stages, sizeof(double));
+    decoder->kept.target = traj_arena_take(arena, room.targets, sizeof(int32_t));
+    /* Last, for it is laid out anew when the targets change. */
+    decoder->block = arena->base;
+    decoder->filter_at = arena->used;
+    traj_course_filter_lay_out(&decoder->filter, arena, &room);
     return arena->used;
 }
 
@@ -106,8 +118,13 @@ enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_
     if (observed != TRAJ_OK)
         return observed;
     traj_health_init(&made->health, model);
+    made->belief.targets = model->dims.targets;
     traj_target_belief_init(&made->belief, model);
+    traj_carry_init(&made->carry, model);
+    made->filter.opinion = &made->opinion;
     if (model->dims.states > 0) {
+        struct traj_arena again = {made->block, made->filter_at};
+        traj_course_filter_lay_out(&made->filter, &again, &model->dims);
         const enum traj_status filter = traj_course_filter_init(&made->filter, model);
         if (filter != TRAJ_OK)
             return filter;
@@ -130,6 +147,7 @@ void traj_decoder_reset(struct traj_decoder *decoder)
     decoder->trial.elapsed = 0;
     traj_history_clear(&decoder->history);
     traj_target_belief_clear(&decoder->belief);
+    traj_opinion_clear(&decoder->opinion);
     if (decoder->filter.states > 0)
         traj_course_filter_reset(&decoder->filter);
     else
@@ -139,6 +157,7 @@ void traj_decoder_reset(struct traj_decoder *decoder)
 void traj_decoder_believe(struct traj_decoder *decoder)
 {
     traj_health_clear(&decoder->health);
+    traj_opinion_forget(&decoder->opinion);
 }
 
 void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
@@ -190,6 +209,36 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
     if (status == TRAJ_OK)
         follow_belief(decoder);
     return status;
+}
+
+enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,
+                                      const double *value, const double *cov)
+{
+    const size_t targets = decoder->model->dims.targets;
+    if (of != TRAJ_OPINION_TARGETS)
+        return traj_opinion_take(&decoder->opinion, of == TRAJ_OPINION_VELOCITY ? 1 : 0, value,
+                                 cov);
+    if (targets == 0)
+        return TRAJ_E_DIMS;
+    if (!traj_all_finite(targets, value))
+        return TRAJ_E_NONFINITE;
+    remember_belief(decoder);
+    traj_opinion_targets(&decoder->opinion, targets, value);
+    traj_target_belief_opinion(&decoder->belief, decoder->opinion.ratio);
+    follow_belief(decoder);
+    return TRAJ_OK;
+}
+
+/* The mixture's weights by target, before a frame has spoken. */
+static void note_targets(struct traj_decoder *decoder)
+{
+    const struct traj_model *model = decoder->model;
+    double *before = decoder->opinion.before;
+    memset(before, 0, model->dims.targets * sizeof *before);
+    traj_mixture_weights(&decoder->mixture);
+    for (size_t k = 0; k < model->dims.components; k++)
+        if (model->component_target[k] >= 0)
+            before[model->component_target[k]] += decoder->mixture.weight[k];
 }
 
 /* Copies what an estimate shows, so that calibration never touches the posterior. */
@@ -264,6 +313,11 @@ static void step_filter(struct traj_decoder *decoder, const struct traj_observat
     estimate->phase = decoder->trial.phase;
     estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
     publish_filter(decoder, estimate);
+    traj_opinion_note(&decoder->opinion, decoder->position, decoder->position_cov,
+                      decoder->velocity, decoder->velocity_cov);
+    if (decoder->opinion.told && !recovered)
+        traj_opinion_learn_targets(&decoder->opinion, decoder->model->dims.targets,
+                                   decoder->target_prob);
 }
 
 enum traj_status traj_decoder_step(struct traj_decoder *decoder,
@@ -301,6 +355,8 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     traj_history_push(&decoder->history, counts, observation->dt, steps, frame.plan);
     traj_observed_prepare(&decoder->observed, &decoder->history, phase != TRAJ_PHASE_MOVE,
                           features);
+    if (decoder->opinion.told)
+        note_targets(decoder);
     bool recovered;
     estimate->log_evidence =
         traj_mixture_step(mixture, &decoder->observed, steps, frame.fresh_steps,
@@ -308,6 +364,8 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     estimate->phase = phase;
     estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
     publish(decoder, estimate);
+    if (decoder->opinion.told && !recovered)
+        traj_opinion_learn_targets(&decoder->opinion, model->dims.targets, decoder->target_prob);
     return TRAJ_OK;
 }
 

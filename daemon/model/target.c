@@ -13,6 +13,7 @@ void traj_target_belief_lay_out(struct traj_target_belief *belief, struct traj_a
     belief->prior = traj_arena_take(arena, targets, sizeof(double));
     belief->gaze = traj_arena_take(arena, targets, sizeof(double));
     belief->plan = traj_arena_take(arena, targets, sizeof(double));
+    belief->opinion = traj_arena_take(arena, targets, sizeof(double));
     belief->total = traj_arena_take(arena, targets, sizeof(double));
     belief->likelihood = traj_arena_take(arena, targets, sizeof(double));
     belief->log_rate = traj_arena_take(arena, targets * dims->units, sizeof(double));
@@ -33,6 +34,7 @@ void traj_target_belief_clear(struct traj_target_belief *belief)
         belief->prior[m] = 0.0;
         belief->gaze[m] = 0.0;
         belief->plan[m] = 0.0;
+        belief->opinion[m] = 0.0;
         belief->total[m] = 0.0;
         belief->likelihood[m] = 0.0;
     }
@@ -41,7 +43,8 @@ void traj_target_belief_clear(struct traj_target_belief *belief)
 static void add_up(struct traj_target_belief *belief)
 {
     for (size_t m = 0; m < belief->targets; m++)
-        belief->total[m] = belief->prior[m] + belief->gaze[m] + belief->plan[m];
+        belief->total[m] =
+            belief->prior[m] + belief->gaze[m] + belief->plan[m] + belief->opinion[m];
 }
 
 /* Log ratio to the uniform distribution of weight[m] / sum, floored; weight and ratio may be
@@ -57,9 +60,7 @@ static void floored_ratio(size_t targets, const double *weight, double *ratio)
     }
 }
 
-/* The same for exp(temper * likelihood[m]). */
-static void floored_likelihood(size_t targets, double temper, const double *likelihood,
-                               double *ratio)
+void traj_target_likelihood(size_t targets, double temper, const double *likelihood, double *ratio)
 {
     double most = likelihood[0];
     for (size_t m = 1; m < targets; m++)
@@ -113,9 +114,16 @@ enum traj_status traj_target_belief_gaze(struct traj_target_belief *belief, cons
         /* Eyes impossibly far from every target say nothing rather than infinity minus infinity. */
         belief->gaze[m] = distance < 1e300 ? -0.5 * distance : -0.5e300;
     }
-    floored_likelihood(belief->targets, 1.0, belief->gaze, belief->gaze);
+    traj_target_likelihood(belief->targets, 1.0, belief->gaze, belief->gaze);
     add_up(belief);
     return TRAJ_OK;
+}
+
+void traj_target_belief_opinion(struct traj_target_belief *belief, const double *ratio)
+{
+    for (size_t m = 0; m < belief->targets; m++)
+        belief->opinion[m] = ratio[m];
+    add_up(belief);
 }
 
 void traj_target_belief_plan(struct traj_target_belief *belief, const uint16_t *counts, double dt)
@@ -135,6 +143,6 @@ void traj_target_belief_plan(struct traj_target_belief *belief, const uint16_t *
         /* A bin of absurd width must not leave infinity minus infinity. */
         belief->likelihood[m] = sum > -1e300 ? sum : -1e300;
     }
-    floored_likelihood(belief->targets, plan->temper, belief->likelihood, belief->plan);
+    traj_target_likelihood(belief->targets, plan->temper, belief->likelihood, belief->plan);
     add_up(belief);
 }

@@ -18,6 +18,7 @@ struct traj_target_belief {
     double *prior;      /* [M] log ratio of the prior from outside */
     double *gaze;       /* [M] of the gaze */
     double *plan;       /* [M] of plan activity */
+    double *opinion;    /* [M] of another decoder's opinion (opinion.h) */
     double *total;      /* [M] their sum: what the mixture uses */
     double *likelihood; /* [M] log p(plan counts | m) so far, but for what all targets share */
     double *log_rate;   /* [M][N] log of the model's plan rates */
@@ -36,6 +37,13 @@ enum traj_status traj_target_belief_prior(struct traj_target_belief *belief, con
 /* P(m) proportional to N(position; target m, cov); TRAJ_E_NONFINITE, TRAJ_E_NOT_PD. */
 enum traj_status traj_target_belief_gaze(struct traj_target_belief *belief, const double *position,
                                          const double *cov);
+
+/* Another decoder's opinion, log ratio[M], in place of its last. */
+void traj_target_belief_opinion(struct traj_target_belief *belief, const double *ratio);
+
+/* log P(m) M for P(m) proportional to exp(temper likelihood[m]), floored; ratio may be
+ * likelihood. */
+void traj_target_likelihood(size_t targets, double temper, const double *likelihood, double *ratio);
 
 /*
  * A bin of the plan window, NULL counts = unobserved:

@@ -16,6 +16,7 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder)
     struct traj_trial *trial = &decoder->trial;
     const bool outlived = trial->marks && !decoder->mixture.all_restart;
     traj_target_belief_clear(&decoder->belief);
+    decoder->opinion.told = false;
     if (decoder->filter.states > 0)
         traj_course_filter_trial_stop(&decoder->filter);
     else if (trial->phase != TRAJ_PHASE_NONE && outlived)

@@ -59,7 +59,11 @@ enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_
                                    const struct traj_settings *settings,
                                    struct traj_decoder **decoder);
 
-/* The model that the decoder was made with; borrowed. */
+/*
+ * The model that is in force: the one that the decoder was made with (borrowed), or that model
+ * carried to other targets (traj_decoder_targets), which lies in the decoder and holds until the
+ * targets change.
+ */
 const struct traj_model *traj_decoder_model(const struct traj_decoder *decoder);
 
 /*
@@ -68,7 +72,7 @@ const struct traj_model *traj_decoder_model(const struct traj_decoder *decoder);
  */
 void traj_decoder_reset(struct traj_decoder *decoder);
 
-/* Another source begins: every unit is believed again. */
+/* Another source begins: every unit is believed again, and no opinion. */
 void traj_decoder_believe(struct traj_decoder *decoder);
 
 /*
@@ -107,11 +111,46 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder);
 enum traj_status traj_decoder_target_prior(struct traj_decoder *decoder, const double *prob);
 
 /*
+ * How many targets a decoder of these sizes has room for: TRAJ_SLOTS_LEAST, or the model's own where
+ * they are more; only a filter over courses has room for other targets than its own.
+ */
+#define TRAJ_SLOTS_LEAST 16
+size_t traj_target_slots(const struct traj_dims *dims);
+
+/* How many this decoder can be carried to; 0 where its model's targets cannot be moved. */
+size_t traj_decoder_slots(const struct traj_decoder *decoder);
+
+/*
+ * From now on the targets are position[count][D], named id[count], of the set `name` (all copied):
+ * courses and tuning of the model's own targets are carried to them (daemon/model/carry.h).  The
+ * posterior of a target stays with its name, wherever it goes; that of a name which is gone is
+ * spread as at the beginning.  Target prior and gaze are forgotten.  count 0 = the model's own
+ * targets again.  The work is that of a decoder's beginning, some hundred steps' worth: call it
+ * between trials.  Errors: TRAJ_E_DIMS where this model's targets cannot be moved (it is no filter
+ * over courses, or has none), TRAJ_E_NONFINITE, TRAJ_E_MEMORY where there are more than
+ * traj_target_slots, and nothing has changed; or where they lead to more places than there is room
+ * for: then the model's own targets are in force.
+ */
+enum traj_status traj_decoder_targets(struct traj_decoder *decoder, const char *name, size_t count,
+                                      const char (*id)[TRAJ_ID_SIZE], const double *position);
+
+/*
  * Where the eyes are: position[D], cov[D][D].  Targets get the prior N(position; target, cov)
  * (Corbett et al. 2010), mixed with TRAJ_PRIOR_FLOOR likewise; the newest replaces the last.
  */
 enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *position,
                                    const double *cov);
+
+/*
+ * Another decoder's opinion, by now: position[D] or velocity[D] with cov[D][D], or value[M], the log
+ * likelihoods of the targets up to a constant (cov NULL), which replace the last ones and hold until
+ * the trial stops.  Its bias, lag, scale and weight are found from what has come so far
+ * (daemon/model/opinion.h); at first it counts for nothing.  Only filters over courses use positions
+ * and velocities, of each the last one before a frame.
+ */
+enum traj_opinion_of { TRAJ_OPINION_POSITION, TRAJ_OPINION_VELOCITY, TRAJ_OPINION_TARGETS };
+enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,
+                                      const double *value, const double *cov);
 
 /* One frame as the decoder sees it. */
 struct traj_observation {

@@ -106,6 +106,31 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
     return TRAJ_OK;
 }
 
+size_t traj_decoder_slots(const struct traj_decoder *decoder)
+{
+    (void)decoder;
+    return TRAJ_SLOTS_LEAST;
+}
+
+enum traj_status traj_decoder_targets(struct traj_decoder *decoder, const char *name, size_t count,
+                                      const char (*id)[TRAJ_ID_SIZE], const double *position)
+{
+    (void)name;
+    (void)id;
+    (void)position;
+    note(decoder, "targets%zu ", count);
+    return TRAJ_OK;
+}
+
+enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,
+                                      const double *value, const double *cov)
+{
+    (void)value;
+    (void)cov;
+    note(decoder, "opinion%d ", (int)of);
+    return TRAJ_OK;
+}
+
 void traj_decoder_prepare(struct traj_decoder *decoder)
 {
     (void)decoder;

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -455,15 +456,89 @@ static void what_only_recordings_use_is_never_late(void **state)
 static void events_of_later_work_are_counted(void **state)
 {
     struct bench *b = *state;
-    mark(b, TRAJ_EVENT_TARGETS, 0.5);
     mark(b, TRAJ_EVENT_EFFECTOR, 0.5);
-    mark(b, TRAJ_EVENT_ESTIMATE, 0.5);
     assert_string_equal(told(b, 0, 1), "step1");
     mark(b, TRAJ_EVENT_EFFECTOR, 0.6);
     assert_string_equal(told(b, 1, 1.02), "step1");
     assert_int_equal(b->intent.flags, TRAJ_INTENT_LATE_EVENT);
-    assert_int_equal(b->counters->events, 4);
+    assert_int_equal(b->counters->events, 2);
     assert_int_equal(b->counters->event[TRAJ_EVENT_EFFECTOR], 2);
+}
+
+/* A set of targets named t0, t1 ... for a model of two dimensions. */
+static enum traj_refusal targets(struct bench *b, double t, size_t count)
+{
+    struct traj_event *event = new_event(b, TRAJ_EVENT_TARGETS, t);
+    event->dim = 2;
+    event->ids = count;
+    event->count = 2 * count;
+    (void)snprintf(event->text, sizeof event->text, "set");
+    for (size_t m = 0; m < count; m++) {
+        (void)snprintf(event->id[m], sizeof event->id[m], "t%zu", m);
+        event->value[2 * m] = (double)m;
+    }
+    return traj_pipeline_event(b->pipeline, event);
+}
+
+static void targets_move_before_the_next_frame(void **state)
+{
+    struct bench *b = *state;
+    session(b, true);
+    (void)told(b, 0, 1);
+    assert_int_equal(targets(b, 1.01, 5), TRAJ_ACCEPTED);
+    assert_string_equal(spy_take(&b->spy), "");
+    assert_string_equal(told(b, 1, 1.02), "targets5 step1");
+    /* One that is late moves them at once. */
+    assert_int_equal(targets(b, 1.015, 4), TRAJ_ACCEPTED);
+    assert_string_equal(told(b, 2, 1.04), "targets4 step1");
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_LATE_EVENT);
+    /* Too many, or more sets than can wait. */
+    assert_int_equal(targets(b, 2, TRAJ_SLOTS_LEAST + 1), TRAJ_REFUSED_SIZE);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(targets(b, 2 + (double)i, 3), TRAJ_ACCEPTED);
+    assert_int_equal(targets(b, 7, 3), TRAJ_REFUSED_SIZE);
+    assert_string_equal(told(b, 3, 1.06), "step1");
+    /* A new session begins with the model's own. */
+    session(b, true);
+    assert_string_equal(spy_take(&b->spy), "reset believe marks1 targets0");
+    assert_string_equal(told(b, 0, 9), "step1");
+}
+
+static void a_swapped_decoder_is_carried_too(void **state)
+{
+    struct bench *b = *state;
+    struct traj_decoder other;
+    (void)told(b, 0, 1);
+    assert_int_equal(targets(b, 1.01, 5), TRAJ_ACCEPTED);
+    assert_string_equal(told(b, 1, 1.02), "targets5 step1");
+    spy_init(&other, b->spy.model);
+    (void)traj_pipeline_swap(b->pipeline, &other);
+    assert_string_equal(spy_take(&other), "targets5 marks0");
+}
+
+static void opinions_reach_the_decoder(void **state)
+{
+    struct bench *b = *state;
+    struct traj_event *event = new_event(b, TRAJ_EVENT_ESTIMATE, 0.5);
+    event->dim = 2;
+    event->count = 6;
+    event->of = TRAJ_ESTIMATE_VELOCITY;
+    event->value[2] = event->value[5] = 1;
+    assert_int_equal(traj_pipeline_event(b->pipeline, event), TRAJ_ACCEPTED);
+    event = new_event(b, TRAJ_EVENT_ESTIMATE, 0.5);
+    event->count = 3;
+    event->of = TRAJ_ESTIMATE_TARGETS;
+    assert_int_equal(traj_pipeline_event(b->pipeline, event), TRAJ_ACCEPTED);
+    assert_string_equal(told(b, 0, 1), "opinion1 opinion2 step1");
+    event = new_event(b, TRAJ_EVENT_ESTIMATE, 1.5);
+    event->count = 2;
+    event->of = TRAJ_ESTIMATE_TARGETS;
+    assert_int_equal(traj_pipeline_event(b->pipeline, event), TRAJ_REFUSED_UNITS);
+    event = new_event(b, TRAJ_EVENT_ESTIMATE, 1.5);
+    event->dim = 2;
+    event->count = 6;
+    event->value[2] = -1;
+    assert_int_equal(traj_pipeline_event(b->pipeline, event), TRAJ_REFUSED_FIELD);
 }
 
 static void a_trial_that_begins_inside_a_gap_has_run_since(void **state)
@@ -966,6 +1041,9 @@ int main(int argc, char **argv)
         TEST(a_late_event_acts_at_once_and_is_flagged),
         TEST(what_only_recordings_use_is_never_late),
         TEST(events_of_later_work_are_counted),
+        TEST(targets_move_before_the_next_frame),
+        TEST(a_swapped_decoder_is_carried_too),
+        TEST(opinions_reach_the_decoder),
         TEST(a_trial_that_begins_inside_a_gap_has_run_since),
         TEST(a_reset_by_gap_comes_before_the_events_inside_it),
         TEST(a_gap_reset_ends_the_trial),

@@ -216,7 +216,7 @@ static void settings_are_checked(void **state)
     (void)state;
     struct random_model made;
     usual_model(&made);
-    static unsigned char block[1 << 16];
+    static unsigned char block[1 << 17];
     struct traj_decoder *decoder = NULL;
     struct traj_settings settings;
     traj_settings_default(&settings);

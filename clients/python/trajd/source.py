@@ -16,6 +16,12 @@ def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def _flat(cov):
+    """A covariance row by row."""
+    rows = _plain(cov)
+    return [x for row in rows for x in row] if rows and isinstance(rows[0], (list, tuple)) else rows
+
+
 class Source(sockets.Connection):
     """Publishes frames and events to trajd and loses nothing: it blocks when the daemon is behind.
 
@@ -97,9 +103,14 @@ class Source(sockets.Connection):
 
     def gaze(self, t: float, position: Sequence[float], cov: Sequence) -> None:
         """Where the eyes are: position [D], covariance [D][D] or its D*D numbers row by row."""
-        rows = _plain(cov)
-        flat = [x for row in rows for x in row] if isinstance(rows[0], (list, tuple)) else rows
-        self.event("gaze", t=t, position=position, cov=flat)
+        self.event("gaze", t=t, position=position, cov=_flat(cov))
+
+    def estimate(self, t: float, *, position: Optional[Sequence[float]] = None,
+                 velocity: Optional[Sequence[float]] = None, cov: Optional[Sequence] = None,
+                 loglik: Optional[Sequence[float]] = None) -> None:
+        """What another decoder thinks: a position or a velocity [D] with its covariance (as of gaze), or
+        the log-likelihood of every target.  How good it is the daemon finds out by itself."""
+        self.event("estimate", t=t, position=position, velocity=velocity, cov=_flat(cov), loglik=loglik)
 
     def kinematics(self, t: float, position: Sequence[float],
                    velocity: Optional[Sequence[float]] = None) -> None:
@@ -117,7 +128,7 @@ class Source(sockets.Connection):
                    move=move)
 
     def targets(self, t: float, set: str, id: Sequence[str], position: Sequence) -> None:
-        """Where the targets are: names [M], positions [M][D]."""
+        """Which targets there are from now on, and where: names [M], positions [M][D]."""
         self.event("targets", t=t, set=set, id=id, position=position)
 
     def units(self, t: float, names: Sequence[str]) -> None:
