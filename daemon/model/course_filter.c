@@ -659,20 +659,22 @@ static void follow_drift(struct traj_course_filter *f)
         f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
 }
 
-/* What is thought of the targets before the frame speaks. */
-static void note_targets(struct traj_course_filter *f)
+/* Probability of each target over a list of states, the gains' factors left out: before and after a
+ * frame alike. */
+static void sum_targets(const struct traj_course_filter *f, const struct traj_course_states *list,
+                        double *out)
 {
     const int32_t *target = f->model->chain.target;
-    double sum = 0.0, *before = f->opinion->before;
-    memset(before, 0, f->model->dims.targets * sizeof *before);
-    for (size_t i = 0; i < f->ahead.count; i++) {
-        const int32_t m = target[f->ahead.active[i]];
-        sum += f->ahead.prob[i];
+    double sum = 0.0;
+    memset(out, 0, f->model->dims.targets * sizeof *out);
+    for (size_t i = 0; i < list->count; i++) {
+        const int32_t m = target[list->active[i]];
+        sum += list->prob[i];
         if (m >= 0)
-            before[m] += f->ahead.prob[i];
+            out[m] += list->prob[i];
     }
     for (size_t m = 0; m < f->model->dims.targets && sum > 0.0; m++)
-        before[m] /= sum;
+        out[m] /= sum;
 }
 
 double traj_course_filter_step(struct traj_course_filter *f,
@@ -691,9 +693,11 @@ double traj_course_filter_step(struct traj_course_filter *f,
         traj_opinion_weigh(f->opinion, f->model, observation->steps, f->ahead.active,
                            f->ahead.count, f->likely, f->ahead.prob);
     if (f->opinion->told)
-        note_targets(f);
+        sum_targets(f, &f->ahead, f->opinion->before);
     *recovered = !f->kernels->weigh(f, &evidence);
     discard(f);
+    if (f->opinion->told && !*recovered)
+        sum_targets(f, &f->now, f->opinion->after);
     if (*recovered)
         forget(f);
     else if (f->model->chain.drift > 0.0)

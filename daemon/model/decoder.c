@@ -316,8 +316,7 @@ static void step_filter(struct traj_decoder *decoder, const struct traj_observat
     traj_opinion_note(&decoder->opinion, decoder->position, decoder->position_cov,
                       decoder->velocity, decoder->velocity_cov);
     if (decoder->opinion.told && !recovered)
-        traj_opinion_learn_targets(&decoder->opinion, decoder->model->dims.targets,
-                                   decoder->target_prob);
+        traj_opinion_learn_targets(&decoder->opinion, decoder->model->dims.targets);
 }
 
 enum traj_status traj_decoder_step(struct traj_decoder *decoder,
@@ -364,8 +363,10 @@ enum traj_status traj_decoder_step(struct traj_decoder *decoder,
     estimate->phase = phase;
     estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
     publish(decoder, estimate);
-    if (decoder->opinion.told && !recovered)
-        traj_opinion_learn_targets(&decoder->opinion, model->dims.targets, decoder->target_prob);
+    if (decoder->opinion.told && !recovered) {
+        memcpy(decoder->opinion.after, decoder->target_prob, model->dims.targets * sizeof(double));
+        traj_opinion_learn_targets(&decoder->opinion, model->dims.targets);
+    }
     return TRAJ_OK;
 }
 

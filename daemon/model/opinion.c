@@ -26,6 +26,7 @@ void traj_opinion_lay_out(struct traj_opinion *opinion, struct traj_arena *arena
     opinion->ratio = traj_arena_take(arena, room->targets, sizeof(double));
     opinion->trial = traj_arena_take(arena, room->targets, sizeof(double));
     opinion->before = traj_arena_take(arena, room->targets, sizeof(double));
+    opinion->after = traj_arena_take(arena, room->targets, sizeof(double));
 }
 
 void traj_opinion_forget(struct traj_opinion *opinion)
@@ -56,9 +57,8 @@ static void settle(struct traj_opinion_power *worth)
         }
 }
 
-static void add_gain(struct traj_opinion_power *worth, size_t k, double after, double before)
+static void add_gain(struct traj_opinion_power *worth, size_t k, double gain)
 {
-    const double gain = traj_log(after) - traj_log(before);
     worth->sum[k] -= MEMORY * worth->sum[k];
     if (traj_all_finite(1, &gain))
         worth->sum[k] += gain;
@@ -226,7 +226,7 @@ static void weigh_stream(struct traj_opinion *opinion, size_t of, const struct t
         opinion->root[i] = chosen;
     }
     for (size_t k = 0; k < TRAJ_OPINION_POWERS; k++)
-        add_gain(&stream->worth, k, after[k] / all[1], before[k] / all[0]);
+        add_gain(&stream->worth, k, traj_log(after[k] / all[1]) - traj_log(before[k] / all[0]));
     settle(&stream->worth);
     /* Where nothing that was believed agrees with it at all, it is not believed. */
     double kept = 0.0;
@@ -255,24 +255,30 @@ void traj_opinion_targets(struct traj_opinion *opinion, size_t targets, const do
     traj_target_likelihood(targets, opinion->target.power, opinion->loglik, opinion->ratio);
 }
 
-void traj_opinion_learn_targets(struct traj_opinion *opinion, size_t targets, const double *after)
+/* log E_after - log E_before of exp(change[m]) over targets, 1 where there is none. */
+static double told_by(const struct traj_opinion *opinion, size_t targets, const double *change)
 {
-    double power = 1.0, off_before = 1.0, off_after = 1.0;
+    double before = 1.0, then = 1.0;
     for (size_t m = 0; m < targets; m++) {
-        off_before -= opinion->before[m];
-        off_after -= after[m];
+        const double factor = traj_exp(change[m]) - 1.0;
+        before += factor * opinion->before[m];
+        then += factor * opinion->after[m];
     }
-    off_before = off_before > 0.0 ? off_before : 0.0;
-    off_after = off_after > 0.0 ? off_after : 0.0;
+    return traj_log(then) - traj_log(before);
+}
+
+void traj_opinion_learn_targets(struct traj_opinion *opinion, size_t targets)
+{
+    double power = 1.0;
+    /* The posterior holds the power in force already: what no opinion would have been worth. */
+    for (size_t m = 0; m < targets; m++)
+        opinion->trial[m] = -opinion->ratio[m];
+    const double none = told_by(opinion, targets, opinion->trial);
     for (size_t k = 0; k < TRAJ_OPINION_POWERS; k++, power *= 0.5) {
-        double before = off_before, then = off_after;
         traj_target_likelihood(targets, power, opinion->loglik, opinion->trial);
-        for (size_t m = 0; m < targets; m++) {
-            const double change = traj_exp(opinion->trial[m] - opinion->ratio[m]);
-            before += change * opinion->before[m];
-            then += change * after[m];
-        }
-        add_gain(&opinion->target, k, then, before);
+        for (size_t m = 0; m < targets; m++)
+            opinion->trial[m] -= opinion->ratio[m];
+        add_gain(&opinion->target, k, told_by(opinion, targets, opinion->trial) - none);
     }
     settle(&opinion->target);
 }

@@ -68,7 +68,8 @@ struct traj_opinion {
     double *loglik; /* [M] */
     double *ratio;  /* [M] what it makes of the uniform distribution with the power in force */
     double *trial;  /* [M] scratch: with another power */
-    double *before; /* [M] targets' probabilities before a frame */
+    double *before; /* [M] targets' probabilities before a frame, */
+    double *after;  /* [M] and after it */
     struct traj_opinion_power target;
 };
 
@@ -103,8 +104,7 @@ void traj_opinion_weigh(struct traj_opinion *opinion, const struct traj_model *m
 /* Log likelihoods of the targets; *ratio gets log P(m) M by the power in force, floored. */
 void traj_opinion_targets(struct traj_opinion *opinion, size_t targets, const double *loglik);
 
-/* What the frame said of the targets: their probabilities before it in opinion->before, and
- * after. */
-void traj_opinion_learn_targets(struct traj_opinion *opinion, size_t targets, const double *after);
+/* What the frame said of the targets: their probabilities in opinion->before and opinion->after. */
+void traj_opinion_learn_targets(struct traj_opinion *opinion, size_t targets);
 
 #endif
