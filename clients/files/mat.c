@@ -138,32 +138,66 @@ static int copy_numbers(const struct mat *mat, const matvar_t *var, struct traj_
 
 /* ---- texts ------------------------------------------------------------------------------- */
 
+/* The bytes of a character of UTF-8, by its first one. */
+static size_t utf8_length(unsigned char first)
+{
+    return first < 0xc0u ? 1 : (first < 0xe0u ? 2 : (first < 0xf0u ? 3 : 4));
+}
+
+/* Where character i of var's begins in its data, and of how many bytes it is; 0 where it is not
+ * there.  libmatio keeps characters as they stand in the file: UTF-8, or one or two bytes each. */
+static size_t find_character(const matvar_t *var, size_t i, size_t *at)
+{
+    const unsigned char *bytes = var->data;
+    bool wide = var->data_type == MAT_T_UINT16 || var->data_type == MAT_T_UTF16;
+    size_t length = wide ? 2 : 1;
+    *at = i * length;
+    if (var->data_type == MAT_T_UTF8) {
+        for (*at = 0; i > 0 && *at < var->nbytes; i--)
+            *at += utf8_length(bytes[*at]);
+        length = *at < var->nbytes ? utf8_length(bytes[*at]) : 1;
+    }
+    return bytes != NULL && *at + length <= var->nbytes ? length : 0;
+}
+
+/* Appends a character as UTF-8; false where it does not fit or is none. */
+static bool put_character(const matvar_t *var, size_t at, size_t length, char *text, size_t *used)
+{
+    const unsigned char *bytes = (const unsigned char *)var->data + at;
+    uint16_t code = 0;
+    if (*used + 4 > TRAJ_ARRAY_TEXT)
+        return false;
+    if (var->data_type == MAT_T_UTF8 || length == 1) {
+        memcpy(text + *used, bytes, length);
+        *used += length;
+        return bytes[0] != 0;
+    }
+    memcpy(&code, bytes, sizeof code);
+    if (code < 0x80u) {
+        text[(*used)++] = (char)code;
+    } else if (code < 0x800u) {
+        text[(*used)++] = (char)(0xc0u | (code >> 6));
+        text[(*used)++] = (char)(0x80u | (code & 0x3fu));
+    } else {
+        text[(*used)++] = (char)(0xe0u | (code >> 12));
+        text[(*used)++] = (char)(0x80u | ((code >> 6) & 0x3fu));
+        text[(*used)++] = (char)(0x80u | (code & 0x3fu));
+    }
+    return code != 0 && !(code >= 0xd800u && code < 0xe000u);
+}
+
 /* One row of a matrix of characters, which MATLAB fills up with blanks, as UTF-8. */
 static int copy_row(const struct mat *mat, const matvar_t *var, size_t row, const char *name,
                     char text[TRAJ_ARRAY_TEXT])
 {
     size_t rows = var->dims[0], columns = var->dims[1], used = 0;
-    bool wide = var->data_type == MAT_T_UINT16 || var->data_type == MAT_T_UTF16;
-    size_t width = wide ? 2 : 1;
-    if (columns > 0 && (var->data == NULL || var->nbytes / width < rows * columns))
-        return traj_error_set(mat->error, "%s: %s is cut off", mat->path, name);
     for (size_t j = 0; j < columns; j++) {
-        size_t i = j * rows + row;
-        unsigned code = wide ? ((const uint16_t *)var->data)[i] : ((const uint8_t *)var->data)[i];
-        if (code == 0 || (code >= 0xd800u && code < 0xe000u) || used + 4 > TRAJ_ARRAY_TEXT)
+        size_t at = 0, length = find_character(var, j * rows + row, &at);
+        if (length == 0)
+            return traj_error_set(mat->error, "%s: %s is cut off", mat->path, name);
+        if (!put_character(var, at, length, text, &used))
             return traj_error_set(mat->error, "%s: %s holds a text that is too long or not plain",
                                   mat->path, name);
-        /* libmatio keeps UTF-8 as its bytes. */
-        if (!wide || code < 0x80u) {
-            text[used++] = (char)code;
-        } else if (code < 0x800u) {
-            text[used++] = (char)(0xc0u | (code >> 6));
-            text[used++] = (char)(0x80u | (code & 0x3fu));
-        } else {
-            text[used++] = (char)(0xe0u | (code >> 12));
-            text[used++] = (char)(0x80u | ((code >> 6) & 0x3fu));
-            text[used++] = (char)(0x80u | (code & 0x3fu));
-        }
     }
     while (used > 0 && text[used - 1] == ' ')
         used--;

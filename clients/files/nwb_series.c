@@ -30,14 +30,16 @@ static bool look_at_series(const struct traj_nwb_file *file, struct traj_nwb_ser
     char name[TRAJ_H5_PATH + 8];
     probe.error = &unsaid;
     (void)snprintf(name, sizeof name, "%s/data", series->path);
-    bool found = strlen(name) < TRAJ_H5_PATH &&
-                 traj_h5_dataset_open(&probe, name, TRAJ_H5_ROWS, false, &data) == 1;
-    if (!found)
+    if (strlen(name) >= TRAJ_H5_PATH)
         return false;
-    bool numbers = data.kind == H5T_INTEGER || data.kind == H5T_FLOAT || data.kind == H5T_ENUM;
+    int there = traj_h5_dataset_open(&probe, name, TRAJ_H5_ROWS, false, &data);
+    bool numbers =
+        there == 1 && (data.kind == H5T_INTEGER || data.kind == H5T_FLOAT || data.kind == H5T_ENUM);
     series->rows = data.rows;
     series->columns = data.columns;
     traj_h5_dataset_close(&data);
+    if (there != 1)
+        return false;
     series->type[0] = '\0';
     (void)traj_h5_read_text(&probe, series->path, "neurodata_type", false, series->type,
                             sizeof series->type);

@@ -1,4 +1,15 @@
 # Files of other programs.
 if(TARGET trajctl)
     traj_script_test(NAME trajctl_nwb LABELS system TIMEOUT 300 COMMAND ${TRAJ_PYTHON} test_nwb.py)
+    set(formats csv)
+    if(LIBZIP_FOUND)
+        list(APPEND formats npz)
+    endif()
+    if(MATIO_FOUND)
+        list(APPEND formats mat)
+    endif()
+    foreach(format IN LISTS formats)
+        traj_script_test(NAME trajctl_arrays_${format} LABELS system TIMEOUT 300
+            COMMAND ${TRAJ_PYTHON} test_arrays.py ${format})
+    endforeach()
 endif()
