@@ -63,6 +63,7 @@ typedef struct traj_lsl_xml_struct *traj_lsl_xml;
     CALL(int32_t, have_consumers, (traj_lsl_outlet outlet))
 
 struct traj_lsl {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration has none to give */
 #define TRAJ_LSL_FIELD(result, name, arguments) result(*name) arguments;
     TRAJ_LSL_CALLS(TRAJ_LSL_FIELD)
 #undef TRAJ_LSL_FIELD

@@ -162,8 +162,8 @@ int traj_sink_receive(struct traj_sink *sink, int timeout_ms, const char **topic
 int traj_sink_intent(struct traj_sink *sink, int timeout_ms, const struct traj_intent **intent,
                      double *silent)
 {
-    const char *topic = NULL;
-    const char *body = NULL;
+    const char *topic = "";
+    const char *body = "";
     size_t size = 0;
     enum traj_refusal refusal = TRAJ_REFUSED_TYPE;
     int rc = traj_sink_receive(sink, timeout_ms, &topic, &body, &size);
