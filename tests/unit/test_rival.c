@@ -23,7 +23,7 @@ static struct traj_block by_hand(uint64_t number)
     traj_scenario_default(&s);
     s.block.neurons.sim.units = 24;
     s.block.neurons.sim.depth = 0.8;
-    s.block.seconds = 90.0;
+    s.block.seconds = 60.0;
     s.block.practice_s = s.block.watch_s = 0.0;
     s.block.seed = 11;
     s.block.block = number;
