@@ -5,6 +5,7 @@
 
 #include "clients/evaluate/bins.h"
 #include "clients/evaluate/evaluate.h"
+#include "clients/evaluate/picture.h"
 
 /* One method, amount, draw and condition: all parts together. */
 struct traj_run {
@@ -36,6 +37,8 @@ struct traj_contest {
     size_t *run_of;                /* [units] */
     struct traj_model **yesterday; /* [methods of method.h] of the other day, or NULL */
     struct traj_scored scored;     /* the last that was needed */
+    /* [methods of method.h] of the first draw at the last amount, plain; else NULL */
+    struct traj_picture **picture;
     char digest[TRAJ_SHA256_HEX];
     bool by_trial;
 };

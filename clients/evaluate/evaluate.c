@@ -331,6 +331,10 @@ static int score_run(struct traj_contest *b, struct traj_run *run, struct traj_e
                              x->bins.group, b->groups)) {
         return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
     }
+    if (run->draw == 0 && run->condition == TRAJ_CONDITION_PLAIN &&
+        run->size + 1 == b->options.per_target_count) {
+        b->picture[run->method] = traj_picture_new(x->session, &x->bins, run->decoded);
+    }
     traj_decoded_free(run->decoded);
     run->decoded = NULL;
     return 0;
@@ -411,7 +415,8 @@ struct traj_contest *traj_contest_new(const struct traj_session *session,
     }
     b->groups = traj_groups_of(test, &b->by_trial);
     digest(b);
-    if (choose_lists(b) || list_units(b)) {
+    b->picture = calloc(traj_methods(), sizeof(struct traj_picture *));
+    if (!b->picture || choose_lists(b) || list_units(b)) {
         traj_error_set(error, "%s: not enough memory to evaluate", session->path);
         traj_contest_free(b);
         return NULL;
@@ -435,6 +440,7 @@ void traj_contest_free(struct traj_contest *b)
     for (size_t m = 0; b->yesterday && m < traj_methods(); m++) {
         traj_model_free(b->yesterday[m]);
     }
+    traj_pictures_free(b->picture);
     free(b->yesterday);
     scored_free(&b->scored);
     free(b->run);

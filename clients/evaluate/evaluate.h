@@ -68,14 +68,19 @@ struct traj_pair {
     struct traj_paired of[TRAJ_PAIRED];
 };
 
+struct traj_picture;
+void traj_pictures_free(struct traj_picture **picture); /* [methods of method.h] */
+
 struct traj_evaluation {
     const struct traj_session *session, *test; /* borrowed; test may be NULL */
     struct traj_evaluate_options options;      /* borrows what the caller's did */
     uint64_t *seed;                            /* [draws] */
     size_t draws, rows, pairs;
-    struct traj_row *row;   /* [rows], by amount, condition, method */
-    struct traj_pair *pair; /* [pairs] */
-    bool by_trial;          /* groups are trials, else stretches of time */
+    struct traj_row *row;          /* [rows], by amount, condition, method */
+    struct traj_pair *pair;        /* [pairs] */
+    bool by_trial;                 /* groups are trials, else stretches of time */
+    struct traj_picture **picture; /* [methods of method.h], of the first draw at the last amount;
+                                      NULL where a method was not run */
 };
 
 struct traj_contest;

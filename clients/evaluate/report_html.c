@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "clients/evaluate/page.h"
 #include "clients/evaluate/report.h"
+#include "clients/evaluate/report_parts.h"
 #include "traj/version.h"
 
 #define WIDTH 560.0
@@ -21,49 +23,14 @@
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static void escaped(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        const char *entity = *text == '&'   ? "&amp;"
-                             : *text == '<' ? "&lt;"
-                             : *text == '>' ? "&gt;"
-                             : *text == '"' ? "&quot;"
-                                            : NULL;
-        if (entity) {
-            fputs(entity, out);
-        } else {
-            putc(*text, out);
-        }
-    }
-}
-
 static void head(const struct traj_evaluation *e, FILE *out)
 {
     char sentence[2000];
-    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
-          out);
-    escaped(e->session->path, out);
-    fputs("</title>\n<style>\n"
-          ":root{color-scheme:light dark;--line:#8884;--c0:#0b62a4;--c1:#d1495b;--c2:#2e933c;"
-          "--c3:#8e5ea2;--c4:#c77d0a;--c5:#008b8b;--c6:#7a5c43;--c7:#6b7280}\n"
-          "@media(prefers-color-scheme:dark){:root{--c0:#6cb6ff;--c1:#ff8f9c;--c2:#7ddc8a;"
-          "--c3:#cfa3e0;--c4:#f2b455;--c5:#5fd3d3;--c6:#c9a98c;--c7:#a8b0bc}}\n"
-          "body{font:15px/1.45 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em}\n"
-          "h1{font-size:1.4em}h2{font-size:1.1em;margin-top:2em}\n"
-          ".charts{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0}\n"
-          "figcaption{font-weight:600}svg{max-width:100%;height:auto}\n"
-          "svg text{font:11px system-ui,sans-serif;fill:currentColor}\n"
-          "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-          "th,td{padding:.15em .6em;text-align:right;border-bottom:1px solid var(--line)}\n"
-          "th:nth-child(2),td:nth-child(2){text-align:left}.scroll{overflow-x:auto}\n"
-          "</style></head><body>\n<h1>",
-          out);
-    escaped(e->session->path, out);
-    fprintf(out, "</h1>\n<p>%zu bins, %zu units, %zu features, %zu trials, %zu targets. ",
+    page_head(e->session->path, out);
+    fprintf(out, "<p>%zu bins, %zu units, %zu features, %zu trials, %zu targets. ",
             e->session->bins, e->session->units, e->session->features, e->session->trials,
             e->session->targets);
-    escaped(traj_evaluation_sentence(e, sentence, sizeof sentence), out);
+    page_text(traj_evaluation_sentence(e, sentence, sizeof sentence), out);
     fputs(". Seeds:", out);
     for (size_t d = 0; d < e->draws; d++) {
         fprintf(out, " %" PRIu64, e->seed[d]);
@@ -359,7 +326,7 @@ static void row_cells(const struct traj_row *row, FILE *out)
             traj_row_name(row, name, sizeof name));
     if (row->failed[0]) {
         fputs("<td colspan=\"13\" style=\"text-align:left\">", out);
-        escaped(row->failed, out);
+        page_text(row->failed, out);
         fputs("</td></tr>\n", out);
         return;
     }
@@ -421,7 +388,8 @@ static void tables(const struct traj_evaluation *e, FILE *out)
     fputs("</table></div>\n", out);
 }
 
-void traj_evaluation_html(const struct traj_evaluation *e, FILE *out)
+void traj_evaluation_html(const struct traj_evaluation *e, const struct traj_origin *origin,
+                          FILE *out)
 {
     char title[64];
     snprintf(title, sizeof title, "rmse of position, %s", e->session->length_unit);
@@ -434,12 +402,16 @@ void traj_evaluation_html(const struct traj_evaluation *e, FILE *out)
         {"truth within the 90 % region, %", most_of, false, 90.0},
     };
     head(e, out);
-    fputs("<div class=\"charts\">\n", out);
+    fputs("<h2>How well</h2>\n<div class=\"charts\">\n", out);
     for (size_t i = 0; i < sizeof panel / sizeof panel[0]; i++) {
         chart(e, &panel[i], out);
     }
     reliability_chart(e, out);
     fputs("</div>\n", out);
+    report_pictures(e, out);
     tables(e, out);
+    report_tuning(e->session, out);
+    report_methods(e, out);
+    report_origin(origin, out);
     fputs("</body></html>\n", out);
 }

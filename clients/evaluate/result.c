@@ -166,6 +166,14 @@ static int fill(struct traj_contest *b, struct traj_evaluation *e)
     return result;
 }
 
+void traj_pictures_free(struct traj_picture **picture)
+{
+    for (size_t m = 0; picture && m < traj_methods(); m++) {
+        traj_picture_free(picture[m]);
+    }
+    free(picture);
+}
+
 struct traj_evaluation *traj_contest_finish(struct traj_contest *b, struct traj_error *error)
 {
     struct traj_evaluation *e = calloc(1, sizeof *e);
@@ -192,6 +200,8 @@ struct traj_evaluation *traj_contest_finish(struct traj_contest *b, struct traj_
         return NULL;
     }
     memcpy(e->seed, b->seed, b->draws * sizeof *e->seed);
+    e->picture = b->picture;
+    b->picture = NULL;
     return e;
 }
 
@@ -203,6 +213,7 @@ void traj_evaluation_free(struct traj_evaluation *e)
     for (size_t i = 0; e->row && i < e->rows; i++) {
         free(e->row[i].draw_rmse);
     }
+    traj_pictures_free(e->picture);
     free(e->seed);
     free(e->row);
     free(e->pair);

@@ -10,6 +10,7 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/jobs.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/origin.h"
 #include "clients/trajctl/output.h"
 #include "clients/trajctl/progress.h"
 
@@ -39,6 +40,7 @@ static const struct command_help help = {
 
 /* What the command line chose, and room for its lists. */
 struct request {
+    struct origin origin;
     const char *session, *test, *yesterday, *sizes, *seeds, *methods, *cache, *page;
     bool baselines, json, quiet, random_start, wrong_prior;
     double silence, lose;
@@ -164,13 +166,16 @@ static int choose_conditions(struct request *r)
 }
 
 /* 0, or -1 with a sentence. */
-static int write_page(const char *path, const struct traj_evaluation *e, struct traj_error *error)
+static int write_page(const struct request *r, const struct traj_evaluation *e,
+                      struct traj_error *error)
 {
     struct output output;
-    if (output_open(&output, path, error)) {
+    struct origin origin = r->origin;
+    if (origin_digest(&origin, r->session, error) || output_open(&output, r->page, error)) {
         return -1;
     }
-    traj_evaluation_html(e, output.file);
+    const struct traj_origin from = {origin.command, origin.digest};
+    traj_evaluation_html(e, &from, output.file);
     return output_commit(&output, error);
 }
 
@@ -178,7 +183,7 @@ static int report(const struct request *r, const struct traj_evaluation *e)
 {
     struct traj_error error = {0};
     size_t failed = 0;
-    if (r->page && write_page(r->page, e, &error)) {
+    if (r->page && write_page(r, e, &error)) {
         return failure("evaluate", "%s", error.text);
     }
     if (r->json) {
@@ -295,13 +300,19 @@ int cmd_evaluate(int argc, char **argv)
          "keep what was decoded in this folder, and take from it what an interrupted run has done"},
         {"jobs", "J", OPTION_SIZE, &r.jobs, "processes that work at a time", 1, 1024},
         {"report", "R.html", OPTION_TEXT, &r.page,
-         "also write a page with learning curves and tables, which needs nothing else"},
+         "also write a page, which needs nothing else: learning curves, trajectories, calibration, "
+         "confusion, tuning of units, a paragraph for a methods section"},
         {"json", NULL, OPTION_FLAG, &r.json, "print one JSON object in place of the tables"},
         {"quiet", NULL, OPTION_FLAG, &r.quiet, "show no progress"},
     };
+    if (origin_command(&r.origin, argc, argv)) {
+        return failure("evaluate", "memory is short");
+    }
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     status = status == OPTIONS_RUN ? read_lists(&r) : status;
     status = status == OPTIONS_RUN ? choose_methods(&r) : status;
     status = status == OPTIONS_RUN ? choose_conditions(&r) : status;
-    return status == OPTIONS_RUN ? run(&r) : status;
+    status = status == OPTIONS_RUN ? run(&r) : status;
+    origin_free(&r.origin);
+    return status;
 }

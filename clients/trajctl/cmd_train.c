@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clients/evaluate/report.h"
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/origin.h"
+#include "clients/trajctl/output.h"
 #include "clients/trajctl/progress.h"
 #include "daemon/learn/adapt.h"
 #include "daemon/learn/fit.h"
@@ -52,9 +55,33 @@ static void free_sessions(struct traj_session **all)
     free(all);
 }
 
+struct page {
+    const char *path; /* NULL = none */
+    struct origin origin;
+};
+
+/* The model, and the page about it where one is asked for; 0, or -1 with a sentence. */
+static int save(struct traj_model *model, const struct traj_session *session, const char *path,
+                struct page *page, const char *out, struct traj_error *error)
+{
+    struct output output;
+    if (traj_model_save(model, out, error)) {
+        return -1;
+    }
+    if (!page->path) {
+        return 0;
+    }
+    if (origin_digest(&page->origin, path, error) || output_open(&output, page->path, error)) {
+        return -1;
+    }
+    const struct traj_origin from = {page->origin.command, page->origin.digest};
+    traj_training_html(model, session, &from, output.file);
+    return output_commit(&output, error);
+}
+
 /* Fits on what the lists name and saves; 0, or -1 with a sentence. */
 static int fit_and_save(const struct option_list *files, const struct option_list *prior_files,
-                        const struct traj_fit_options *fit, const char *out,
+                        const struct traj_fit_options *fit, struct page *page, const char *out,
                         struct traj_error *error)
 {
     int result = -1;
@@ -67,7 +94,7 @@ static int fit_and_save(const struct option_list *files, const struct option_lis
                      (const struct traj_session *const *)priors, prior_files->count, fit, error);
     }
     if (model) {
-        result = traj_model_save(model, out, error);
+        result = save(model, sessions[0], files->item[0], page, out, error);
     }
     traj_model_free(model);
     free_sessions(priors);
@@ -77,7 +104,7 @@ static int fit_and_save(const struct option_list *files, const struct option_lis
 
 /* Adapts a model to what the list names and saves; 0, or -1 with a sentence. */
 static int adapt_and_save(const char *from, const struct option_list *files,
-                          const struct traj_fit_options *fit, const char *out,
+                          const struct traj_fit_options *fit, struct page *page, const char *out,
                           struct traj_error *error)
 {
     int result = -1;
@@ -88,7 +115,7 @@ static int adapt_and_save(const char *from, const struct option_list *files,
             traj_adapt(old, (const struct traj_session *const *)sessions, files->count, fit, error);
     }
     if (model) {
-        result = traj_model_save(model, out, error);
+        result = save(model, sessions[0], files->item[0], page, out, error);
     }
     traj_model_free(model);
     free_sessions(sessions);
@@ -116,6 +143,7 @@ int cmd_train(int argc, char **argv)
     struct option_list sessions = {0}, priors = {0};
     const char *out = NULL, *from = NULL, *family = traj_family_name(fit.family);
     bool quiet = false;
+    struct page page = {0};
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
          .required = true},
@@ -140,8 +168,14 @@ int cmd_train(int argc, char **argv)
         {"seed", "N", OPTION_U64, &fit.seed, "seed of the assignment of trials to folds"},
         {"order", "N", OPTION_SIZE, &fit.order,
          "2 = position and velocity, 3 = acceleration too, 0 = by cross-validation", 0, 3},
+        {"report", "R.html", OPTION_TEXT, &page.path,
+         "also write a page, which needs nothing else: what was learned and chosen, tuning of the "
+         "units of the first session"},
         {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
     };
+    if (origin_command(&page.origin, argc, argv)) {
+        return failure("train", "memory is short");
+    }
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status == OPTIONS_RUN && traj_family_parse(family, &fit.family)) {
         status = usage_error(
@@ -159,8 +193,8 @@ int cmd_train(int argc, char **argv)
         progress_init(&progress, "train", quiet);
         fit.progress = progress_callback;
         fit.progress_context = &progress;
-        int result = from ? adapt_and_save(from, &sessions, &fit, out, &error)
-                          : fit_and_save(&sessions, &priors, &fit, out, &error);
+        int result = from ? adapt_and_save(from, &sessions, &fit, &page, out, &error)
+                          : fit_and_save(&sessions, &priors, &fit, &page, out, &error);
         progress_end(&progress);
         if (result) {
             status = failure("train", "%s", error.text);
@@ -174,5 +208,6 @@ int cmd_train(int argc, char **argv)
     }
     option_list_free(&sessions);
     option_list_free(&priors);
+    origin_free(&page.origin);
     return status;
 }

@@ -143,13 +143,9 @@ static double seconds_left(const struct pool *p)
 static void tell(const struct pool *p, size_t unit)
 {
     char name[160], text[200];
-    double left = seconds_left(p);
     traj_contest_name(p->bench, unit, name, sizeof name);
-    if (p->done < p->units && isfinite(left)) {
-        snprintf(text, sizeof text, "%s; %.0f s left; all", name, left);
-    } else {
-        snprintf(text, sizeof text, "%s; all", name);
-    }
+    snprintf(text, sizeof text, "%s; all", name);
+    p->jobs->progress->known_left = p->done < p->units ? seconds_left(p) : NAN;
     progress_update(p->jobs->progress, text, (double)p->done / (double)p->units);
 }
 

@@ -32,7 +32,7 @@ void progress_init(struct progress *progress, const char *command, bool quiet)
     progress->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
     progress->began = monotonic_seconds();
     progress->shown = -1.0;
-    progress->share = NAN;
+    progress->share = progress->known_left = NAN;
 }
 
 double progress_seconds(const struct progress *progress)
@@ -104,6 +104,7 @@ void progress_update(struct progress *progress, const char *stage, double share)
     share = share < 0.0 ? 0.0 : share > 1.0 ? 1.0 : share;
     double now = monotonic_seconds();
     double left = seconds_left(progress, share, now);
+    left = isnan(progress->known_left) ? left : progress->known_left;
     double since = progress->shown < 0.0 ? INFINITY : now - progress->shown;
     bool changed = strncmp(progress->stage, stage, sizeof progress->stage - 1) != 0;
     int tenth = isnan(share) ? 0 : (int)(10.0 * share);

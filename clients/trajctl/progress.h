@@ -16,6 +16,7 @@ struct progress {
     int tenth;               /* of the share last written plainly */
     double from_share, from; /* where the present run of growing shares began, and when, s */
     double share;            /* the last one */
+    double known_left;       /* s, where the caller knows better; NaN = from how the share grew */
 };
 
 void progress_init(struct progress *progress, const char *command, bool quiet);

@@ -5,6 +5,11 @@ if(TARGET trajctl)
         traj_script_test(NAME trajctl_completion_${shell} LABELS system
             COMMAND sh completion.sh ${shell})
     endforeach()
+    traj_script_test(NAME trajctl_report LABELS system TIMEOUT 300 COMMAND ${TRAJ_PYTHON} test_report.py)
+    foreach(recording reach8-train chewie-co-a)
+        traj_script_test(NAME trajctl_report_${recording} LABELS system real accuracy TIMEOUT 900
+            COMMAND ${TRAJ_PYTHON} test_report.py ${recording}.h5)
+    endforeach()
     traj_script_test(NAME trajctl_score LABELS system TIMEOUT 300 COMMAND sh score.sh simulated)
     traj_script_test(NAME trajctl_evaluate LABELS system accuracy TIMEOUT 600 COMMAND sh evaluate.sh)
     foreach(recording reach8-train chewie-co-a)
