@@ -18,6 +18,8 @@ if(TARGET trajctl)
     endforeach()
 endif()
 if(TARGET trajd AND TARGET trajctl)
+    traj_script_test(NAME documentation LABELS system TIMEOUT 300
+        COMMAND ${TRAJ_PYTHON} documentation.py)
     traj_script_test(NAME trajd_record LABELS system TIMEOUT 600
         COMMAND ${TRAJ_PYTHON} test_record.py)
     traj_script_test(NAME trajctl_relearn LABELS system TIMEOUT 600 COMMAND sh relearn.sh simulated)
