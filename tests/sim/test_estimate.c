@@ -182,15 +182,8 @@ static void estimates_in_cut_trials(void **state)
     compare(false);
 }
 
-static void estimates_in_an_unbroken_session(void **state)
-{
-    (void)state;
-    compare(true);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_in_cut_trials),
-                                       cmocka_unit_test(estimates_in_an_unbroken_session)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(estimates_in_cut_trials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

