@@ -540,7 +540,15 @@ static void transform(struct traj_course_filter *f, const struct traj_observatio
         f->seen[n] = o->features ? (double)o->features[n - units] : NAN;
 }
 
-/* Which channels were observed; the tables follow when others are than before. */
+/* The tables follow where others are observed than before. */
+static void follow_observed(struct traj_course_filter *f, bool changed)
+{
+    if (!changed)
+        return;
+    discard(f);
+    (void)tabulate(f); /* fewer channels leave the noise positive definite */
+}
+
 static void look(struct traj_course_filter *f)
 {
     bool changed = false;
@@ -549,10 +557,14 @@ static void look(struct traj_course_filter *f)
         changed = changed || seen != f->observed[n];
         f->observed[n] = seen;
     }
-    if (!changed)
-        return;
-    discard(f);
-    (void)tabulate(f); /* fewer channels leave the noise positive definite */
+    follow_observed(f, changed);
+}
+
+void traj_course_filter_observed(struct traj_course_filter *f, const uint8_t *seen)
+{
+    const bool changed = memcmp(f->observed, seen, f->channels) != 0;
+    memcpy(f->observed, seen, f->channels);
+    follow_observed(f, changed);
 }
 
 /* l of the nodes that are needed, from those channels whose value is not 0; G'y is owed. */
