@@ -66,17 +66,30 @@ static int open_recorder(struct parts *parts, struct traj_error *error)
     return 0;
 }
 
-/* A second model that is configured sees the first frame already. */
+/* A second model and recalibration, where they are configured, see the first frame already. */
 static int open_observers(struct parts *parts, struct traj_error *error)
 {
     struct traj_service *service = &parts->service;
     struct traj_observers *observers = &service->observers;
 
-    if (service->config.shadow[0] == '\0') {
+    if (service->config.shadow[0] != '\0') {
+        observers->shadow = traj_shadow_open(service->config.shadow, error);
+        if (observers->shadow == NULL) {
+            return -1;
+        }
+    }
+    if (service->config.recalibrate) {
+        observers->base = service->models.current->model;
+        observers->recalibrator =
+            traj_recalibrator_new(observers->base, &service->config.recalibration, error);
+        if (observers->recalibrator == NULL) {
+            return -1;
+        }
+    }
+    if (observers->shadow == NULL && observers->recalibrator == NULL) {
         return 0;
     }
-    observers->shadow = traj_shadow_open(service->config.shadow, error);
-    if (observers->shadow == NULL || traj_observers_prepare(observers, error) != 0) {
+    if (traj_observers_prepare(observers, error) != 0) {
         return -1;
     }
     observers->on = true;

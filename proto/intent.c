@@ -12,8 +12,9 @@
 #define TARGETS_MAX 256
 #define MODEL_DIGITS 12
 
-static const char *const flag_names[] = {"gap",    "reset", "late_event", "recovered", "limited",
-                                         "paused", "model", "smoothed",   "unobserved"};
+static const char *const flag_names[] = {"gap",        "reset",   "late_event", "recovered",
+                                         "limited",    "paused",  "model",      "smoothed",
+                                         "unobserved", "retuned", "doubtful"};
 #define FLAGS (sizeof flag_names / sizeof flag_names[0])
 
 const char *const traj_intent_state_name[TRAJ_INTENT_STATES] = {"rest", "plan",   "move",

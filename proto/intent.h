@@ -19,12 +19,14 @@ enum traj_intent_flag {
     TRAJ_INTENT_RESET = 1u << 1, /* "reset": the posterior started anew before this frame */
     TRAJ_INTENT_LATE_EVENT =
         1u << 2, /* "late_event": an event came after a later frame was decoded */
-    TRAJ_INTENT_RECOVERED = 1u << 3, /* "recovered": a component was rebuilt from its prior */
-    TRAJ_INTENT_LIMITED = 1u << 4,   /* "limited": position or velocity is held at its limit */
-    TRAJ_INTENT_PAUSED = 1u << 5,    /* "paused" */
-    TRAJ_INTENT_MODEL = 1u << 6,     /* "model": first frame under a newly loaded model */
-    TRAJ_INTENT_SMOOTHED = 1u << 7,  /* "smoothed": given the whole recording, later frames too */
-    TRAJ_INTENT_UNOBSERVED = 1u << 8 /* "unobserved": too long without any number of any unit */
+    TRAJ_INTENT_RECOVERED = 1u << 3,  /* "recovered": a component was rebuilt from its prior */
+    TRAJ_INTENT_LIMITED = 1u << 4,    /* "limited": position or velocity is held at its limit */
+    TRAJ_INTENT_PAUSED = 1u << 5,     /* "paused" */
+    TRAJ_INTENT_MODEL = 1u << 6,      /* "model": first frame under a newly loaded model */
+    TRAJ_INTENT_SMOOTHED = 1u << 7,   /* "smoothed": given the whole recording, later frames too */
+    TRAJ_INTENT_UNOBSERVED = 1u << 8, /* "unobserved": too long without any number of any unit */
+    TRAJ_INTENT_RETUNED = 1u << 9,    /* "retuned": first frame under tables that were moved */
+    TRAJ_INTENT_DOUBTFUL = 1u << 10   /* "doubtful": another model at hand explains frames better */
 };
 
 /* What may be going on, "state" on the wire and the keys of "state_prob", in this order. */

@@ -110,6 +110,7 @@ enum traj_record_model {
 
 /* code of TRAJ_RECORD_RETUNE. */
 enum traj_record_retune {
+    TRAJ_RECORD_RETUNE_RUNS,    /* in force already */
     TRAJ_RECORD_RETUNE_UPDATED, /* by recalibration */
     TRAJ_RECORD_RETUNE_GIVEN,   /* by a request that brought the numbers */
     TRAJ_RECORD_RETUNE_BACK,    /* by a request, to what was in force before */

@@ -140,8 +140,8 @@ static int find_anchor(const struct recorded *recorded, uint64_t *anchor, struct
 static bool stays_in_force(const struct traj_recording_item *item)
 {
     return item->found == TRAJ_FOUND_RECORD &&
-           (item->record.kind == TRAJ_RECORD_MODEL || item->record.kind == TRAJ_RECORD_SETTINGS ||
-            item->record.kind == TRAJ_RECORD_PAUSE);
+           (item->record.kind == TRAJ_RECORD_MODEL || item->record.kind == TRAJ_RECORD_RETUNE ||
+            item->record.kind == TRAJ_RECORD_SETTINGS || item->record.kind == TRAJ_RECORD_PAUSE);
 }
 
 static int decode_items(struct recorded *recorded, struct traj_recording *recording,

@@ -133,8 +133,9 @@ static double speed_of(const struct traj_intent *intent)
 
 static void flag_words(unsigned flags, char *out, size_t cap)
 {
-    static const char *const word[] = {"gap",    "reset", "late_event", "recovered", "limited",
-                                       "paused", "model", "smoothed",   "unobserved"};
+    static const char *const word[] = {"gap",        "reset",   "late_event", "recovered",
+                                       "limited",    "paused",  "model",      "smoothed",
+                                       "unobserved", "retuned", "doubtful"};
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < COUNT_OF(word) && used < cap; i++) {

@@ -36,6 +36,7 @@ int cmd_model(int argc, char **argv);
 int cmd_monitor(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_prior(int argc, char **argv);
+int cmd_recalibrate(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_reset(int argc, char **argv);

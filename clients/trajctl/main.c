@@ -38,6 +38,7 @@ static const struct command commands[] = {
     {"trial", "mark the start, go cue or stop of a trial", cmd_trial},
     {"prior", "say how probable each target is", cmd_prior},
     {"event", "send any event", cmd_event},
+    {"recalibrate", "keep the model up to date while it decodes", cmd_recalibrate},
     {"pause", "hold the output, or let it go on", cmd_pause},
     {"reset", "put the decoder back to its prior", cmd_reset},
     {"shutdown", "end the daemon", cmd_shutdown},

@@ -14,7 +14,7 @@
 #include "daemon/learn/recording_file.h"
 #include "daemon/learn/rerun.h"
 
-enum { MODEL, SETTINGS, PAUSE, IN_FORCE };
+enum { MODEL, RETUNE, SETTINGS, PAUSE, IN_FORCE };
 
 struct cutting {
     const struct record_cut *cut;
@@ -181,7 +181,9 @@ static int begin(struct cutting *c, const struct traj_recording_header *header,
     int result = write_record(c, &record, true, error);
     for (size_t i = 0; i < IN_FORCE && result == 0; i++) {
         if (c->last[i].kind != 0) {
-            c->last[i].code = i == MODEL ? TRAJ_RECORD_MODEL_RUNS : c->last[i].code;
+            c->last[i].code = i == MODEL    ? TRAJ_RECORD_MODEL_RUNS
+                              : i == RETUNE ? TRAJ_RECORD_RETUNE_RUNS
+                                            : c->last[i].code;
             result = write_record(c, &c->last[i], true, error);
         }
     }
@@ -193,11 +195,16 @@ static int begin(struct cutting *c, const struct traj_recording_header *header,
 static int keep(struct cutting *c, const struct traj_record *record, struct traj_error *error)
 {
     size_t i = record->kind == TRAJ_RECORD_MODEL      ? MODEL
+               : record->kind == TRAJ_RECORD_RETUNE   ? RETUNE
                : record->kind == TRAJ_RECORD_SETTINGS ? SETTINGS
                : record->kind == TRAJ_RECORD_PAUSE    ? PAUSE
                                                       : IN_FORCE;
     if (i == IN_FORCE) {
         return 0;
+    }
+    if (i == MODEL) {
+        /* Tables that were moved are those of the model before, or are told again behind it. */
+        c->last[RETUNE].kind = 0;
     }
     unsigned char *copy = malloc(record->size + 1);
     if (!copy) {

@@ -27,12 +27,12 @@ struct showing {
 
 /* What is written behind the number of bytes of a word that the writer has closed. */
 struct word {
-    const char *of[4];
+    const char *of[6];
 };
 
 static const char *word_of(unsigned code, const struct word *words)
 {
-    return code < 4 && words->of[code] ? words->of[code] : "unknown";
+    return code < 6 && words->of[code] ? words->of[code] : "unknown";
 }
 
 /* The message in a record, or NULL where its kind has none. */
@@ -106,10 +106,12 @@ static void put_kind(struct traj_json_writer *w, const struct traj_record *recor
     static const struct word start = {{"fresh", "midst", NULL, NULL}};
     static const struct word lost = {{"buffer", "disk", "cut", NULL}};
     static const struct word how = {{"runs", "loaded", "rollback", "reload"}};
+    static const struct word retune = {{"runs", "updated", "given", "back", "undone", "doubt"}};
     static const struct word bad = {{"frame", "event", "topic", NULL}};
     uint64_t numbers[TRAJ_RECORDING_EFFECTS], number = 0;
     struct traj_recorded_settings settings;
     struct traj_recorded_model model;
+    struct traj_recorded_retune moved;
     struct traj_recorded_loss loss;
     const void *body;
     size_t count, size;
@@ -155,6 +157,18 @@ static void put_kind(struct traj_json_writer *w, const struct traj_record *recor
             put_text(w, "how", word_of(record->code, &how));
             put_text(w, "digest", model.digest);
             put_text(w, "path", model.path);
+        }
+        break;
+    case TRAJ_RECORD_RETUNE:
+        if (traj_recorded_retune(record, &moved)) {
+            put_text(w, "how", word_of(record->code, &retune));
+            put_text(w, "base", moved.base);
+            put_text(w, "digest", moved.digest);
+            put_count(w, "until", moved.until);
+            traj_json_put_key(w, "doubted");
+            traj_json_put_bool(w, moved.doubted);
+            put_count(w, "channels", moved.channels);
+            put_count(w, "columns", moved.columns);
         }
         break;
     case TRAJ_RECORD_SETTINGS:

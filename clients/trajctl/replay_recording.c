@@ -232,6 +232,44 @@ static int load_model(struct sending *s, const struct traj_recorded_model *model
     return result;
 }
 
+/* The numbers by which a record moves the tables; null where they are those of the file. */
+static json_t *coefficients(const struct traj_recorded_retune *recorded)
+{
+    size_t count = (size_t)recorded->channels * recorded->columns;
+    json_t *numbers = count > 0 ? json_array() : json_null();
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(numbers, json_real(traj_recorded_coefficient(recorded, i)));
+    }
+    return numbers;
+}
+
+/* Tables that were moved while the recording was made are moved where it is replayed. */
+static int send_retune(struct sending *s, const struct traj_record *record,
+                       struct traj_error *error)
+{
+    struct traj_recorded_retune recorded;
+    if (!traj_recorded_retune(record, &recorded)) {
+        return traj_error_set(error, "record %llu: no tables", (unsigned long long)record->number);
+    }
+    if (record->carried && s->model_checked) {
+        return 0;
+    }
+    int result = 0;
+    if (record->code != TRAJ_RECORD_RETUNE_DOUBT) {
+        result = command(s,
+                         json_pack("{s:s,s:s,s:o}", "cmd", "recalibrate", "action", "apply",
+                                   "coefficients", coefficients(&recorded)),
+                         error);
+    }
+    if (result == 0 && (recorded.doubted || record->code == TRAJ_RECORD_RETUNE_DOUBT)) {
+        result = command(s,
+                         json_pack("{s:s,s:s,s:b}", "cmd", "recalibrate", "action", "doubt", "on",
+                                   recorded.doubted),
+                         error);
+    }
+    return result;
+}
+
 static int send_message(struct sending *s, const struct traj_record *record,
                         struct traj_error *error)
 {
@@ -282,6 +320,8 @@ static int send_record(struct sending *s, const struct traj_record *record,
     case TRAJ_RECORD_MODEL:
         (void)look_at(s, record);
         return swap ? load_model(s, &s->model, error) : 0;
+    case TRAJ_RECORD_RETUNE:
+        return send_retune(s, record, error);
     case TRAJ_RECORD_SETTINGS:
         if (!s->model_checked) {
             return look_at(s, record);

@@ -118,7 +118,7 @@ static void tell_loss(struct traj_journal *journal, struct traj_moment moment)
     if (loss.inputs == 0)
         return;
     (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, true, moment);
-    (void)put_retune(journal, TRAJ_RECORD_RETUNE_UPDATED, true, moment);
+    (void)put_retune(journal, TRAJ_RECORD_RETUNE_RUNS, true, moment);
     (void)put_settings(journal, true, moment);
     (void)put_pause(journal, true, moment);
 }
@@ -178,7 +178,7 @@ void traj_journal_start(struct traj_journal *journal, bool fresh,
     record.payload = payload;
     (void)put(journal, &record, NULL, 0);
     (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, false, moment);
-    (void)put_retune(journal, TRAJ_RECORD_RETUNE_UPDATED, false, moment);
+    (void)put_retune(journal, TRAJ_RECORD_RETUNE_RUNS, false, moment);
     (void)put_settings(journal, false, moment);
     (void)put_pause(journal, false, moment);
 }

@@ -49,6 +49,7 @@ struct traj_pipeline {
     bool in_trial;
     bool gone; /* the go cue of this trial came, or its movement has begun */
     bool paused;
+    bool doubted;
     unsigned flags;  /* for the next intent */
     uint64_t seq;    /* of the next intent */
     double time;     /* t of the last decoded frame */
@@ -91,15 +92,23 @@ size_t traj_pipeline_size(void)
     return sizeof(struct traj_pipeline) + alignof(max_align_t);
 }
 
-struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
-                                         const struct traj_pipeline_settings *settings)
+/* Where a pipeline lies in memory[0..size), or NULL if that is too small. */
+static struct traj_pipeline *place(void *memory, size_t size)
 {
-    if (memory == NULL || decoder == NULL || size < traj_pipeline_size())
+    if (memory == NULL || size < traj_pipeline_size())
         return NULL;
     size_t align = alignof(max_align_t);
     size_t slack = (align - (uintptr_t)memory % align) % align;
     void *aligned = (unsigned char *)memory + slack;
-    struct traj_pipeline *pipeline = aligned;
+    return aligned;
+}
+
+struct traj_pipeline *traj_pipeline_init(void *memory, size_t size, struct traj_decoder *decoder,
+                                         const struct traj_pipeline_settings *settings)
+{
+    struct traj_pipeline *pipeline = place(memory, size);
+    if (pipeline == NULL || decoder == NULL)
+        return NULL;
     memset(pipeline, 0, sizeof *pipeline);
     pipeline->decoder = decoder;
     pipeline->model = traj_decoder_model(decoder);
@@ -232,7 +241,7 @@ static size_t targets_to_come(const struct traj_pipeline *pipeline)
 /* A new source, or a restart: nothing of the former run is left but what a person commanded. */
 static void begin_session(struct traj_pipeline *pipeline, bool marks)
 {
-    pipeline->flags &= TRAJ_INTENT_MODEL;
+    pipeline->flags &= TRAJ_INTENT_MODEL | TRAJ_INTENT_RETUNED;
     reset_posterior(pipeline);
     traj_decoder_believe(pipeline->decoder);
     set_marks(pipeline, marks);
@@ -540,6 +549,8 @@ static bool is_observed(struct traj_pipeline *pipeline, const struct traj_frame 
 static void publish_flags(struct traj_pipeline *pipeline, struct traj_intent *intent)
 {
     struct traj_counters *counters = &pipeline->counters;
+    if (pipeline->doubted)
+        pipeline->flags |= TRAJ_INTENT_DOUBTFUL;
     counters->recovered += (pipeline->flags & TRAJ_INTENT_RECOVERED) != 0;
     counters->limited += (pipeline->flags & TRAJ_INTENT_LIMITED) != 0;
     counters->paused += (pipeline->flags & TRAJ_INTENT_PAUSED) != 0;
@@ -683,6 +694,7 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
     pipeline->decoder = decoder;
     pipeline->model = traj_decoder_model(decoder);
     pipeline->flags |= TRAJ_INTENT_MODEL;
+    pipeline->doubted = false;
     pipeline->observed = (double)NAN;
     if (pipeline->in_force.number > 0)
         carry(pipeline);
@@ -693,6 +705,36 @@ struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
             traj_decoder_go(decoder);
     }
     return former;
+}
+
+struct traj_decoder *traj_pipeline_adopt(struct traj_pipeline *pipeline,
+                                         struct traj_decoder *decoder)
+{
+    struct traj_decoder *former = pipeline->decoder;
+    if (decoder != former && traj_decoder_adopt(decoder, former) != TRAJ_OK)
+        return NULL;
+    pipeline->decoder = decoder;
+    pipeline->model = traj_decoder_model(decoder);
+    pipeline->flags |= TRAJ_INTENT_RETUNED;
+    return former;
+}
+
+void traj_pipeline_doubt(struct traj_pipeline *pipeline, bool doubted)
+{
+    pipeline->doubted = doubted;
+}
+
+struct traj_pipeline *traj_pipeline_fork(void *memory, size_t size,
+                                         const struct traj_pipeline *from,
+                                         struct traj_decoder *decoder)
+{
+    struct traj_pipeline *pipeline = place(memory, size);
+    if (pipeline == NULL || traj_decoder_adopt(decoder, from->decoder) != TRAJ_OK)
+        return NULL;
+    *pipeline = *from;
+    pipeline->decoder = decoder;
+    pipeline->model = traj_decoder_model(decoder);
+    return pipeline;
 }
 
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline)

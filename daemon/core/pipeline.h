@@ -148,6 +148,25 @@ bool traj_pipeline_paused(const struct traj_pipeline *pipeline);
 struct traj_decoder *traj_pipeline_swap(struct traj_pipeline *pipeline,
                                         struct traj_decoder *decoder);
 
+/*
+ * The same with a decoder whose model has the same states under other rates: nothing begins anew
+ * (traj_decoder_adopt).  Returns the former, or NULL where it cannot be, and then nothing has
+ * changed.  The decoder that runs already may be handed in: then its intents say that it is new.
+ */
+struct traj_decoder *traj_pipeline_adopt(struct traj_pipeline *pipeline,
+                                         struct traj_decoder *decoder);
+
+/* Whether intents say that another model at hand explains the frames better; a swap ends it. */
+void traj_pipeline_doubt(struct traj_pipeline *pipeline, bool doubted);
+
+/*
+ * A second pipeline that stands where `from` stands, in memory[0..size), with a decoder whose model
+ * has the same states; it is put where from's is.  NULL if memory is too small or it cannot be.
+ */
+struct traj_pipeline *traj_pipeline_fork(void *memory, size_t size,
+                                         const struct traj_pipeline *from,
+                                         struct traj_decoder *decoder);
+
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline);
 
 /* t of the last decoded frame, NaN before the first of a run. */

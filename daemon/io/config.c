@@ -31,6 +31,7 @@ void traj_config_default(struct traj_config *config)
     config->stale_ms = 500;
     config->status_ms = 1000;
     traj_pipeline_settings_default(&config->pipeline);
+    traj_recalibrate_options_default(&config->recalibration);
     config->receive_hwm = 1000000;
     config->send_hwm = 20000;
     config->message_max = 1 << 20;
@@ -126,6 +127,83 @@ static int read_shadow(const struct reading *reading, const json_t *value)
 
     shadow[0] = '\0';
     return json_is_null(value) ? 0 : read_text(reading, "shadow", value, shadow, TRAJ_PATH_SIZE);
+}
+
+static int read_method(const struct reading *reading, const json_t *value,
+                       struct traj_recalibrate_options *options)
+{
+    const char *text = json_string_value(value);
+    enum traj_recalibrate_method method =
+        text != NULL ? traj_recalibrate_named(text) : TRAJ_RECALIBRATE_METHODS;
+
+    if (method == TRAJ_RECALIBRATE_METHODS) {
+        return refuse(reading, "recalibrate.method",
+                      "must be \"rml\", \"smoothbatch\" or \"baseline\"");
+    }
+    options->method = method;
+    return 0;
+}
+
+/* The members of "recalibrate", laid over *options. */
+static int read_recalibration(const struct reading *reading, json_t *value,
+                              struct traj_recalibrate_options *options)
+{
+    const char *key;
+    json_t *member;
+    int rc = 0;
+
+    json_object_foreach (value, key, member) {
+        if (strcmp(key, "method") == 0) {
+            rc = read_method(reading, member, options);
+        } else if (strcmp(key, "interval_s") == 0) {
+            rc = read_real(reading, "recalibrate.interval_s", member, 1.0, 3600.0,
+                           &options->interval_s);
+        } else if (strcmp(key, "half_life_s") == 0) {
+            rc = read_real(reading, "recalibrate.half_life_s", member, 1.0, 86400.0,
+                           &options->half_life_s);
+        } else if (strcmp(key, "labels") == 0 && json_is_boolean(member)) {
+            options->labels = json_is_true(member);
+        } else if (strcmp(key, "labels") == 0) {
+            rc = refuse(reading, "recalibrate.labels", "must be true or false");
+        } else {
+            rc = traj_error_set(reading->error, "%s: field \"recalibrate.%s\" is not a setting",
+                                reading->name, key);
+        }
+        if (rc != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int read_recalibrate(const struct reading *reading, const json_t *value)
+{
+    struct traj_config *config = reading->config;
+
+    config->recalibrate = false;
+    traj_recalibrate_options_default(&config->recalibration);
+    if (json_is_null(value)) {
+        return 0;
+    }
+    if (!json_is_object(value)) {
+        return refuse(reading, "recalibrate", "must be null or an object");
+    }
+    config->recalibrate = true;
+    /* json_object_foreach is not const-correct. */
+    return read_recalibration(reading, (json_t *)value, &config->recalibration);
+}
+
+int traj_config_recalibration(struct traj_recalibrate_options *options, const char *text,
+                              const char *name, struct traj_error *error)
+{
+    struct reading reading = {NULL, name, error};
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    int rc = json_is_object(value)
+                 ? read_recalibration(&reading, value, options)
+                 : traj_error_set(error, "%s: the options must be an object", name);
+
+    json_decref(value);
+    return rc;
 }
 
 static int read_source(const struct reading *reading, const json_t *value)
@@ -514,6 +592,7 @@ static const struct {
     {"source", read_source},
     {"lsl_outlet", read_lsl_outlet},
     {"shadow", read_shadow},
+    {"recalibrate", read_recalibrate},
 };
 
 static int read_field(const struct reading *reading, const char *key, const json_t *value)
@@ -694,6 +773,17 @@ static json_t *curve_json(const struct traj_curve_config *curve)
                      "servers", servers);
 }
 
+static json_t *recalibrate_json(const struct traj_config *config)
+{
+    const struct traj_recalibrate_options *options = &config->recalibration;
+
+    return config->recalibrate
+               ? json_pack("{s:s, s:f, s:f, s:b}", "method", traj_recalibrate_name(options->method),
+                           "interval_s", options->interval_s, "half_life_s", options->half_life_s,
+                           "labels", (int)options->labels)
+               : json_null();
+}
+
 char *traj_config_text(const struct traj_config *config)
 {
     const struct traj_pipeline_settings *settings = &config->pipeline;
@@ -707,11 +797,11 @@ char *traj_config_text(const struct traj_config *config)
                       "high", corner_json(settings->high, config->workspace_dims));
     }
     document = json_pack(
-        "{s:s?, s:s?, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, "
+        "{s:s?, s:s?, s:o, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, "
         "s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
         "model", config->model[0] != '\0' ? config->model : NULL, "shadow",
-        config->shadow[0] != '\0' ? config->shadow : NULL, "source",
-        config->source[0] != '\0' ? config->source : NULL, "lsl_outlet",
+        config->shadow[0] != '\0' ? config->shadow : NULL, "recalibrate", recalibrate_json(config),
+        "source", config->source[0] != '\0' ? config->source : NULL, "lsl_outlet",
         config->lsl_outlet[0] != '\0' ? config->lsl_outlet : NULL, "frames", config->frames,
         "intents", config->intents, "control", config->control, "publish",
         config->newest ? "newest" : "all", "stale_ms", config->stale_ms, "status_ms",

@@ -7,6 +7,12 @@
  *     {
  *       "model": "reach.tjm",                  the model file
  *       "shadow": null,                        a second model file, which decodes beside the first
+ *       "recalibrate": {                       or null: the model stays as it was loaded
+ *         "method": "rml",                     or "smoothbatch", "baseline"
+ *         "interval_s": 10,                    tables change at most once in it
+ *         "half_life_s": 60,                   after which what was seen counts for half
+ *         "labels": true                       whether trial_labels are believed
+ *       },
  *       "source": null,                        or a rig: "open-ephys://host:5556?units=rig.json"
  *       "lsl_outlet": null,                    or the name of an LSL stream of the intents
  *       "frames": "@tcp://127.0.0.1:5601",     endpoints: "@" or bare binds, ">" connects
@@ -57,6 +63,7 @@
 #include "daemon/io/outlet.h"
 #include "daemon/io/source/url.h"
 #include "daemon/learn/error.h"
+#include "daemon/learn/recalibrate.h"
 #include "proto/key.h"
 
 #define TRAJ_PATH_SIZE 4096
@@ -89,10 +96,12 @@ enum traj_receive {
 const char *traj_receive_name(enum traj_receive receive);
 
 struct traj_config {
-    char model[TRAJ_PATH_SIZE];        /* "" = none named */
-    char shadow[TRAJ_PATH_SIZE];       /* "" = none */
-    char source[TRAJ_URL_SIZE];        /* "" = frames come by the frames socket */
-    char lsl_outlet[TRAJ_OUTLET_NAME]; /* "" = none */
+    char model[TRAJ_PATH_SIZE];  /* "" = none named */
+    char shadow[TRAJ_PATH_SIZE]; /* "" = none */
+    bool recalibrate;
+    struct traj_recalibrate_options recalibration; /* also where it is off */
+    char source[TRAJ_URL_SIZE];                    /* "" = frames come by the frames socket */
+    char lsl_outlet[TRAJ_OUTLET_NAME];             /* "" = none */
     char frames[TRAJ_ENDPOINT_SIZE];
     char intents[TRAJ_ENDPOINT_SIZE];
     char control[TRAJ_ENDPOINT_SIZE];
@@ -138,6 +147,10 @@ int traj_config_override(struct traj_config *config, const char *key, const char
 
 /* Checks what needs the model: the workspace and D.  0, or -1 with a sentence. */
 int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error);
+
+/* Reads what config.h shows under "recalibrate" from JSON text; name stands for where it stood. */
+int traj_config_recalibration(struct traj_recalibrate_options *options, const char *text,
+                              const char *name, struct traj_error *error);
 
 /*
  * The effective configuration as JSON text that traj_config_parse reads back to the same; to be

@@ -3,6 +3,7 @@
 #include "daemon/io/control.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "daemon/io/clock.h"
 #include "daemon/io/control_status.h"
+#include "daemon/learn/model_file.h"
 #include "proto/event.h"
 #include "proto/json.h"
 #include "traj/version.h"
@@ -346,6 +348,198 @@ static int do_model(struct request *request)
     return tell_model(request, "rolled back");
 }
 
+/* --- recalibration ---------------------------------------------------------------------------- */
+
+/* The options of the request, laid over those in force or the configured ones. */
+static int recalibration_options(struct request *request, struct traj_recalibrate_options *options)
+{
+    json_t *told = json_object_get(request->body, "options");
+    char *text;
+    int rc;
+
+    if (told == NULL) {
+        return 0;
+    }
+    text = json_dumps(told, JSON_COMPACT | JSON_ENCODE_ANY);
+    rc = text != NULL ? traj_config_recalibration(options, text, "recalibrate", &request->error)
+                      : traj_error_set(&request->error, "out of memory");
+    free(text);
+    return rc;
+}
+
+static int start_recalibration(struct request *request, struct traj_answer *answer)
+{
+    struct traj_service *service = request->service;
+    struct traj_observers *observers = &service->observers;
+    struct traj_recalibrate_options options = service->config.recalibration;
+
+    if (observers->recalibrator != NULL) {
+        options = *traj_recalibrator_options(observers->recalibrator);
+    }
+    options.frozen = false;
+    if (recalibration_options(request, &options) != 0) {
+        return -1;
+    }
+    /* What was learned so far stays where it only goes on. */
+    if (observers->recalibrator != NULL && json_object_get(request->body, "options") == NULL) {
+        struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+
+        traj_recalibrator_freeze(observers->recalibrator, false);
+        return call(request, &command, answer);
+    }
+    return traj_observers_recalibrate(observers, &options, &service->models, service->exchange,
+                                      answer, &request->error);
+}
+
+static int freeze_recalibration(struct request *request, struct traj_answer *answer)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+
+    if (request->service->observers.recalibrator == NULL) {
+        return traj_error_set(&request->error, "recalibrate: it is off");
+    }
+    traj_recalibrator_freeze(request->service->observers.recalibrator, true);
+    return call(request, &command, answer);
+}
+
+static int roll_tables_back(struct request *request, struct traj_answer *answer)
+{
+    struct traj_service *service = request->service;
+
+    if (traj_models_retune_back(&service->models, service->exchange, answer, &request->error) !=
+        0) {
+        return -1;
+    }
+    /* Or it would put its own in force again at once. */
+    if (service->observers.recalibrator != NULL) {
+        traj_recalibrator_freeze(service->observers.recalibrator, true);
+    }
+    return 0;
+}
+
+/* Numbers from outside: of another program, or of a recording that is replayed. */
+static int apply_tables(struct request *request, struct traj_answer *answer)
+{
+    struct traj_service *service = request->service;
+    const struct traj_dims *dims = &service->models.current->model->dims;
+    const json_t *numbers = json_object_get(request->body, "coefficients");
+    size_t count = json_array_size(numbers), channels = dims->units + dims->features;
+    double *coefficient = calloc(count + 1, sizeof *coefficient);
+    int rc;
+
+    if (coefficient == NULL) {
+        return traj_error_set(&request->error, "out of memory");
+    }
+    if (json_is_null(numbers)) {
+        free(coefficient);
+        return traj_models_retune(&service->models, NULL, 0, 0, TRAJ_RECORD_RETUNE_GIVEN,
+                                  service->exchange, answer, &request->error);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *number = json_array_get(numbers, i);
+
+        coefficient[i] = json_is_number(number) ? json_number_value(number) : (double)NAN;
+    }
+    if (count == 0 || count % channels != 0) {
+        rc = traj_error_set(&request->error,
+                            "recalibrate: \"coefficients\" must be an array of as many numbers "
+                            "for each of the model's %zu channels, or null",
+                            channels);
+    } else {
+        rc = traj_models_retune(&service->models, coefficient, count / channels, 0,
+                                TRAJ_RECORD_RETUNE_GIVEN, service->exchange, answer,
+                                &request->error);
+    }
+    free(coefficient);
+    return rc;
+}
+
+/* Whether intents are to say that another model explains more. */
+static int doubt_tables(struct request *request, struct traj_answer *answer)
+{
+    struct traj_service *service = request->service;
+    const json_t *on = json_object_get(request->body, "on");
+
+    return json_is_boolean(on)
+               ? traj_models_doubt(&service->models, json_is_true(on), service->exchange, answer,
+                                   &request->error)
+               : traj_error_set(&request->error, "recalibrate: \"on\" must be true or false");
+}
+
+/* Writes the running model, moved tables and all, to a file. */
+static int save_running(struct request *request, struct traj_answer *answer)
+{
+    const char *path = json_string_value(json_object_get(request->body, "path"));
+    struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+    struct traj_model *copy;
+    int rc;
+
+    if (path == NULL || path[0] == '\0') {
+        return traj_error_set(&request->error, "recalibrate: save needs \"path\", a file to write");
+    }
+    copy = traj_model_copy(traj_models_running(&request->service->models), path, &request->error);
+    rc = copy != NULL ? traj_model_save(copy, path, &request->error) : -1;
+    traj_model_free(copy);
+    return rc == 0 ? call(request, &command, answer) : -1;
+}
+
+static int stop_recalibration(struct request *request, struct traj_answer *answer)
+{
+    struct traj_service *service = request->service;
+
+    return traj_observers_recalibrate(&service->observers, NULL, &service->models,
+                                      service->exchange, answer, &request->error);
+}
+
+static int tell_recalibration(struct request *request, struct traj_answer *answer)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
+
+    return call(request, &command, answer);
+}
+
+static int do_recalibrate(struct request *request)
+{
+    static const struct {
+        const char *action, *key; /* that it takes beside */
+        int (*run)(struct request *request, struct traj_answer *answer);
+    } actions[] = {
+        {"on", "options", start_recalibration},  {"off", NULL, stop_recalibration},
+        {"freeze", NULL, freeze_recalibration},  {"rollback", NULL, roll_tables_back},
+        {"apply", "coefficients", apply_tables}, {"save", "path", save_running},
+        {"status", NULL, tell_recalibration},    {"doubt", "on", doubt_tables},
+    };
+    const char *action = json_string_value(json_object_get(request->body, "action"));
+    struct traj_answer answer = {TRAJ_ACCEPTED, 0};
+
+    for (size_t i = 0; action != NULL && i < sizeof actions / sizeof actions[0]; i++) {
+        size_t keys =
+            actions[i].key != NULL && json_object_get(request->body, actions[i].key) ? 3 : 2;
+
+        if (strcmp(action, actions[i].action) != 0) {
+            continue;
+        }
+        if (json_object_size(request->body) != keys) {
+            return traj_error_set(&request->error, "recalibrate: %s takes %s%s", action,
+                                  actions[i].key != NULL ? "nothing but " : "nothing",
+                                  actions[i].key != NULL ? actions[i].key : "");
+        }
+        if (actions[i].run(request, &answer) != 0) {
+            return -1;
+        }
+        if (request->reply == NULL) {
+            (void)reply_frame(request, &answer);
+            traj_log_write(&request->service->log, TRAJ_LOG_INFO, "recalibration: %s", action);
+        }
+        (void)json_object_set_new(request->reply, "recalibration",
+                                  traj_service_recalibration(request->service));
+        return 0;
+    }
+    return traj_error_set(&request->error,
+                          "recalibrate: \"action\" must be \"on\", \"off\", \"freeze\", "
+                          "\"rollback\", \"apply\", \"doubt\", \"save\" or \"status\"");
+}
+
 /* --- recording -------------------------------------------------------------------------------- */
 
 static int start_recording(struct request *request)
@@ -405,7 +599,7 @@ static int do_record(struct request *request)
 
 static const struct {
     const char *name;
-    const char *keys[3]; /* that it takes beside "cmd" */
+    const char *keys[6]; /* that it takes beside "cmd" */
     int (*run)(struct request *request);
 } commands[] = {
     {"ping", {NULL}, do_ping},
@@ -415,6 +609,7 @@ static const struct {
     {"event", {"event", NULL}, do_event},
     {"reset", {NULL}, do_reset},
     {"model", {"action", "path", NULL}, do_model},
+    {"recalibrate", {"action", "options", "coefficients", "path", "on", NULL}, do_recalibrate},
     {"pause", {"on", NULL}, do_pause},
     {"record", {"action", NULL}, do_record},
     {"shutdown", {NULL}, do_shutdown},
@@ -458,7 +653,7 @@ static int dispatch(struct request *request)
     return traj_error_set(
         &request->error,
         "cmd \"%.64s\" is not known; there are ping, status, trial, prior, event, "
-        "reset, model, pause, record and shutdown",
+        "reset, model, recalibrate, pause, record and shutdown",
         name);
 }
 

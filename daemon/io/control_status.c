@@ -271,6 +271,35 @@ json_t *traj_service_shadow(const struct traj_service *service)
         "apart", number(state.apart));
 }
 
+json_t *traj_service_recalibration(const struct traj_service *service)
+{
+    const struct traj_recalibrator *recalibrator = service->observers.recalibrator;
+    const struct traj_models *models = &service->models;
+    struct traj_recalibrate_options options = service->config.recalibration;
+    struct traj_recalibrate_state state = {0};
+
+    if (recalibrator == NULL && models->tables == NULL) {
+        return json_null();
+    }
+    state.candidate = state.loaded = (double)NAN;
+    if (recalibrator != NULL) {
+        options = *traj_recalibrator_options(recalibrator);
+        traj_recalibrator_state(recalibrator, &state);
+    }
+    return json_pack(
+        "{s:b, s:b, s:s, s:f, s:f, s:b, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "on", (int)(recalibrator != NULL), "frozen", (int)options.frozen, "method",
+        traj_recalibrate_name(options.method), "interval_s", options.interval_s, "half_life_s",
+        options.half_life_s, "labels", (int)options.labels, "digest",
+        traj_models_running(models)->about.digest, "moved",
+        (int)(models->tables != NULL && models->tables->model != NULL), "doubted",
+        (int)models->doubted, "intervals", count(state.intervals), "labelled",
+        count(state.labelled), "candidates", count(state.candidates), "updates",
+        count(state.updates), "refused", count(state.refused), "undone", count(state.undone),
+        "channels", count(state.channels), "candidate", number(state.candidate), "loaded",
+        number(state.loaded));
+}
+
 int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,
                            struct traj_error *error)
 {
@@ -330,6 +359,7 @@ json_t *traj_service_status(struct traj_service *service, double now)
         (void)json_object_set_new(status, "lsl_outlet", outlet_json(service));
         (void)json_object_set_new(status, "recording", recording_json(service, state));
         (void)json_object_set_new(status, "shadow", traj_service_shadow(service));
+        (void)json_object_set_new(status, "recalibration", traj_service_recalibration(service));
         (void)json_object_set_new(status, "threads", threads_json(service));
         (void)json_object_set_new(status, "memory", memory_json());
         (void)json_object_set_new(status, "realtime", realtime_json(service));

@@ -16,6 +16,9 @@ json_t *traj_service_recording(struct traj_service *service);
 /* The second model and how it compares; null where there is none. */
 json_t *traj_service_shadow(const struct traj_service *service);
 
+/* What recalibration does; null where it is off and no tables were moved. */
+json_t *traj_service_recalibration(const struct traj_service *service);
+
 /* Whether a model has the units that the source was opened for; 0, or -1 with a sentence. */
 int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,
                            struct traj_error *error);

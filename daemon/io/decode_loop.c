@@ -325,6 +325,17 @@ static void apply(struct traj_decode_loop *loop, const struct traj_command *comm
     }
 }
 
+/* The model that runs goes on with other tables; what is told of them is borrowed for good. */
+static void retune(struct traj_decode_loop *loop, const struct traj_command *command,
+                   struct traj_moment at)
+{
+    if (command->decoder != NULL && traj_pipeline_adopt(loop->pipeline, command->decoder) != NULL) {
+        loop->decoder = command->decoder;
+    }
+    traj_pipeline_doubt(loop->pipeline, command->on);
+    traj_journal_retune(&loop->journal, command->body, command->size, command->moved, at);
+}
+
 static void record(struct traj_decode_loop *loop, bool on, struct traj_moment at)
 {
     if (on) {
@@ -367,6 +378,9 @@ static void serve_command(struct traj_decode_loop *loop, const struct traj_comma
         break;
     case TRAJ_COMMAND_APPLY:
         apply(loop, command, at);
+        break;
+    case TRAJ_COMMAND_RETUNE:
+        retune(loop, command, at);
         break;
     case TRAJ_COMMAND_PUBLISH:
         traj_link_publish(loop->link, command->topic, command->body, command->size);

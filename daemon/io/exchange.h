@@ -26,8 +26,9 @@ enum traj_command_kind {
     TRAJ_COMMAND_NOTHING, /* answers, and refreshes the snapshot: shows that decoding is alive */
     TRAJ_COMMAND_EVENT,   /* event; now = its t is that of the last decoded frame */
     TRAJ_COMMAND_RESET,
-    TRAJ_COMMAND_PAUSE,   /* on */
-    TRAJ_COMMAND_APPLY,   /* config and decoder, each if not NULL, between the same two frames */
+    TRAJ_COMMAND_PAUSE,  /* on */
+    TRAJ_COMMAND_APPLY,  /* config and decoder, each if not NULL, between the same two frames */
+    TRAJ_COMMAND_RETUNE, /* decoder (NULL = the same), body, size: of a record; moved, on: doubted */
     TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
     TRAJ_COMMAND_RECORD,  /* on: what happens is told on the tape, or no more */
     TRAJ_COMMAND_OBSERVE, /* tape: the same for those who observe; NULL = no more */
@@ -44,6 +45,7 @@ struct traj_command {
     struct traj_decoder *decoder;
     const char *path;           /* of the decoder's model */
     enum traj_record_model how; /* it came to run */
+    enum traj_record_retune moved;
     const char *topic;
     const char *body;
     size_t size;

@@ -383,8 +383,8 @@ static void *run(void *argument)
         traj_guard_answer(&self->service->guard, &self->service->log, now);
         read_notes(self, now);
         answer_requests(self, now);
-        self->behind =
-            traj_observers_work(&self->service->observers, exchange, &self->service->log);
+        self->behind = traj_observers_work(&self->service->observers, &self->service->models,
+                                           exchange, &self->service->log);
         publish_status(self, now);
         log_source(self->service, now);
         traj_log_flush(&self->service->log, now);

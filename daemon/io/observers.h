@@ -14,8 +14,10 @@
 #include "daemon/core/tape.h"
 #include "daemon/io/exchange.h"
 #include "daemon/io/log.h"
+#include "daemon/io/models.h"
 #include "daemon/io/shadow.h"
 #include "daemon/learn/error.h"
+#include "daemon/learn/recalibrate.h"
 
 struct traj_observers {
     void *memory; /* the tape's; NULL until somebody looks on */
@@ -25,7 +27,10 @@ struct traj_observers {
     /* In force, for whoever begins to look on; payload leads into the bytes beside it. */
     struct traj_record settings, pause;
     unsigned char settings_bytes[TRAJ_RECORDED_SETTINGS_MAX];
-    struct traj_shadow *shadow; /* NULL = none */
+    struct traj_shadow *shadow;             /* NULL = none */
+    struct traj_recalibrator *recalibrator; /* NULL = off */
+    const struct traj_model *base;          /* that it recalibrates */
+    bool awaits; /* its model runs from a record on that has not come yet */
 };
 
 /*
@@ -41,8 +46,17 @@ int traj_observers_shadow(struct traj_observers *observers, const char *path,
                           struct traj_exchange *exchange, struct traj_answer *answer,
                           struct traj_error *error);
 
+/*
+ * Recalibration of the current model by these options, from here on; NULL = none, and the tables are
+ * those of the file again.  *answer tells the frame.  0, or -1 with a sentence.
+ */
+int traj_observers_recalibrate(struct traj_observers *observers,
+                               const struct traj_recalibrate_options *options,
+                               struct traj_models *models, struct traj_exchange *exchange,
+                               struct traj_answer *answer, struct traj_error *error);
+
 /* Works off what is on the tape, or a part of it: then true, and the rest is for the next turn. */
-bool traj_observers_work(struct traj_observers *observers, struct traj_exchange *exchange,
-                         struct traj_log *log);
+bool traj_observers_work(struct traj_observers *observers, struct traj_models *models,
+                         struct traj_exchange *exchange, struct traj_log *log);
 
 #endif

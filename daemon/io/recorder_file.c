@@ -26,10 +26,11 @@
 /* The last record of a kind that a reader who begins at a new part must know. */
 struct carried {
     size_t size; /* 0 = none yet */
-    unsigned char bytes[TRAJ_RECORD_HEADER + TRAJ_RECORDED_MODEL_MAX];
+    size_t room;
+    unsigned char *bytes;
 };
 
-enum { MODEL, SETTINGS, PAUSE, CARRIED };
+enum { MODEL, RETUNE, SETTINGS, PAUSE, CARRIED };
 
 struct traj_recorder_file {
     struct traj_record_config config;
@@ -103,6 +104,9 @@ void traj_recorder_file_free(struct traj_recorder_file **file)
 {
     if (*file != NULL) {
         traj_recorder_file_close(*file);
+        for (size_t i = 0; i < CARRIED; i++) {
+            free((*file)->carried[i].bytes);
+        }
         free(*file);
         *file = NULL;
     }
@@ -276,6 +280,20 @@ static int open_part(struct traj_recorder_file *self)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
+/* Room for a record; where there is none it is not carried, and a reader must begin earlier. */
+static bool make_room(struct carried *place, size_t size)
+{
+    unsigned char *larger = size > place->room ? realloc(place->bytes, size) : place->bytes;
+
+    place->size = 0;
+    if (larger == NULL) {
+        return false;
+    }
+    place->bytes = larger;
+    place->room = size > place->room ? size : place->room;
+    return true;
+}
+
 /* Keeps a copy of a record that whoever begins to read later must know. */
 static void carry(struct traj_recorder_file *self, const struct traj_record *record)
 {
@@ -288,6 +306,11 @@ static void carry(struct traj_recorder_file *self, const struct traj_record *rec
         if (record->size >= 64) {
             memcpy(self->digest, record->payload, 64);
         }
+        /* Tables that were moved are those of the model before, or are told again behind it. */
+        self->carried[RETUNE].size = 0;
+    } else if (record->kind == TRAJ_RECORD_RETUNE) {
+        place = &self->carried[RETUNE];
+        copy.code = TRAJ_RECORD_RETUNE_RUNS;
     } else if (record->kind == TRAJ_RECORD_SETTINGS) {
         place = &self->carried[SETTINGS];
     } else if (record->kind == TRAJ_RECORD_PAUSE) {
@@ -296,7 +319,9 @@ static void carry(struct traj_recorder_file *self, const struct traj_record *rec
         return;
     }
     copy.carried = true;
-    place->size = traj_record_write(&copy, place->bytes, sizeof place->bytes);
+    if (make_room(place, TRAJ_RECORD_HEADER + record->size)) {
+        place->size = traj_record_write(&copy, place->bytes, place->room);
+    }
 }
 
 static void note_written(struct traj_recorder_file *self, const struct iovec *piece)
@@ -515,7 +540,9 @@ int traj_recorder_file_begin(struct traj_recorder_file *file, const char *digest
     file->failing = false;
     file->untold = file->untold_inputs = 0;
     file->flushed = traj_clock_now();
-    memset(file->carried, 0, sizeof file->carried);
+    for (size_t i = 0; i < CARRIED; i++) {
+        file->carried[i].size = 0;
+    }
     memset(&file->state, 0, sizeof file->state);
     memset(file->name, 0, sizeof file->name);
     (void)snprintf(file->digest, sizeof file->digest, "%s", digest);

@@ -538,6 +538,16 @@ static int write_file(const char *path, const void *image, size_t size, struct t
     return 0;
 }
 
+struct traj_model *traj_model_copy(const struct traj_model *model, const char *name,
+                                   struct traj_error *error)
+{
+    size_t size = 0;
+    void *image = make_image(model, name, &size, error);
+    struct traj_model *copy = image ? traj_model_parse(image, size, name, error) : NULL;
+    free(image);
+    return copy;
+}
+
 int traj_model_save(struct traj_model *model, const char *path, struct traj_error *error)
 {
     size_t size = 0;

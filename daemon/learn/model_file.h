@@ -27,6 +27,13 @@ struct traj_model *traj_model_parse(const void *image, size_t size, const char *
 int traj_model_save(struct traj_model *model, const char *path, struct traj_error *error);
 
 /*
+ * What saving a model and loading it again would give: a checked copy of it with its digest; name
+ * stands for the path in sentences.  NULL with a sentence.
+ */
+struct traj_model *traj_model_copy(const struct traj_model *model, const char *name,
+                                   struct traj_error *error);
+
+/*
  * A model with zeroed arrays of these sizes, in one allocation; with_plan, with_names say whether
  * plan.rate and about.unit_name exist.  The arrays are reached through the struct's pointers (cast
  * away const to fill).

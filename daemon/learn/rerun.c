@@ -8,6 +8,7 @@
 
 #include "daemon/core/queue.h"
 #include "daemon/learn/model_file.h"
+#include "daemon/learn/retune.h"
 #include "proto/event.h"
 #include "proto/frame.h"
 
@@ -21,11 +22,15 @@ struct traj_rerun {
     struct traj_rerun_missing missing;
 
     const struct traj_model *current; /* NULL = not at hand */
+    const struct traj_model *base;    /* as its file has it; current where no tables were moved */
+    struct traj_model *made;          /* of the base, by moving its tables; or NULL */
+    bool doubted;
     struct traj_pipeline_settings settings;
     bool paused;
 
     bool fresh;   /* the daemon had just started: the next input begins a known state */
     bool swapped; /* while the state was unknown, and no intent has said so yet */
+    bool retuned; /* likewise */
     bool known;
     /* After a loss: a swap may have been among what was lost, and the first intent would have said
      * so; that intent is not known. */
@@ -65,7 +70,7 @@ struct traj_rerun *traj_rerun_open(const struct traj_rerun_options *options,
         return NULL;
     }
     rerun->options = *options;
-    rerun->current = options->pinned;
+    rerun->current = rerun->base = options->pinned;
     rerun->fresh = options->pinned != NULL;
     traj_pipeline_settings_default(&rerun->settings);
     rerun->pipeline_memory = malloc(traj_pipeline_size());
@@ -92,6 +97,7 @@ void traj_rerun_close(struct traj_rerun *rerun)
         return;
     for (size_t i = 0; i < rerun->models; i++)
         traj_model_free(rerun->model[i]);
+    traj_model_free(rerun->made);
     free(rerun->decoder_memory);
     free(rerun->pipeline_memory);
     free(rerun->event);
@@ -142,13 +148,15 @@ static void choose_model(struct traj_rerun *rerun, const struct traj_recorded_mo
     rerun->current = find_model(rerun, recorded->digest);
     if (rerun->current == NULL)
         rerun->current = follow(rerun, recorded);
+    rerun->base = rerun->current;
+    rerun->doubted = false;
     if (rerun->current != NULL)
         return;
     rerun->missing.replaced = rerun->options.any && rerun->given > 0;
     memcpy(rerun->missing.digest, recorded->digest, sizeof rerun->missing.digest);
     memcpy(rerun->missing.path, recorded->path, sizeof rerun->missing.path);
     if (rerun->missing.replaced)
-        rerun->current = rerun->model[0];
+        rerun->current = rerun->base = rerun->model[0];
 }
 
 /* A decoder of the current model at its prior, in memory of its own. */
@@ -200,7 +208,10 @@ static int begin(struct traj_rerun *rerun, struct traj_error *error)
     /* Neither a first input nor a session takes from the next intent that the model is new. */
     if (rerun->swapped)
         (void)traj_pipeline_swap(rerun->pipeline, decoder);
-    rerun->swapped = false;
+    if (rerun->retuned)
+        (void)traj_pipeline_adopt(rerun->pipeline, decoder);
+    traj_pipeline_doubt(rerun->pipeline, rerun->doubted);
+    rerun->swapped = rerun->retuned = false;
     rerun->known = true;
     return 0;
 }
@@ -214,8 +225,9 @@ static int take_model(struct traj_rerun *rerun, const struct traj_record *record
     if (rerun->options.pinned != NULL)
         return 0;
     bool swap = record->code != TRAJ_RECORD_MODEL_RUNS && !record->carried;
-    if (!swap && rerun->known && rerun->current != NULL &&
-        strcmp(rerun->current->about.digest, recorded.digest) == 0)
+    /* Tables that were moved stay so: a reader is told of the file first and then of them. */
+    if (!swap && rerun->known && rerun->base != NULL &&
+        strcmp(rerun->base->about.digest, recorded.digest) == 0)
         return 0;
     choose_model(rerun, &recorded);
     if (rerun->current == NULL)
@@ -232,6 +244,77 @@ static int take_model(struct traj_rerun *rerun, const struct traj_record *record
     free(rerun->decoder_memory);
     rerun->decoder_memory = memory;
     return 0;
+}
+
+/* The model that a record makes of the base; the base itself where it moves nothing. */
+static int retune(struct traj_rerun *rerun, const struct traj_recorded_retune *recorded,
+                  struct traj_model **made, struct traj_error *error)
+{
+    size_t count = (size_t)recorded->channels * recorded->columns;
+    const struct traj_dims *dims = &rerun->base->dims;
+    *made = NULL;
+    if (recorded->channels == 0)
+        return 0;
+    if (recorded->channels != dims->units + dims->features)
+        return traj_error_set(error, "a record moves the tables of %u channels, the model has %zu",
+                              (unsigned)recorded->channels, dims->units + dims->features);
+    double *coefficient = malloc(count * sizeof *coefficient);
+    if (coefficient == NULL)
+        return traj_error_set(error, "memory is short");
+    for (size_t i = 0; i < count; i++)
+        coefficient[i] = traj_recorded_coefficient(recorded, i);
+    *made = traj_retune(rerun->base, coefficient, recorded->columns, error);
+    free(coefficient);
+    return *made != NULL ? 0 : -1;
+}
+
+/* Has a pipeline whose state is known go on with the current model. */
+static int go_on(struct traj_rerun *rerun, struct traj_error *error)
+{
+    void *memory = NULL;
+    struct traj_decoder *decoder = new_decoder(rerun, &memory, error);
+    if (decoder == NULL)
+        return -1;
+    if (traj_pipeline_adopt(rerun->pipeline, decoder) == NULL) {
+        free(memory);
+        return traj_error_set(error, "a recalibrated model has other states");
+    }
+    free(rerun->decoder_memory);
+    rerun->decoder_memory = memory;
+    return 0;
+}
+
+static int take_retune(struct traj_rerun *rerun, const struct traj_record *record,
+                       struct traj_error *error)
+{
+    struct traj_recorded_retune recorded;
+    struct traj_model *made = NULL;
+    int rc = 0;
+    if (!traj_recorded_retune(record, &recorded))
+        return traj_error_set(error, "record %llu: no tables", (unsigned long long)record->number);
+    if (rerun->options.pinned != NULL || rerun->base == NULL ||
+        strcmp(rerun->base->about.digest, recorded.base) != 0)
+        return 0;
+    rerun->doubted = recorded.doubted;
+    if (rerun->known)
+        traj_pipeline_doubt(rerun->pipeline, recorded.doubted);
+    if (strcmp(rerun->current->about.digest, recorded.digest) == 0 &&
+        (record->code == TRAJ_RECORD_RETUNE_RUNS || record->code == TRAJ_RECORD_RETUNE_DOUBT))
+        return 0;
+    if (retune(rerun, &recorded, &made, error) != 0)
+        return -1;
+    rerun->current = made != NULL ? made : rerun->base;
+    if (strcmp(rerun->current->about.digest, recorded.digest) != 0)
+        rc = traj_error_set(error, "record %llu: the tables do not make the model %.12s of it",
+                            (unsigned long long)record->number, recorded.digest);
+    else if (rerun->known)
+        rc = go_on(rerun, error);
+    else
+        rerun->retuned = rerun->retuned || record->code != TRAJ_RECORD_RETUNE_RUNS;
+    /* The decoder has left the former model. */
+    traj_model_free(rerun->made);
+    rerun->made = made;
+    return rc;
 }
 
 static int take_settings(struct traj_rerun *rerun, const struct traj_record *record,
@@ -310,7 +393,7 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
     switch (record->kind) {
     case TRAJ_RECORD_START:
         forget(rerun);
-        rerun->swapped = false;
+        rerun->swapped = rerun->retuned = false;
         rerun->fresh = rerun->fresh || record->code == TRAJ_RECORD_FRESH;
         return 0;
     case TRAJ_RECORD_LOST:
@@ -321,6 +404,8 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
         return 0;
     case TRAJ_RECORD_MODEL:
         return take_model(rerun, record, error);
+    case TRAJ_RECORD_RETUNE:
+        return take_retune(rerun, record, error);
     case TRAJ_RECORD_SETTINGS:
         return take_settings(rerun, record, error);
     case TRAJ_RECORD_PAUSE:
@@ -338,8 +423,8 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
                    record->kind == TRAJ_RECORD_RESET;
     if (message && !rerun->known && rerun->fresh && begin(rerun, error) != 0)
         return -1;
-    if (!rerun->known && record->kind == TRAJ_RECORD_FRAME)
-        rerun->swapped &= record->code != TRAJ_RECORD_DECODED;
+    if (!rerun->known && record->kind == TRAJ_RECORD_FRAME && record->code == TRAJ_RECORD_DECODED)
+        rerun->swapped = rerun->retuned = false;
     if (!message || !rerun->known)
         return 0;
     if (record->kind == TRAJ_RECORD_FRAME)

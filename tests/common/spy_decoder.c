@@ -70,6 +70,13 @@ void traj_decoder_believe(struct traj_decoder *decoder)
     note(decoder, "believe ");
 }
 
+enum traj_status traj_decoder_adopt(struct traj_decoder *decoder, const struct traj_decoder *from)
+{
+    (void)from;
+    note(decoder, "adopt ");
+    return TRAJ_OK;
+}
+
 void traj_decoder_marks(struct traj_decoder *decoder, bool marks)
 {
     note(decoder, "marks%d ", marks);

@@ -91,6 +91,75 @@ class Recording(daemon.DaemonTest):
         self.stop(d)
         return lines
 
+    def course_model(self, name):
+        """A filter over courses, whose tables can be moved."""
+        trajctl("bench", "--write-model", self.path(name), "--channels", daemon.UNITS, "--targets", TARGETS,
+                "--bin-ms", 1e3 * daemon.BIN)
+        return self.path(name)
+
+    def changed(self, first, count):
+        """Frames in which half of the units are silent and the others fire a lot."""
+        return [(b"frame", frame(seq, counts=[0 if n % 2 else 2 + (seq + n) % 3 for n in range(daemon.UNITS)]))
+                for seq in range(first, first + count)]
+
+    def recalibrated(self, d):
+        """A run in which tables move by themselves and by request; the intents as they were published."""
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+
+        def send(messages, decoded):
+            lines.extend(self.feed(d, messages, decoded, sink, source))
+
+        def state():
+            return d.must(cmd="recalibrate", action="status")["recalibration"]
+
+        send([(b"event", event("session", run="a", marks=True)), (b"event", event("trial_start", t=0.01))], 0)
+        seq = 0
+        while state()["updates"] == 0:
+            self.assertLess(seq, 3000, state())
+            send(self.changed(seq, 50), 50)
+            seq += 50
+            intervals = int(seq * daemon.BIN - 1e-6)
+            wait_for(lambda: state()["intervals"] >= intervals)
+        wait_for(lambda: state()["moved"])
+        for more in ({"action": "freeze"}, {"action": "rollback"}, {"action": "doubt", "on": True},
+                     {"action": "apply", "coefficients": [0.01 * (i % 7) - 0.02 for i in range(7 * daemon.UNITS)]},
+                     {"action": "doubt", "on": True}, {"action": "apply", "coefficients": None},
+                     {"action": "rollback"}):
+            d.must(cmd="recalibrate", **more)
+            send(self.changed(seq, 5), 5)
+            seq += 5
+        d.must(cmd="prior", prob=[0.97] + [0.01] * (TARGETS - 1))
+        send(self.changed(seq, 5), 5)
+        d.must(cmd="model", action="load", path=self.other)
+        send(self.changed(seq + 5, 5), 5)
+        d.must(cmd="model", action="rollback")
+        d.must(cmd="recalibrate", action="apply", coefficients=[0.1] * (7 * daemon.UNITS))
+        send(self.changed(seq + 10, 5), 5)
+        d.must(cmd="event", event={"type": "session", "run": "b", "marks": True})
+        send(self.changed(5000, 20), 20)
+        return lines
+
+    def test_recalibration_replays_to_the_byte(self):
+        self.model, self.other = self.course_model("course.tjm"), self.course_model("same.tjm")
+        d = self.recorder(rotate_mb=1, more={"recalibrate": {"interval_s": 1}})
+        lines = self.recalibrated(d)
+        flags = [json.loads(line)["flags"] for line in lines]
+        self.assertGreater(sum("retuned" in each for each in flags), 5)
+        self.assertGreater(sum("doubtful" in each for each in flags), 5)
+        models = {json.loads(line)["model"] for line in lines}
+        self.assertGreater(len(models), 3)
+        self.stop(d)
+        first = self.files()[0]
+        self.assertEqual([without_stamps(line) for line in self.recorded(first)],
+                         [without_stamps(line) for line in lines])
+        found = verify(first)
+        self.assertEqual(found["replay"]["equal"], len(lines), found)
+        kinds = [json.loads(line)["how"] for line in
+                 trajctl("record", "show", first, "--kind", "retune").splitlines()]
+        self.assertLessEqual({"updated", "back", "doubt", "given"}, set(kinds))
+        self.assertEqual(self.replay_live(first, len(lines)), [without_stamps(line) for line in lines])
+
     def eventful(self, d):
         """Whatever may happen in a run; the intents as they were published."""
         sink, source = d.sink("intent"), d.source()

@@ -15,3 +15,6 @@ traj_test(NAME test_session_recent SOURCES test_session_recent.c ${CMAKE_SOURCE_
 # Recordings, whole and damaged, through the pipeline once more.
 traj_test(NAME test_rerun SOURCES test_rerun.c ${CMAKE_SOURCE_DIR}/tests/system/tiny_model.c
     LIBS traj_learn m LABELS unit)
+traj_test(NAME test_recalibrate SOURCES test_recalibrate.c
+    ${CMAKE_SOURCE_DIR}/tests/oracle/random_model.c ${CMAKE_SOURCE_DIR}/clients/trajctl/bench_model.c
+    LIBS traj_learn m LABELS unit)
