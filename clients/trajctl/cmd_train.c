@@ -2,6 +2,7 @@
 /* trajctl train: recorded sessions in, a model file out. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/evaluate/report.h"
 #include "clients/files/session_file.h"
@@ -12,7 +13,9 @@
 #include "clients/trajctl/progress.h"
 #include "daemon/learn/adapt.h"
 #include "daemon/learn/fit.h"
+#include "daemon/learn/intention.h"
 #include "daemon/learn/model_file.h"
+#include "daemon/learn/recording_session.h"
 
 static const struct command_help help = {
     .name = "train",
@@ -23,6 +26,7 @@ static const struct command_help help = {
         "sessions, options and seed give the same model.",
     .example = "trajctl train --session a.h5 --out m.tjm\n"
                "trajctl train --session a.h5 --session b.h5 --prior-session k.h5 --out m.tjm\n"
+               "trajctl train --intention run.0001.rec --out n.tjm\n"
                "trajctl train --from m.tjm --session today.h5 --out n.tjm\n",
 };
 
@@ -79,14 +83,80 @@ static int save(struct traj_model *model, const struct traj_session *session, co
     return output_commit(&output, error);
 }
 
+static bool is_recording(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".rec") == 0;
+}
+
+/* A run in which the subject steered, told from a recording or a session file. */
+static struct traj_session *read_run(const char *path, const struct traj_model *from,
+                                     struct traj_error *error)
+{
+    const struct traj_recording_choice choice = {NULL, NULL, NULL, NULL};
+    struct traj_recording_omissions omissions;
+    bool recording = is_recording(path);
+    struct traj_session *run = recording
+                                   ? traj_recording_session(path, path, &choice, &omissions, error)
+                                   : traj_session_read(path, error);
+    if (run && ((recording && traj_intention_effector(run, path, error)) ||
+                (from && traj_intention_decoded(run, from, error)))) {
+        traj_session_free(run);
+        run = NULL;
+    }
+    return run;
+}
+
+/* Every run with the movement that was intended in place of the one that was made. */
+static struct traj_session **read_runs(const struct option_list *list,
+                                       const struct traj_model *from, bool quiet,
+                                       struct traj_error *error)
+{
+    struct traj_session **all = calloc(list->count + 1, sizeof(struct traj_session *));
+    if (!all) {
+        traj_error_set(error, "memory is short");
+        return NULL;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        struct traj_intention done;
+        all[i] = read_run(list->item[i], from, error);
+        if (!all[i] || traj_intention_relabel(all[i], &done, error)) {
+            free_sessions(all);
+            return NULL;
+        }
+        if (!quiet) {
+            fprintf(stderr,
+                    "train: %s: %zu samples turned to the target, %zu within %.3g %s of it held "
+                    "still, %zu trials\n",
+                    list->item[i], done.turned, done.stilled, done.radius, all[i]->length_unit,
+                    done.trials);
+        }
+    }
+    return all;
+}
+
+/* What is learned from: sessions, or runs by their intention. */
+struct source {
+    const struct option_list *sessions, *runs; /* one of them is empty */
+    bool quiet;
+};
+
+static struct traj_session **read_source(const struct source *source, const struct traj_model *from,
+                                         struct traj_error *error)
+{
+    return source->runs->count > 0 ? read_runs(source->runs, from, source->quiet, error)
+                                   : read_sessions(source->sessions, error);
+}
+
 /* Fits on what the lists name and saves; 0, or -1 with a sentence. */
-static int fit_and_save(const struct option_list *files, const struct option_list *prior_files,
+static int fit_and_save(const struct source *source, const struct option_list *prior_files,
                         const struct traj_fit_options *fit, struct page *page, const char *out,
                         struct traj_error *error)
 {
     int result = -1;
     struct traj_model *model = NULL;
-    struct traj_session **sessions = read_sessions(files, error);
+    const struct option_list *files = source->runs->count > 0 ? source->runs : source->sessions;
+    struct traj_session **sessions = read_source(source, NULL, error);
     struct traj_session **priors = sessions ? read_sessions(prior_files, error) : NULL;
     if (priors) {
         model =
@@ -103,13 +173,14 @@ static int fit_and_save(const struct option_list *files, const struct option_lis
 }
 
 /* Adapts a model to what the list names and saves; 0, or -1 with a sentence. */
-static int adapt_and_save(const char *from, const struct option_list *files,
+static int adapt_and_save(const char *from, const struct source *source,
                           const struct traj_fit_options *fit, struct page *page, const char *out,
                           struct traj_error *error)
 {
     int result = -1;
     struct traj_model *old = traj_model_load(from, error), *model = NULL;
-    struct traj_session **sessions = old ? read_sessions(files, error) : NULL;
+    const struct option_list *files = source->runs->count > 0 ? source->runs : source->sessions;
+    struct traj_session **sessions = old ? read_source(source, old, error) : NULL;
     if (sessions) {
         model =
             traj_adapt(old, (const struct traj_session *const *)sessions, files->count, fit, error);
@@ -140,13 +211,15 @@ int cmd_train(int argc, char **argv)
 {
     struct traj_fit_options fit;
     traj_fit_options_default(&fit);
-    struct option_list sessions = {0}, priors = {0};
+    struct option_list sessions = {0}, priors = {0}, runs = {0};
     const char *out = NULL, *from = NULL, *family = traj_family_name(fit.family);
     bool quiet = false;
     struct page page = {0};
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
-         .required = true},
+        {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics"},
+        {"intention", "R.rec|S.h5", OPTION_REPEATED, &runs,
+         "instead: a recording (or session) of a run in which the subject steered; what moved is "
+         "replaced by what was intended, towards the target and still at it"},
         {"prior-session", "K.h5", OPTION_REPEATED, &priors,
          "session that teaches movement alone; its frames are not used"},
         {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true},
@@ -184,6 +257,9 @@ int cmd_train(int argc, char **argv)
     } else if (status == OPTIONS_RUN && fit.order == 1) {
         status = usage_error("train", "--order: 1 is not 0, 2 or 3");
     }
+    if (status == OPTIONS_RUN && (sessions.count > 0) == (runs.count > 0)) {
+        status = usage_error("train", "name either --session S.h5 or --intention R.rec");
+    }
     if (status == OPTIONS_RUN && from) {
         status = check_from(&fit, &priors);
     }
@@ -193,8 +269,9 @@ int cmd_train(int argc, char **argv)
         progress_init(&progress, "train", quiet);
         fit.progress = progress_callback;
         fit.progress_context = &progress;
-        int result = from ? adapt_and_save(from, &sessions, &fit, &page, out, &error)
-                          : fit_and_save(&sessions, &priors, &fit, &page, out, &error);
+        const struct source source = {&sessions, &runs, quiet};
+        int result = from ? adapt_and_save(from, &source, &fit, &page, out, &error)
+                          : fit_and_save(&source, &priors, &fit, &page, out, &error);
         progress_end(&progress);
         if (result) {
             status = failure("train", "%s", error.text);
@@ -209,5 +286,6 @@ int cmd_train(int argc, char **argv)
     option_list_free(&sessions);
     option_list_free(&priors);
     origin_free(&page.origin);
+    option_list_free(&runs);
     return status;
 }

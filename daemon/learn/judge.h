@@ -52,8 +52,8 @@ void traj_lead_clear(struct traj_lead *lead);
 /* What was seen so far counts for half. */
 void traj_lead_fade(struct traj_lead *lead);
 /* Adds what `a` explains more than `b` of a frame of dt s; a channel counts only so much. */
-void traj_lead_add(struct traj_lead *lead, const struct traj_judge *a,
-                    const struct traj_judge *b, double dt);
+void traj_lead_add(struct traj_lead *lead, const struct traj_judge *a, const struct traj_judge *b,
+                   double dt);
 /* Whether enough has been seen to say anything. */
 bool traj_lead_known(const struct traj_lead *lead);
 /* By how many standard errors the mean differs from 0; 0 where too few stretches have been seen. */
