@@ -123,17 +123,22 @@ void traj_judge_frame(struct traj_judge *judge, const struct traj_frame *frame)
     const struct traj_dims *dims = &judge->model->dims;
     struct traj_intent intent;
     bool fits = frame->units == dims->units && frame->features == dims->features;
-    judge->scored = fits && frame->t - before > 0 && frame->t - before < 1.5 * frame->dt &&
-                    !judge->decoder->filter.fresh;
+    /* Tables that are carried to other targets have other nodes than those that are judged. */
+    judge->able = judge->decoder->model == judge->model;
+    judge->scored = judge->able && fits && frame->t - before > 0 &&
+                    frame->t - before < 1.5 * frame->dt && !judge->decoder->filter.fresh;
     if (judge->scored && judge->model->chain.gaussian != 0)
         score_roots(judge, frame);
     else if (judge->scored)
         score_counts(judge, frame);
     judge->decoded =
         traj_pipeline_frame(judge->pipeline, frame, (double)NAN, &intent, NULL) == TRAJ_DECODED;
-    judge->scored = judge->scored && judge->decoded;
-    if (judge->decoded)
+    judge->able = judge->able && judge->decoder->model == judge->model;
+    judge->scored = judge->scored && judge->decoded && judge->able;
+    if (judge->decoded && judge->able)
         weigh_nodes(judge);
+    else if (!judge->able)
+        memset(judge->weight, 0, judge->model->dims.nodes * sizeof *judge->weight);
 }
 
 /* ---- leads ----------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct traj_judge {
     double *score;  /* [C] of the last frame; NaN where it was not observed */
     bool scored;    /* the last frame was foreseen: it came one bin after the one before */
     bool decoded;
+    bool able; /* the decoder stands on the model's own targets */
 };
 
 /*

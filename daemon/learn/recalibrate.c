@@ -272,6 +272,11 @@ static int end_interval(struct traj_recalibrator *self, uint64_t frames,
 static void learn(struct traj_recalibrator *self, const struct traj_frame *frame)
 {
     pass_marks(self, frame->t);
+    if (!self->in_force->able) {
+        /* Labels name targets that the tables do not know. */
+        self->label = -1;
+        return;
+    }
     if (self->trial.open)
         traj_label_trial_frame(&self->trial, frame, self->in_force->weight);
     else

@@ -72,9 +72,8 @@ static void adopt_drift(struct traj_course_filter *f, const struct traj_course_f
     memset(f->expected, 0, f->channels * sizeof(double));
     for (size_t e = 0; e < f->nodes; e++)
         for (size_t n = 0; f->node_weight[e] > 0.0 && n < f->channels; n++)
-            f->expected[n] +=
-                f->node_weight[e] * (now->emission_mean[e * f->channels + n] -
-                                     old->emission_mean[e * f->channels + n]);
+            f->expected[n] += f->node_weight[e] * (now->emission_mean[e * f->channels + n] -
+                                                   old->emission_mean[e * f->channels + n]);
     for (size_t n = 0; n < f->channels; n++)
         f->drifted[n] = less(f->drifted[n], f->expected[n]);
 }
@@ -100,19 +99,54 @@ static void adopt_belief(struct traj_target_belief *belief, const struct traj_ta
     copy(belief->prior, from->prior, targets);
     copy(belief->gaze, from->gaze, targets);
     copy(belief->plan, from->plan, targets);
+    copy(belief->opinion, from->opinion, targets);
     copy(belief->total, from->total, targets);
     copy(belief->likelihood, from->likelihood, targets);
+}
+
+/* What another decoder's opinions are worth, and those that wait or are in force. */
+static void adopt_opinion(struct traj_opinion *opinion, const struct traj_opinion *from,
+                          size_t targets)
+{
+    const struct traj_opinion own = *opinion;
+    *opinion = *from;
+    opinion->log = own.log;
+    opinion->root = own.root;
+    opinion->loglik = own.loglik;
+    opinion->ratio = own.ratio;
+    opinion->trial = own.trial;
+    opinion->before = own.before;
+    opinion->after = own.after;
+    copy(opinion->loglik, from->loglik, targets);
+    copy(opinion->ratio, from->ratio, targets);
+    copy(opinion->before, from->before, targets);
+    copy(opinion->after, from->after, targets);
+}
+
+/* Stands on the targets that `from` stands on. */
+static enum traj_status adopt_targets(struct traj_decoder *decoder, const struct traj_decoder *from)
+{
+    const struct traj_model *on = from->model;
+    if (on == from->carry.base)
+        return traj_decoder_targets(decoder, NULL, 0, NULL, NULL);
+    return traj_decoder_targets(decoder, on->about.target_set, on->dims.targets,
+                                on->about.target_id, on->target_position);
 }
 
 enum traj_status traj_decoder_adopt(struct traj_decoder *decoder, const struct traj_decoder *from)
 {
     struct traj_course_filter *f = &decoder->filter;
+    if (decoder->carry.base->dims.states == 0 ||
+        !same_dims(&decoder->carry.base->dims, &from->carry.base->dims) ||
+        adopt_targets(decoder, from) != TRAJ_OK)
+        return TRAJ_E_DIMS;
     const struct traj_dims *dims = &decoder->model->dims;
-    if (dims->states == 0 || !same_dims(dims, &from->model->dims))
+    if (!same_dims(dims, &from->model->dims))
         return TRAJ_E_DIMS;
     decoder->trial = from->trial;
     decoder->last_dt = from->last_dt;
     adopt_belief(&decoder->belief, &from->belief, dims->targets);
+    adopt_opinion(&decoder->opinion, &from->opinion, dims->targets);
     copy(decoder->health.excess, from->health.excess, dims->units);
     copy(decoder->health.silence, from->health.silence, dims->units);
     adopt_states(f, &from->filter);
