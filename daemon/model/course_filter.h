@@ -149,7 +149,7 @@ double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered);
 
-/* Puts prob[J] in place of the distribution; residuals and curvatures of the gains are forgotten. */
+/* Puts prob[J] in place of the distribution; what is known of the gains is forgotten. */
 void traj_course_filter_stand(struct traj_course_filter *filter, const double *prob);
 
 /* Probability of every state by now, [J]: what is predicted from, priors that came included. */

@@ -7,8 +7,8 @@
  *
  * Bias, lag and scale.  With m(i) and P(i) the posterior's mean and covariance i frames ago,
  *     e_i = z - m(i),  i = 0 .. TRAJ_OPINION_LAGS - 1
- * has for every i a running mean and mean square; the lag is the i of the least variance, the bias b
- * its mean, and the scale of R what e has beyond P:
+ * has for every i a running mean and mean square; the lag is the i of the least variance, the bias
+ * b its mean, and the scale of R what e has beyond P:
  *     s = max((E[(e - b)' R^-1 (e - b)] - E[tr R^-1 P]) / D, least).
  * In state j, so many bins later, it is expected at x_j - (bins) v_j + b with covariance s R +
  * spread_j: w_j, its density there.

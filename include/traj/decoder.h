@@ -122,8 +122,8 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder);
 enum traj_status traj_decoder_target_prior(struct traj_decoder *decoder, const double *prob);
 
 /*
- * How many targets a decoder of these sizes has room for: TRAJ_SLOTS_LEAST, or the model's own where
- * they are more; only a filter over courses has room for other targets than its own.
+ * How many targets a decoder of these sizes has room for: TRAJ_SLOTS_LEAST, or the model's own
+ * where they are more; only a filter over courses has room for other targets than its own.
  */
 #define TRAJ_SLOTS_LEAST 16
 size_t traj_target_slots(const struct traj_dims *dims);
@@ -153,11 +153,11 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
                                    const double *cov);
 
 /*
- * Another decoder's opinion, by now: position[D] or velocity[D] with cov[D][D], or value[M], the log
- * likelihoods of the targets up to a constant (cov NULL), which replace the last ones and hold until
- * the trial stops.  Its bias, lag, scale and weight are found from what has come so far
- * (daemon/model/opinion.h); at first it counts for nothing.  Only filters over courses use positions
- * and velocities, of each the last one before a frame.
+ * Another decoder's opinion, by now: position[D] or velocity[D] with cov[D][D], or value[M], the
+ * log likelihoods of the targets up to a constant (cov NULL), which replace the last ones and hold
+ * until the trial stops.  Its bias, lag, scale and weight are found from what has come so far
+ * (daemon/model/opinion.h); at first it counts for nothing.  Only filters over courses use
+ * positions and velocities, of each the last one before a frame.
  */
 enum traj_opinion_of { TRAJ_OPINION_POSITION, TRAJ_OPINION_VELOCITY, TRAJ_OPINION_TARGETS };
 enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,
