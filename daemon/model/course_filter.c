@@ -364,6 +364,18 @@ void traj_course_filter_reweigh(struct traj_course_filter *f, const double *chan
     }
 }
 
+size_t traj_course_filter_likeliest(const struct traj_course_filter *f)
+{
+    size_t best = f->states;
+    double most = 0.0;
+    for (size_t i = 0; i < f->now.count && !f->fresh; i++)
+        if (f->weight[i] > most) {
+            most = f->weight[i];
+            best = (size_t)f->now.active[i];
+        }
+    return best;
+}
+
 void traj_course_filter_spread(const struct traj_course_filter *f, double *prob)
 {
     memset(prob, 0, f->states * sizeof(double));

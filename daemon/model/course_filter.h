@@ -152,6 +152,9 @@ double traj_course_filter_step(struct traj_course_filter *filter,
 /* Puts prob[J] in place of the distribution; what is known of the gains is forgotten. */
 void traj_course_filter_stand(struct traj_course_filter *filter, const double *prob);
 
+/* The state that the last frame made most probable; `states` before a first one. */
+size_t traj_course_filter_likeliest(const struct traj_course_filter *filter);
+
 /* Probability of every state by now, [J]: what is predicted from, priors that came included. */
 void traj_course_filter_spread(const struct traj_course_filter *filter, double *prob);
 

@@ -148,6 +148,7 @@ void traj_decoder_reset(struct traj_decoder *decoder)
     traj_history_clear(&decoder->history);
     traj_target_belief_clear(&decoder->belief);
     traj_opinion_clear(&decoder->opinion);
+    traj_health_expect(&decoder->health, decoder->model, decoder->model->dims.states);
     if (decoder->filter.states > 0)
         traj_course_filter_reset(&decoder->filter);
     else
@@ -313,6 +314,9 @@ static void step_filter(struct traj_decoder *decoder, const struct traj_observat
     estimate->phase = decoder->trial.phase;
     estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
     publish_filter(decoder, estimate);
+    if (!decoder->settings.believe)
+        traj_health_expect(&decoder->health, decoder->model,
+                           traj_course_filter_likeliest(&decoder->filter));
     traj_opinion_note(&decoder->opinion, decoder->position, decoder->position_cov,
                       decoder->velocity, decoder->velocity_cov);
     if (decoder->opinion.told && !recovered)

@@ -9,6 +9,7 @@
 
 #define ALARM 13.815510557964274 /* -log 1e-6 */
 #define ALARM_MOST (2.0 * ALARM) /* s goes no higher, so that a unit can recover */
+#define WRONG 2.0                /* ALARMs where the most probable state is believed */
 #define RATIO 3.0
 #define LOG_RATIO 1.0986122886681098
 #define MARGIN 1.5      /* by which the true extremes may lie beyond those of the model */
@@ -24,6 +25,8 @@ void traj_health_lay_out(struct traj_health *health, struct traj_arena *arena,
     health->least = traj_arena_take(arena, dims->units, sizeof(double));
     health->excess = traj_arena_take(arena, dims->units, sizeof(double));
     health->silence = traj_arena_take(arena, dims->units, sizeof(double));
+    health->expected = traj_arena_take(arena, dims->units, sizeof(double));
+    health->unanswered = traj_arena_take(arena, dims->units, sizeof(double));
     health->believed = traj_arena_take(arena, dims->units, sizeof(uint16_t));
 }
 
@@ -143,6 +146,7 @@ void traj_health_init(struct traj_health *health, const struct traj_model *model
         health->most[n] = health->most[n] < 1e9 ? MARGIN * health->most[n] + FLOOR : 1e9;
         health->least[n] = health->least[n] > 0.0 ? health->least[n] / MARGIN : 0.0;
     }
+    memset(health->expected, 0, health->units * sizeof(double));
     traj_health_clear(health);
 }
 
@@ -150,6 +154,25 @@ void traj_health_clear(struct traj_health *health)
 {
     memset(health->excess, 0, health->units * sizeof(double));
     memset(health->silence, 0, health->units * sizeof(double));
+    memset(health->unanswered, 0, health->units * sizeof(double));
+}
+
+void traj_health_expect(struct traj_health *health, const struct traj_model *model, size_t state)
+{
+    const struct traj_chain *chain = &model->chain;
+    if (state >= model->dims.states) {
+        memset(health->expected, 0, health->units * sizeof(double));
+        return;
+    }
+    const size_t node = (size_t)chain->node[state] + (chain->share[state] > 0.5 ? 1 : 0);
+    const double *mean = chain->emission_mean + node * (model->dims.units + model->dims.features);
+    for (size_t n = 0; n < health->units; n++) {
+        if (chain->gaussian == 0.0)
+            health->expected[n] = traj_exp(mean[n]);
+        else
+            health->expected[n] =
+                mean[n] > 0.5 ? (mean[n] * mean[n] - 0.25) / model->bin_width : 0.0;
+    }
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */
@@ -161,7 +184,9 @@ static bool ordinary(struct traj_health *health, size_t n, unsigned count, doubl
     excess = excess > 0.0 ? excess : 0.0;
     health->excess[n] = excess < ALARM_MOST ? excess : ALARM_MOST;
     health->silence[n] = count > 0 ? 0.0 : health->silence[n] + health->least[n] * dt;
-    return health->excess[n] <= ALARM && health->silence[n] <= ALARM;
+    health->unanswered[n] = count > 0 ? 0.0 : health->unanswered[n] + health->expected[n] * dt;
+    return health->excess[n] <= ALARM && health->silence[n] <= ALARM &&
+           health->unanswered[n] <= WRONG * ALARM;
 }
 
 const uint16_t *traj_health_judge(struct traj_health *health, const uint16_t *counts, double dt)
