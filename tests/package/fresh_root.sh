@@ -49,6 +49,7 @@ inside sh -ec 'cd /tmp
     install -o trajd -g trajd -m 0640 m.tjm /var/lib/trajd/model.tjm
     trajd --config /etc/trajd/config.json --check-config
     setpriv --reuid trajd --regid trajd --clear-groups trajd --config /etc/trajd/config.json 2>/tmp/log & echo $! >/tmp/pid
+    trap "kill $(cat /tmp/pid) 2>/dev/null || true" EXIT
     for i in 1 2 3 4 5 6 7 8 9 10; do trajctl status >/dev/null 2>&1 && break; sleep 1; done
     trajctl pause off
     trajctl intents --quiet --out i.jsonl --idle 3 & reader=$!
@@ -61,8 +62,7 @@ inside sh -ec 'cd /tmp
     (trajctl dashboard --seconds 4 >/tmp/url & sleep 2; curl -fsS -o /tmp/page http://127.0.0.1:5610/; wait)
     echo "the dashboard: $(head -c 15 /tmp/page), $(wc -c </tmp/page) bytes"
     python3 -c "import trajd
-with trajd.Control() as control: print(\"python: decoded\", control.status()[\"frames\"][\"decoded\"])"
-    kill "$(cat /tmp/pid)"'
+with trajd.Control() as control: print(\"python: decoded\", control.status()[\"frames\"][\"decoded\"])"'
 
 step 'remove: the user, the model and the configuration stay'
 inside sh -ec 'apt-get -qqy remove trajd trajd-tools libtraj-dev libtraj0 libtrajclient0 python3-trajd >/dev/null
