@@ -20,7 +20,8 @@ static const struct command_help help = {
         "load: checks a model file and has the daemon go on with it between two frames; if it is "
         "bad the daemon goes on with the one it has. rollback: back to the model before the last. "
         "list: which models the daemon holds. shadow: has a second model decode the same frames, "
-        "whose intents it publishes under the topic shadow; status tells how well it explains them.",
+        "whose intents it publishes under the topic shadow; status tells how well it "
+        "explains them.",
     .example = "trajctl model show m.tjm\n"
                "trajctl model shadow candidate.tjm\n"
                "trajctl model load better.tjm\n",

@@ -286,18 +286,18 @@ json_t *traj_service_recalibration(const struct traj_service *service)
         options = *traj_recalibrator_options(recalibrator);
         traj_recalibrator_state(recalibrator, &state);
     }
-    return json_pack(
-        "{s:b, s:b, s:s, s:f, s:f, s:b, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "on", (int)(recalibrator != NULL), "frozen", (int)options.frozen, "method",
-        traj_recalibrate_name(options.method), "interval_s", options.interval_s, "half_life_s",
-        options.half_life_s, "labels", (int)options.labels, "digest",
-        traj_models_running(models)->about.digest, "moved",
-        (int)(models->tables != NULL && models->tables->model != NULL), "doubted",
-        (int)models->doubted, "intervals", count(state.intervals), "labelled",
-        count(state.labelled), "candidates", count(state.candidates), "updates",
-        count(state.updates), "refused", count(state.refused), "undone", count(state.undone),
-        "channels", count(state.channels), "candidate", number(state.candidate), "loaded",
-        number(state.loaded));
+    return json_pack("{s:b, s:b, s:s, s:f, s:f, s:b, s:s, s:b, s:b,"
+                     " s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "on", (int)(recalibrator != NULL), "frozen", (int)options.frozen, "method",
+                     traj_recalibrate_name(options.method), "interval_s", options.interval_s,
+                     "half_life_s", options.half_life_s, "labels", (int)options.labels, "digest",
+                     traj_models_running(models)->about.digest, "moved",
+                     (int)(models->tables != NULL && models->tables->model != NULL), "doubted",
+                     (int)models->doubted, "intervals", count(state.intervals), "labelled",
+                     count(state.labelled), "candidates", count(state.candidates), "updates",
+                     count(state.updates), "refused", count(state.refused), "undone",
+                     count(state.undone), "channels", count(state.channels), "candidate",
+                     number(state.candidate), "loaded", number(state.loaded));
 }
 
 int traj_service_units_fit(const struct traj_service *service, const struct traj_model *model,

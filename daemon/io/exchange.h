@@ -28,7 +28,8 @@ enum traj_command_kind {
     TRAJ_COMMAND_RESET,
     TRAJ_COMMAND_PAUSE,  /* on */
     TRAJ_COMMAND_APPLY,  /* config and decoder, each if not NULL, between the same two frames */
-    TRAJ_COMMAND_RETUNE, /* decoder (NULL = the same), body, size: of a record; moved, on: doubted */
+    /* decoder (NULL = the same), body, size: of a record; moved, on: doubted */
+    TRAJ_COMMAND_RETUNE,
     TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
     TRAJ_COMMAND_RECORD,  /* on: what happens is told on the tape, or no more */
     TRAJ_COMMAND_OBSERVE, /* tape: the same for those who observe; NULL = no more */

@@ -67,8 +67,8 @@ int traj_models_rollback(struct traj_models *models, struct traj_exchange *excha
 /*
  * Moves the current model's tables by coefficient[channels][columns], NULL = back to those of the
  * file, between two frames, and nothing begins anew; until: frames that it rests on.  Those that
- * were in force are kept for traj_models_retune_back.  0, or -1 with a sentence, and then nothing has
- * changed.
+ * were in force are kept for traj_models_retune_back.  0, or -1 with a sentence, and then nothing
+ * has changed.
  */
 int traj_models_retune(struct traj_models *models, const double *coefficient, size_t columns,
                        uint64_t until, enum traj_record_retune how, struct traj_exchange *exchange,

@@ -2,8 +2,9 @@
 /*
  * Those who look on while the decode thread decodes: the shadow and recalibration.  The decode
  * thread puts what goes into its pipeline and comes out of it on a tape in memory, as it does for
- * the recorder; the housekeeping thread reads it after the intent has left, so that nobody who looks
- * on ever delays one.  Where they are slower than the frames for long, records are lost and told.
+ * the recorder; the housekeeping thread reads it after the intent has left, so that nobody who
+ * looks on ever delays one.  Where they are slower than the frames for long, records are lost and
+ * told.
  */
 #ifndef TRAJ_IO_OBSERVERS_H
 #define TRAJ_IO_OBSERVERS_H
@@ -47,8 +48,8 @@ int traj_observers_shadow(struct traj_observers *observers, const char *path,
                           struct traj_error *error);
 
 /*
- * Recalibration of the current model by these options, from here on; NULL = none, and the tables are
- * those of the file again.  *answer tells the frame.  0, or -1 with a sentence.
+ * Recalibration of the current model by these options, from here on; NULL = none, and the tables
+ * are those of the file again.  *answer tells the frame.  0, or -1 with a sentence.
  */
 int traj_observers_recalibrate(struct traj_observers *observers,
                                const struct traj_recalibrate_options *options,

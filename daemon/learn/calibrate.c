@@ -7,7 +7,8 @@
  * that matters: with two a target, the target of a held-out trial was trained on one.  Squared
  * errors fall as 1 + 1/n, so that factors found with n' trials a target are multiplied by
  * (1 + 1/n) / (1 + 1/n'), and the power of target probabilities is divided by it.  Then they are
- * drawn towards what is believed before any trial was decoded, which is that the posterior is right.
+ * drawn towards what is believed before any trial was decoded, which is that the posterior is
+ * right.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #define PRIOR_FACTOR (-0.15)
 #define PIECE 2.0 /* s, length of the pieces of an unbroken session that count as a trial */
 #define PROBABILITY_FLOOR 1e-300
-/* Shares of a round covariance that are tried, and how many nats a trial's worth must say for one. */
+/* Shares of a round covariance that are tried, and how many nats of a trial's worth it takes. */
 #define ROUNDS 6
 static const double round_share[ROUNDS] = {0, 0.1, 0.2, 0.35, 0.5, 0.75};
 #define ROUND_LUCK 1.0

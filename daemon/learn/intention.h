@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What was intended while a subject steered: in a closed loop the cursor's velocity is the decoder's,
- * errors and all, while the subject meant to go to the target.  Inside trials with a known target the
- * velocity of every sample is turned towards the target, its speed kept, and zero at the target
- * (Gilja et al. 2012, ReFIT):
+ * What was intended while a subject steered: in a closed loop the cursor's velocity is the
+ * decoder's, errors and all, while the subject meant to go to the target.  Inside trials with a
+ * known target the velocity of every sample is turned towards the target, its speed kept, and zero
+ * at the target (Gilja et al. 2012, ReFIT):
  *     v <- |v| (target - p) / |target - p|,   v <- 0 where |target - p| <= r,
  * r the distance within which nine of ten rewarded trials ended.  Positions stay.
  */
@@ -21,8 +21,8 @@ struct traj_intention {
 };
 
 /*
- * Relabels a session with kinematics and trials of known targets in place; it gains velocities where
- * it had none.  0, or -1 with a sentence.
+ * Relabels a session with kinematics and trials of known targets in place; it gains velocities
+ * where it had none.  0, or -1 with a sentence.
  */
 int traj_intention_relabel(struct traj_session *session, struct traj_intention *done,
                            struct traj_error *error);

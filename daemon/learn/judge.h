@@ -32,8 +32,8 @@ struct traj_judge {
 };
 
 /*
- * Takes over `own`, or borrows `model` where that is NULL.  from NULL = at the prior, with settings;
- * else it stands where `from` stands.  NULL with a sentence, and own is freed.
+ * Takes over `own`, or borrows `model` where that is NULL.  from NULL = at the prior, with
+ * settings; else it stands where `from` stands.  NULL with a sentence, and own is freed.
  */
 struct traj_judge *traj_judge_new(const struct traj_model *model, struct traj_model *own,
                                   const struct traj_judge *from,

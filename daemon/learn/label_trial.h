@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The frames of a trial until it is known what it was for: then where they lay is told by a posterior
- * that knew the target from the start.  Internal to this room.
+ * The frames of a trial until it is known what it was for: then where they lay is told by a
+ * posterior that knew the target from the start.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_LABEL_TRIAL_H
 #define TRAJ_LEARN_LABEL_TRIAL_H

@@ -125,7 +125,7 @@ void traj_recalibrator_free(struct traj_recalibrator *self)
     free(self);
 }
 
-/* ---- trials and their labels ------------------------------------------------------------------ */
+/* ---- trials and their labels ----------------------------------------------------------------- */
 
 /* The trial that has ended, or is to, is learned from: by its label if there is one. */
 static void settle_trial(struct traj_recalibrator *self)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Recalibration on line: brings the tables of a filter over courses up to date while it decodes, from
- * nothing but what a recording holds, so that the same records always give the same tables.
+ * Recalibration on line: brings the tables of a filter over courses up to date while it decodes,
+ * from nothing but what a recording holds, so that the same records always give the same tables.
  *
- * Frames are gathered by the nodes that they lie in: by the posterior under the tables in force, or,
- * where a trial_label names the target of a trial, by the posterior that knows it.  At the end of
- * each interval new numbers are fitted (retune_fit.h).  They are a candidate, no more: through the
- * next interval the candidate decodes beside the tables in force, and only if it has foretold the
- * frames better by more than luck (judge.h) is it asked to be put in force.  From then on the model
- * as it was loaded decodes beside it, and takes its place again should it foretell better; while it
- * seems to, intents are to be flagged.  Labels have no voice in this: wrong ones make candidates that
- * foretell badly.
+ * Frames are gathered by the nodes that they lie in: by the posterior under the tables in force,
+ * or, where a trial_label names the target of a trial, by the posterior that knows it.  At the end
+ * of each interval new numbers are fitted (retune_fit.h).  They are a candidate, no more: through
+ * the next interval the candidate decodes beside the tables in force, and only if it has foretold
+ * the frames better by more than luck (judge.h) is it asked to be put in force.  From then on the
+ * model as it was loaded decodes beside it, and takes its place again should it foretell better;
+ * while it seems to, intents are to be flagged.  Labels have no voice in this: wrong ones make
+ * candidates that foretell badly.
  */
 #ifndef TRAJ_LEARN_RECALIBRATE_H
 #define TRAJ_LEARN_RECALIBRATE_H
@@ -89,14 +89,14 @@ int traj_recalibrator_moved(struct traj_recalibrator *self, const double *coeffi
                             struct traj_error *error);
 
 /*
- * The same from records, which hold all of it: takes the next one; *order tells what is to be done, which is in force once its record
- * (TRAJ_RECORD_RETUNE) comes by here.  0, or -1 with a sentence.
+ * The same from records, which hold all of it: takes the next one; *order tells what is to be done,
+ * which is in force once its record (TRAJ_RECORD_RETUNE) comes by here.  0, or -1 with a sentence.
  */
 int traj_recalibrator_take(struct traj_recalibrator *self, const struct traj_record *record,
                            enum traj_recalibrate_order *order, struct traj_error *error);
 
-/* The numbers [channels][columns] of the last TRAJ_RECALIBRATE_UPDATE, and the frames (decoded, as the
- * records count them) that they rest on; up to the next record. */
+/* The numbers [channels][columns] of the last TRAJ_RECALIBRATE_UPDATE, and the frames (decoded, as
+ * the records count them) that they rest on; up to the next record. */
 const double *traj_recalibrator_wanted(const struct traj_recalibrator *self, size_t *columns,
                                        uint64_t *until);
 

@@ -23,8 +23,8 @@ struct traj_rerun_options {
     size_t count;
     bool follow; /* read a model from the recorded path, too, if it is still that model */
     bool any;    /* let the first of `models` stand for one that is not at hand */
-    /* A model (borrowed) that runs instead of every recorded one, from the first message on, whatever
-     * came before; NULL = those that are recorded. */
+    /* A model (borrowed) that runs instead of every recorded one, from the first message on,
+     * whatever came before; NULL = those that are recorded. */
     const struct traj_model *pinned;
 };
 

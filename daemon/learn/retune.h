@@ -5,11 +5,11 @@
  * mean of the transformed channel), mean_n its mean over nodes, sd_n the channel's noise (1 where
  * counts are Poisson) and b_e the direction of a node,
  *     table_en = base_en + sd_n (a_n0 + sum_k a_n,k+2 b_ek) + a_n1 (base_en - mean_n).
- * a_n0 moves the level (a log gain of the rate where counts are Poisson), a_n1 deepens the tuning or
- * flattens it, and the rest turn it: b_e holds the mean velocity and position of the states at the
- * node and their speed, each with mean 0 and variance 1 over nodes.  All zero is the model itself, to
- * the bit; sums run in a fixed order and nothing but + - * / and sqrt is used, so that the same
- * numbers give the same tables on any machine.
+ * a_n0 moves the level (a log gain of the rate where counts are Poisson), a_n1 deepens the tuning
+ * or flattens it, and the rest turn it: b_e holds the mean velocity and position of the states at
+ * the node and their speed, each with mean 0 and variance 1 over nodes.  All zero is the model
+ * itself, to the bit; sums run in a fixed order and nothing but + - * / and sqrt is used, so that
+ * the same numbers give the same tables on any machine.
  */
 #ifndef TRAJ_LEARN_RETUNE_H
 #define TRAJ_LEARN_RETUNE_H

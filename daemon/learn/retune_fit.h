@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The numbers by which tables are moved (retune.h), from where frames lay among the nodes: recursive
- * maximum likelihood, with what was seen long ago fading (Dangi, Gowda, Heliot and Carmena 2011;
- * Orsborn et al. 2012 for the batches), and shrunk to the model as it was loaded.  Each channel is
- * fitted from the last moments alone and from a longer past; which of the two is used, if any, is
- * what foretold the channel best so far.  Internal to this room.
+ * The numbers by which tables are moved (retune.h), from where frames lay among the nodes:
+ * recursive maximum likelihood, with what was seen long ago fading (Dangi, Gowda, Heliot and
+ * Carmena 2011; Orsborn et al. 2012 for the batches), and shrunk to the model as it was loaded.
+ * Each channel is fitted from the last moments alone and from a longer past; which of the two is
+ * used, if any, is what foretold the channel best so far.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_RETUNE_FIT_H
 #define TRAJ_LEARN_RETUNE_FIT_H

@@ -124,7 +124,8 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *filter,
 
 void traj_course_filter_reset(struct traj_course_filter *filter);
 
-/* Makes the tables those of the channels seen[C] that are not 0, as a frame that told of these would. */
+/* Makes the tables those of the channels seen[C] that are not 0, as a frame that told of these
+ * would. */
 void traj_course_filter_observed(struct traj_course_filter *filter, const uint8_t *seen);
 void traj_course_filter_marks(struct traj_course_filter *filter, bool marks);
 void traj_course_filter_trial_start(struct traj_course_filter *filter);

@@ -76,13 +76,13 @@ void traj_decoder_reset(struct traj_decoder *decoder);
 void traj_decoder_believe(struct traj_decoder *decoder);
 
 /*
- * Goes on where `from` stands, whose model has the same states and channels and may have other rates
- * (recalibration): what is believed of states, trial, targets and units is taken over and nothing
- * begins anew.  A step after it gives what it would have given had the rates changed between these
- * two frames; to adopt an identical model changes no bit.  Offsets that follow drift lose what the
- * new rates have taken over of it.  Neither allocates nor changes `from`.  TRAJ_E_DIMS where sizes
- * differ or the family has no states; then nothing has changed.  That states mean the same is the
- * caller's to know.
+ * Goes on where `from` stands, whose model has the same states and channels and may have other
+ * rates (recalibration): what is believed of states, trial, targets and units is taken over and
+ * nothing begins anew.  A step after it gives what it would have given had the rates changed
+ * between these two frames; to adopt an identical model changes no bit.  Offsets that follow drift
+ * lose what the new rates have taken over of it.  Neither allocates nor changes `from`.
+ * TRAJ_E_DIMS where sizes differ or the family has no states; then nothing has changed.  That
+ * states mean the same is the caller's to know.
  */
 enum traj_status traj_decoder_adopt(struct traj_decoder *decoder, const struct traj_decoder *from);
 

@@ -5,7 +5,8 @@
  * makes of frames and events without any numbers in between.
  *
  * The log is words with a blank after each: reset, marks0, marks1, start, go, stop, prior, gaze,
- * targetsM, opinionK, stepK for a frame over K bins and blindK for a step over K bins that observes nothing.
+ * targetsM, opinionK, stepK for a frame over K bins and blindK for a step over K bins that observes
+ * nothing.
  */
 #ifndef TESTS_COMMON_SPY_DECODER_H
 #define TESTS_COMMON_SPY_DECODER_H

@@ -93,7 +93,7 @@ static void test_the_same_model_changes_no_bit(void **state)
     }
 }
 
-/* Mean position at frame `last`, where frames up to `at` were seen under m and later ones under n. */
+/* Mean position at frame `last`; frames up to `at` were seen under m, later ones under n. */
 static void enumerate(const struct chain_model *m, const struct chain_model *n,
                       const struct story *s, size_t at, size_t last, real *position)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Recalibration on line against a population that is known to the last number: frames are drawn from
- * the model itself, then a quarter of the units falls silent and a quarter fires twice as much.  Are
- * the gains found; is nothing put in force that does not help, wrong labels included; does what was
- * put in force wrongly go by itself; do the same frames give the same numbers?
+ * Recalibration on line against a population that is known to the last number: frames are drawn
+ * from the model itself, then a quarter of the units falls silent and a quarter fires twice as
+ * much. Are the gains found; is nothing put in force that does not help, wrong labels included;
+ * does what was put in force wrongly go by itself; do the same frames give the same numbers?
  */
 #include <math.h>
 #include <setjmp.h>
