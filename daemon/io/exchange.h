@@ -26,8 +26,8 @@ enum traj_command_kind {
     TRAJ_COMMAND_NOTHING, /* answers, and refreshes the snapshot: shows that decoding is alive */
     TRAJ_COMMAND_EVENT,   /* event; now = its t is that of the last decoded frame */
     TRAJ_COMMAND_RESET,
-    TRAJ_COMMAND_PAUSE,  /* on */
-    TRAJ_COMMAND_APPLY,  /* config and decoder, each if not NULL, between the same two frames */
+    TRAJ_COMMAND_PAUSE, /* on */
+    TRAJ_COMMAND_APPLY, /* config and decoder, each if not NULL, between the same two frames */
     /* decoder (NULL = the same), body, size: of a record; moved, on: doubted */
     TRAJ_COMMAND_RETUNE,
     TRAJ_COMMAND_PUBLISH, /* topic, body, size: to be published on the intents socket */
