@@ -187,23 +187,30 @@ static double begin_of(const struct traj_session *session)
     return session->samples > 0 ? session->kin_t[0] : 0.0;
 }
 
-static void open_session(struct traj_stream *stream)
-{
-    struct traj_event *event = new_event(stream, TRAJ_EVENT_SESSION, (double)NAN);
-    event->marks = stream->options.trials && stream->session->trials > 0;
-    name_run(stream->session->path, event->text, sizeof event->text);
-    if (!stream->options.recordings)
-        return;
-    copy_text(event->subject, stream->session->subject, sizeof event->subject);
-    copy_text(event->length_unit, stream->session->length_unit, sizeof event->length_unit);
-    copy_text(event->description, stream->session->description, sizeof event->description);
-}
-
 /* Whether one event can carry the targets. */
 static bool targets_fit(const struct traj_session *session)
 {
     return session->targets > 0 && session->targets <= TRAJ_EVENT_IDS_MAX &&
            session->targets * session->target_dim <= TRAJ_EVENT_VALUES_MAX;
+}
+
+static bool tells_targets(const struct traj_stream *stream)
+{
+    return (stream->options.recordings || stream->options.targets) && targets_fit(stream->session);
+}
+
+static void open_session(struct traj_stream *stream)
+{
+    struct traj_event *event = new_event(stream, TRAJ_EVENT_SESSION, (double)NAN);
+    event->marks = stream->options.trials && stream->session->trials > 0;
+    name_run(stream->session->path, event->text, sizeof event->text);
+    /* Where places are told, a recording of the stream must say in what unit. */
+    if (stream->options.recordings || tells_targets(stream))
+        copy_text(event->length_unit, stream->session->length_unit, sizeof event->length_unit);
+    if (!stream->options.recordings)
+        return;
+    copy_text(event->subject, stream->session->subject, sizeof event->subject);
+    copy_text(event->description, stream->session->description, sizeof event->description);
 }
 
 static void give_targets(struct traj_stream *stream)
@@ -254,8 +261,7 @@ static bool give_opening(struct traj_stream *stream)
         open_session(stream);
         return true;
     }
-    bool tell = stream->options.recordings || stream->options.targets;
-    if (tell && !stream->targets_told && targets_fit(stream->session)) {
+    if (!stream->targets_told && tells_targets(stream)) {
         stream->targets_told = true;
         give_targets(stream);
         return true;

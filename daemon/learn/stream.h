@@ -26,7 +26,7 @@
 
 struct traj_stream_options {
     bool trials;     /* emit trial_start, go, trial_stop; false = "marks": false and none of them */
-    bool targets;    /* right after the session event, where the targets are */
+    bool targets;    /* right after the session event, where the targets are; it tells the unit */
     bool recordings; /* emit what a decoder never sees: kinematics, labels, targets, units' names */
     const size_t *unit_map; /* [units_out]: column of the session for each unit of the output,
                                (size_t)-1 = not observed; NULL = as recorded */
