@@ -198,7 +198,7 @@ static int store_times(const struct making *m, const struct traj_array *t_end,
                               m->file->path);
     double end = 0.0;
     for (size_t i = 0; i < s->bins; i++) {
-        s->dt[i] = width > 0.0 ? width : dt->number[dt->rows == 1 ? 0 : i];
+        s->dt[i] = width > 0.0 || dt->number == NULL ? width : dt->number[dt->rows == 1 ? 0 : i];
         end = width > 0.0 || dt->rows == 1 ? (double)(i + 1) * s->dt[i] : end + s->dt[i];
         s->t_end[i] = t_end->number != NULL ? t_end->number[i] : end;
     }

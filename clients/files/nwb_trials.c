@@ -288,7 +288,7 @@ static int read_ids(const struct traj_nwb_file *file, const struct table *table,
         size_t row = table->row[i];
         if (text != NULL)
             memcpy((*id)[i], text[row], TRAJ_ID_SIZE);
-        else if (!isnan(value[row]))
+        else if (value != NULL && !isnan(value[row]))
             (void)snprintf((*id)[i], TRAJ_ID_SIZE, "%.15g", value[row]);
     }
     free(text);
@@ -557,7 +557,7 @@ static int keep_rows(struct traj_nwb_file *file, struct table *table, const doub
     table->row = calloc(table->rows + 1, sizeof *table->row);
     if (table->row == NULL)
         return traj_error_set(file->input.error, "%s: no memory", file->input.path);
-    for (size_t i = 0; i < table->rows; i++) {
+    for (size_t i = 0; start != NULL && stop != NULL && i < table->rows; i++) {
         if (!(isfinite(start[i]) && isfinite(stop[i]) && stop[i] > start[i]))
             continue;
         if (table->kept > 0 && !(start[i] > start[table->row[table->kept - 1]]))
@@ -603,7 +603,7 @@ static int store_trials(struct traj_nwb_file *file, const struct table *table,
     if (traj_session_make_trials(session, table->kept, parts, file->input.error) != 0)
         return -1;
     double *label[LABELS] = {session->go, session->move, session->rewarded};
-    for (size_t i = 0; i < table->kept; i++) {
+    for (size_t i = 0; start != NULL && stop != NULL && i < table->kept; i++) {
         session->start[i] = start[table->row[i]];
         session->stop[i] = stop[table->row[i]];
     }

@@ -184,6 +184,31 @@ static int read_changes(const struct reading *r, struct traj_block_options *o, c
     return 0;
 }
 
+static int read_sections(const struct reading *r, struct traj_scenario *s, json_t *root,
+                         const struct field *field, size_t count)
+{
+    const char *section;
+    json_t *value;
+    json_object_foreach (root, section, value) {
+        if (strcmp(section, "name") == 0 || strcmp(section, "about") == 0) {
+            if (!json_is_string(value)) {
+                return traj_error_set(r->error, "%s: field \"%s\" must be text", r->name, section);
+            }
+            continue;
+        }
+        int result = strcmp(section, "changes") == 0
+                         ? read_changes(r, &s->block, value)
+                         : read_section(r, s, section, value, field, count);
+        if (result != 0) {
+            return -1;
+        }
+        if (!json_is_object(value) && !json_is_array(value)) {
+            return traj_error_set(r->error, "%s: field \"%s\" must be an object", r->name, section);
+        }
+    }
+    return 0;
+}
+
 static int read_root(const struct reading *r, struct traj_scenario *s, json_t *root)
 {
     struct traj_block_options *o = &s->block;
@@ -254,24 +279,8 @@ static int read_root(const struct reading *r, struct traj_scenario *s, json_t *r
         {"run", "effector", FLAG, &o->effector, 0, 0},
         {"plant", "blend_s", REAL, &s->plant.blend_s, 0.001, 100},
     };
-    const char *section;
-    json_t *value;
-    json_object_foreach (root, section, value) {
-        if (strcmp(section, "name") == 0 || strcmp(section, "about") == 0) {
-            if (!json_is_string(value)) {
-                return traj_error_set(r->error, "%s: field \"%s\" must be text", r->name, section);
-            }
-            continue;
-        }
-        int result = strcmp(section, "changes") == 0
-                         ? read_changes(r, o, value)
-                         : read_section(r, s, section, value, field, sizeof field / sizeof *field);
-        if (result != 0) {
-            return -1;
-        }
-        if (!json_is_object(value) && !json_is_array(value)) {
-            return traj_error_set(r->error, "%s: field \"%s\" must be an object", r->name, section);
-        }
+    if (read_sections(r, s, root, field, sizeof field / sizeof *field) != 0) {
+        return -1;
     }
     const char *name = json_string_value(json_object_get(root, "name"));
     (void)snprintf(s->name, sizeof s->name, "%s", name ? name : r->name);

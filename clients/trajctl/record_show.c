@@ -98,6 +98,23 @@ static void put_number(struct traj_json_writer *w, const char *key, double value
     traj_json_put_double(w, value);
 }
 
+static void put_retune(struct traj_json_writer *w, const struct traj_record *record)
+{
+    static const struct word retune = {{"runs", "updated", "given", "back", "undone", "doubt"}};
+    struct traj_recorded_retune moved;
+    if (!traj_recorded_retune(record, &moved)) {
+        return;
+    }
+    put_text(w, "how", word_of(record->code, &retune));
+    put_text(w, "base", moved.base);
+    put_text(w, "digest", moved.digest);
+    put_count(w, "until", moved.until);
+    traj_json_put_key(w, "doubted");
+    traj_json_put_bool(w, moved.doubted);
+    put_count(w, "channels", moved.channels);
+    put_count(w, "columns", moved.columns);
+}
+
 /* What its kind's numbers say. */
 static void put_kind(struct traj_json_writer *w, const struct traj_record *record)
 {
@@ -106,12 +123,10 @@ static void put_kind(struct traj_json_writer *w, const struct traj_record *recor
     static const struct word start = {{"fresh", "midst", NULL, NULL}};
     static const struct word lost = {{"buffer", "disk", "cut", NULL}};
     static const struct word how = {{"runs", "loaded", "rollback", "reload"}};
-    static const struct word retune = {{"runs", "updated", "given", "back", "undone", "doubt"}};
     static const struct word bad = {{"frame", "event", "topic", NULL}};
     uint64_t numbers[TRAJ_RECORDING_EFFECTS], number = 0;
     struct traj_recorded_settings settings;
     struct traj_recorded_model model;
-    struct traj_recorded_retune moved;
     struct traj_recorded_loss loss;
     const void *body;
     size_t count, size;
@@ -160,16 +175,7 @@ static void put_kind(struct traj_json_writer *w, const struct traj_record *recor
         }
         break;
     case TRAJ_RECORD_RETUNE:
-        if (traj_recorded_retune(record, &moved)) {
-            put_text(w, "how", word_of(record->code, &retune));
-            put_text(w, "base", moved.base);
-            put_text(w, "digest", moved.digest);
-            put_count(w, "until", moved.until);
-            traj_json_put_key(w, "doubted");
-            traj_json_put_bool(w, moved.doubted);
-            put_count(w, "channels", moved.channels);
-            put_count(w, "columns", moved.columns);
-        }
+        put_retune(w, record);
         break;
     case TRAJ_RECORD_SETTINGS:
         if (traj_recorded_settings(record, &settings)) {

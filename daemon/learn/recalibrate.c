@@ -294,7 +294,7 @@ int traj_recalibrator_frame(struct traj_recalibrator *self, const struct traj_fr
     for (size_t i = 0; i < JUDGES; i++)
         if (judge[i])
             traj_judge_frame(judge[i], frame);
-    if (!self->in_force->decoded)
+    if (!self->in_force || !self->in_force->decoded)
         return 0;
     if (self->candidate)
         traj_lead_add(&self->better, self->candidate, self->in_force, frame->dt);

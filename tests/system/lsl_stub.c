@@ -235,8 +235,12 @@ static traj_lsl_info read_description(const char *path)
     read_line(file, info->source_id, sizeof info->source_id);
     read_line(file, info->path, sizeof info->path);
     read_line(file, numbers, sizeof numbers);
-    if (sscanf(numbers, "%d %d %lf %lf", &info->channels, &info->format, &info->rate,
-               &info->clock) != 4) {
+    char *end = numbers;
+    info->channels = (int)strtol(end, &end, 10);
+    info->format = (int)strtol(end, &end, 10);
+    info->rate = strtod(end, &end);
+    info->clock = strtod(end, &end);
+    if (end == numbers || info->channels <= 0) {
         fclose(file);
         free(info);
         return NULL;
