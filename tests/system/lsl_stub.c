@@ -239,8 +239,10 @@ static traj_lsl_info read_description(const char *path)
     info->channels = (int)strtol(end, &end, 10);
     info->format = (int)strtol(end, &end, 10);
     info->rate = strtod(end, &end);
-    info->clock = strtod(end, &end);
-    if (end == numbers || info->channels <= 0) {
+    /* A number that is missing leaves nothing for the last one either. */
+    char *last = end;
+    info->clock = strtod(last, &end);
+    if (end == last) {
         fclose(file);
         free(info);
         return NULL;
