@@ -114,10 +114,18 @@ class Inlet:
     def __init__(self, name, channels):
         self.lsl, self.channels = lsl_library(), channels
         info, error = ctypes.c_void_p(), ctypes.c_int32()
-        assert self.lsl.lsl_resolve_bypred(ctypes.byref(info), 1, f"name='{name}'".encode(), 1, daemon.PATIENCE) == 1
-        assert self.lsl.lsl_get_channel_count(info) == channels
-        self.inlet = self.lsl.lsl_create_inlet(info, 60, 0, 1)
-        self.lsl.lsl_destroy_streaminfo(info)
+
+        def found():
+            assert self.lsl.lsl_resolve_bypred(ctypes.byref(info), 1, f"name='{name}'".encode(), 1,
+                                               daemon.PATIENCE) == 1
+            self.inlet = None
+            # A stream that was just made anew may still be found as it was, or be gone once it is opened.
+            if self.lsl.lsl_get_channel_count(info) == channels:
+                self.inlet = self.lsl.lsl_create_inlet(info, 60, 0, 1)
+            self.lsl.lsl_destroy_streaminfo(info)
+            return self.inlet is not None
+
+        wait_for(found)
         self.lsl.lsl_open_stream(self.inlet, daemon.PATIENCE, ctypes.byref(error))
         assert error.value == 0
 
