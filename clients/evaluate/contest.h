@@ -26,6 +26,12 @@ struct traj_scored {
     struct traj_bins bins;
 };
 
+/* A method learned from the other day. */
+struct traj_yesterday {
+    struct traj_model *model; /* NULL where it could not be, or is not wanted */
+    struct traj_error why;
+};
+
 struct traj_contest {
     const struct traj_session *session;
     struct traj_evaluate_options options;
@@ -34,9 +40,9 @@ struct traj_contest {
     size_t *method; /* [methods] */
     size_t draws, methods, runs, units, taken, groups;
     struct traj_run *run;
-    size_t *run_of;                /* [units] */
-    struct traj_model **yesterday; /* [methods of method.h] of the other day, or NULL */
-    struct traj_scored scored;     /* the last that was needed */
+    size_t *run_of;                   /* [units] */
+    struct traj_yesterday *yesterday; /* [methods of method.h] */
+    struct traj_scored scored;        /* the last that was needed */
     /* [methods of method.h] of the first draw at the last amount, plain; else NULL */
     struct traj_picture **picture;
     char digest[TRAJ_SHA256_HEX];

@@ -264,14 +264,16 @@ int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_ans
     struct traj_error why = {0};
     int result = traj_protocol_split(&b->protocol, b->options.per_target[run->size], seed,
                                      unit - run->first, &train, &test, &why);
-    if (result == 0 && lose(b, run, train, test)) {
+    if (result == 0 && begins_yesterday(run->condition) && !b->yesterday[run->method].model) {
+        why = b->yesterday[run->method].why;
+    } else if (result == 0 && lose(b, run, train, test)) {
         traj_error_set(&why, "%s: not enough memory to lose units", b->session->path);
     } else if (result == 0) {
         struct traj_method_run how = {.trials = b->options.marks,
                                       .wrong_prior = run->condition == TRAJ_CONDITION_WRONG_PRIOR,
                                       .seed = seed};
         if (begins_yesterday(run->condition)) {
-            how.from = b->yesterday[run->method];
+            how.from = b->yesterday[run->method].model;
             how.as_is = run->condition == TRAJ_CONDITION_YESTERDAY;
         }
         decoded = traj_method_decode(run->method, train, test, &how, &why);
@@ -371,11 +373,14 @@ int traj_contest_take(struct traj_contest *b, size_t unit, const struct traj_ans
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-/* The models of the other day, one a method: they are the same for every draw. */
+/*
+ * The models of the other day, one a method: they are the same for every draw.  A method that the
+ * other day cannot be learned by says so where its figures would stand, and the others go on.
+ */
 static int fit_yesterday(struct traj_contest *b, struct traj_error *error)
 {
     struct traj_method_run how = {.trials = b->options.marks};
-    b->yesterday = calloc(traj_methods(), sizeof(struct traj_model *));
+    b->yesterday = calloc(traj_methods(), sizeof *b->yesterday);
     if (!b->yesterday) {
         return traj_error_set(error, "%s: not enough memory to evaluate", b->session->path);
     }
@@ -383,10 +388,8 @@ static int fit_yesterday(struct traj_contest *b, struct traj_error *error)
         size_t m = b->method[i];
         if (traj_contest_applies(b, TRAJ_CONDITION_ADAPTED, m) ||
             traj_contest_applies(b, TRAJ_CONDITION_YESTERDAY, m)) {
-            b->yesterday[m] = traj_method_fit(m, b->options.yesterday, &how, error);
-            if (!b->yesterday[m]) {
-                return -1;
-            }
+            struct traj_yesterday *day = &b->yesterday[m];
+            day->model = traj_method_fit(m, b->options.yesterday, &how, &day->why);
         }
     }
     return 0;
@@ -438,7 +441,7 @@ void traj_contest_free(struct traj_contest *b)
         traj_group_sums_free(&b->run[r].tally);
     }
     for (size_t m = 0; b->yesterday && m < traj_methods(); m++) {
-        traj_model_free(b->yesterday[m]);
+        traj_model_free(b->yesterday[m].model);
     }
     traj_pictures_free(b->picture);
     free(b->yesterday);
