@@ -11,7 +11,7 @@
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libzmq3-dev libgsl-dev libjansson-dev libhdf5-dev
-    libhiredis-dev libwebsockets-dev libzip-dev libmatio-dev"
+    libhiredis-dev libwebsockets-dev libjs-dygraphs libzip-dev libmatio-dev"
 test="git zsh libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev valgrind python3
     python3-numpy python3-h5py python3-jsonschema python3-scipy python3-zmq redis-server"
 bench="git libcmocka-dev python3 python3-numpy python3-zmq python3-redis redis-server"

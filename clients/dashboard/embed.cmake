@@ -1,12 +1,16 @@
 # Writes a C file that holds the page's files as bytes:
-#     cmake -DFOLDER=page -DOUT=assets.c -P embed.cmake
-set(names "index.html" "dashboard.css" "dashboard.js" "plots.js" "workspace.js")
-set(types "text/html" "text/css" "text/javascript"
-    "text/javascript" "text/javascript")
+#     cmake -DFOLDER=page -DDYGRAPH=dygraph.min.js -DOUT=assets.c -P embed.cmake
+set(names "index.html" "dashboard.css" "dashboard.js" "plots.js" "workspace.js" "dygraph.js")
+set(types "text/html" "text/css" "text/javascript" "text/javascript" "text/javascript"
+    "text/javascript")
 set(arrays "")
 set(rows "")
 foreach(name type IN ZIP_LISTS names types)
-    file(READ "${FOLDER}/${name}" hex HEX)
+    set(file "${FOLDER}/${name}")
+    if(name STREQUAL "dygraph.js")
+        set(file "${DYGRAPH}")
+    endif()
+    file(READ "${file}" hex HEX)
     string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
     string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))" "\\1\n    "
         bytes "${bytes}")

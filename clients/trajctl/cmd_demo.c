@@ -4,6 +4,7 @@
  * runs the commands that a user would, as processes of their own, and says which.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
 
+#define ENDPOINT 600
 #define PATIENCE_S 0.5 /* a daemon that cannot start has ended by then */
 
 static const struct command_help help = {
@@ -27,15 +29,21 @@ static const struct command_help help = {
     .usage = "[options]",
     .about =
         "Simulates a session, trains on it, starts trajd, plays the session to it over and over as "
-        "a rig would, and serves the dashboard. Everything runs on this machine, at the default "
-        "ports; Ctrl-C ends all of it. The session and the model stay in the folder, so that the "
-        "next time begins at once.",
+        "a rig would, and serves the dashboard. Everything runs on this machine, trajd at its "
+        "default ports unless --private; Ctrl-C ends all of it. The session and the model stay in "
+        "the folder, so that the next time begins at once.",
     .example = "trajctl demo\n",
+};
+
+/* The rig publishes at an address of its own, so that the dashboard, too, hears spikes there. */
+struct endpoints {
+    char rig[ENDPOINT], intents[ENDPOINT], control[ENDPOINT];
 };
 
 struct demo {
     const char *folder;
-    bool quiet;
+    bool quiet, apart;
+    struct endpoints at;
     char program[512], daemon[512]; /* this trajctl, and its trajd */
     char session[512], model[512];
     char port[16];
@@ -95,17 +103,24 @@ static bool gone(pid_t *pid)
     return *pid <= 0;
 }
 
-/* A session and its model, unless they are there; 0, or the exit status. */
+/*
+ * A session and its model, unless they are there; 0, or the exit status.  Courses, so that there
+ * are targets to be seen; fewer folds than usual, so that they are seen soon.
+ */
 static int prepare(struct demo *d)
 {
     const char *simulate[] = {d->program, "simulate", "--out", d->session, "--trials-per-target",
-                              "6",        "--units",  "32",    NULL};
+                              "8",        "--units",  "64",    NULL};
     const char *train[] = {d->program,
                            "train",
                            "--session",
                            d->session,
                            "--out",
                            d->model,
+                           "--family",
+                           "course",
+                           "--folds",
+                           "3",
                            d->quiet ? "--quiet" : NULL,
                            NULL};
     if (access(d->session, R_OK) != 0 && !finish(start(d, simulate, true))) {
@@ -120,9 +135,16 @@ static int prepare(struct demo *d)
 /* Until Ctrl-C, or the end of the daemon or of the dashboard. */
 static int run(struct demo *d)
 {
-    const char *trajd[] = {d->daemon, "--model", d->model, NULL};
-    const char *dashboard[] = {d->program, "dashboard", "--control", "--port", d->port, NULL};
-    const char *rig[] = {d->program, "replay", "--quiet", "--session", d->session, NULL};
+    char connect[ENDPOINT + 1], bind[ENDPOINT + 1];
+    snprintf(connect, sizeof connect, ">%s", d->at.rig);
+    snprintf(bind, sizeof bind, "@%s", d->at.rig);
+    const char *trajd[] = {d->daemon,   "--model",     d->model,    "--frames",    connect,
+                           "--intents", d->at.intents, "--control", d->at.control, NULL};
+    const char *dashboard[] = {d->program,    "dashboard", "--control",   "--port",
+                               d->port,       "--intents", d->at.intents, "--control-endpoint",
+                               d->at.control, "--frames",  d->at.rig,     NULL};
+    const char *rig[] = {d->program, "replay",   "--quiet", "--session",
+                         d->session, "--frames", bind,      NULL};
     d->trajd = start(d, trajd, false);
     double began = monotonic_seconds();
     while (!interrupted() && monotonic_seconds() - began < PATIENCE_S) {
@@ -144,6 +166,24 @@ static int run(struct demo *d)
     return 0;
 }
 
+/* Where they meet: at the default ports, or apart from whatever else runs, in the folder. */
+static bool name_endpoints(struct demo *d)
+{
+    char folder[PATH_MAX];
+    if (!d->apart) {
+        d->at = (struct endpoints){"tcp://127.0.0.1:5604", "tcp://127.0.0.1:5602",
+                                   "tcp://127.0.0.1:5603"};
+        return true;
+    }
+    if (!realpath(d->folder, folder) || strlen(folder) > ENDPOINT - sizeof "ipc:///control") {
+        return false;
+    }
+    snprintf(d->at.rig, ENDPOINT, "ipc://%s/rig", folder);
+    snprintf(d->at.intents, ENDPOINT, "ipc://%s/intents", folder);
+    snprintf(d->at.control, ENDPOINT, "ipc://%s/control", folder);
+    return true;
+}
+
 int cmd_demo(int argc, char **argv)
 {
     struct demo d = {.folder = "trajd-demo"};
@@ -151,7 +191,10 @@ int cmd_demo(int argc, char **argv)
     const struct command_option options[] = {
         {"folder", "DIR", OPTION_TEXT, &d.folder,
          "where session and model are kept; made if absent"},
-        {"port", "N", OPTION_SIZE, &port, "port of the dashboard", 1, 65535},
+        {"port", "N", OPTION_SIZE, &port, "port of the dashboard; 0 takes one that is free", 0,
+         65535},
+        {"private", NULL, OPTION_FLAG, &d.apart,
+         "sockets in the folder instead of trajd's ports, beside another trajd"},
         {"quiet", NULL, OPTION_FLAG, &d.quiet, "do not say what is run"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
@@ -165,7 +208,8 @@ int cmd_demo(int argc, char **argv)
     bench_daemon_find(d.daemon, sizeof d.daemon);
     int a = snprintf(d.session, sizeof d.session, "%s/session.h5", d.folder);
     int b = snprintf(d.model, sizeof d.model, "%s/model.tjm", d.folder);
-    if (a < 0 || (size_t)a >= sizeof d.session || b < 0 || (size_t)b >= sizeof d.model) {
+    if (a < 0 || (size_t)a >= sizeof d.session || b < 0 || (size_t)b >= sizeof d.model ||
+        !name_endpoints(&d)) {
         return usage_error("demo", "--folder: the name is too long");
     }
     snprintf(d.port, sizeof d.port, "%zu", port);

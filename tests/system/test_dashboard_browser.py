@@ -17,7 +17,7 @@ if not browser.find():
 SENTENCE = "document.getElementById('says').textContent"
 LEVEL = "document.getElementById('headline').dataset.level"
 # Different colours in a canvas: a blank one has one.
-COLOURS = """(() => {{ const c = document.getElementById("{0}"), seen = new Set();
+COLOURS = """(() => {{ const c = document.querySelector("{0}"), seen = new Set(); if (!c) return 0;
   const d = new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer);
   d.forEach((p) => seen.add(p)); return seen.size; }})()"""
 # What stands out of its box, or beside the window.
@@ -28,7 +28,7 @@ OUTSIDE = """[...document.querySelectorAll("section, header, footer, button, can
 # Plots that are not all within their panel, or too low to read.
 SQUEEZED = """[...document.querySelectorAll("canvas")].filter((e) => {
   const r = e.getBoundingClientRect(), s = e.closest("section").getBoundingClientRect();
-  return r.width > 0 && (r.top < s.top || r.bottom > s.bottom || r.height < 30); }).map((e) => e.id)"""
+  return r.width > 0 && (r.top < s.top || r.bottom > s.bottom || r.height < 30); }).map((e) => e.id || e.parentNode.parentNode.id)"""
 
 WRONG = "NaN|undefined|Infinity|null|object Object"
 
@@ -72,7 +72,7 @@ class PageTest(DaemonTest):
         self.assertNotRegex(page.value("document.body.innerText"), WRONG)
         self.send(self.daemon.source())
         page.wait(f"['good', 'wait'].includes({LEVEL}) && !{SENTENCE}.includes('yet')")
-        for name in ("workspace", "targets", "speed", "latency"):
+        for name in ("#workspace", "#targets canvas", "#speed canvas", "#latency canvas"):
             page.wait(COLOURS.format(name) + " > 3")
         print("says:", page.value(SENTENCE))
 

@@ -63,6 +63,8 @@ if(TARGET trajd AND TARGET trajctl)
         COMMAND ${TRAJ_PYTHON} test_dashboard.py)
     traj_script_test(NAME trajctl_dashboard_browser LABELS system TIMEOUT 300
         COMMAND ${TRAJ_PYTHON} test_dashboard_browser.py)
+    traj_script_test(NAME trajctl_demo LABELS system accuracy TIMEOUT 600
+        COMMAND ${TRAJ_PYTHON} test_demo.py)
 endif()
 # The C client library as a program of somebody else finds it.
 if(TARGET trajd)

@@ -11,6 +11,8 @@ const $ = (id) => document.getElementById(id);
 const data = { hello: null, model: null, why: null, status: null, records: [], connected: false, offset: -Infinity };
 const view = { frozenAt: null, span: 10, dirty: true, announced: "", saidAt: 0 };
 const workspace = new Workspace();
+const figures = { targets: new plots.Ribbons("targets"), states: new plots.Ribbons("states"), speed: new plots.Line("speed"),
+  spikes: new plots.Raster("spikes") };
 let socket = null, orderId = 0, ownPrior = null;
 
 // --- time -------------------------------------------------------------------------------------------------------
@@ -229,27 +231,24 @@ function drawTimes(records, clock, colours) {
   const targets = data.model?.targets.length ?? records.at(-1)?.intent?.target_prob?.length ?? 0;
   const names = [...Array.from({ length: targets }, (_, i) => `to ${targetName(i)}`), "nowhere"];
   const tapped = Boolean(data.hello?.tap);
-  const figure = (id, paint, words) => {
-    const p = plots.begin($(id));
-    if (!p) return;
-    const area = paint(p);
-    plots.silences(p, area, records, clock, colours, words);
-    plots.marks(p, area, found, colours, words);
+  $("targets-figure").hidden = data.model !== null && targets === 0;
+  const over = (words) => (g, area) => {
+    plots.silences(g, area, records, clock, colours, words);
+    plots.marks(g, area, found, colours, words);
   };
-  figure("targets", (p) => plots.ribbons(p, records, span, clock, targetLayers, names, colours, false), true);
-  figure("states", (p) => plots.ribbons(p, records, span, clock, stateLayers, STATE_WORDS, colours, false), false);
-  figure("speed", (p) => plots.line(p, records, span, clock, speedOf, colours, plots.colourOf(0), !tapped), false);
-  if (tapped) {
-    const units = records.at(-1)?.spikes?.length ?? 0;
-    const evidence = records.at(-1)?.evidence, leading = best(records.at(-1)?.intent?.target_prob);
-    figure("spikes", (p) => {
-      const area = plots.raster(p, records, span, clock, units, colours, true);
-      if (evidence) plots.speakers(p, area, evidence, colours);
-      return area;
-    }, false);
-    $("spikes-note").textContent = "one row a unit" +
-      (evidence && leading >= 0 ? `; on the right: for (orange), against (blue) target ${targetName(leading)}` : "");
-  }
+  figures.targets.draw(records, span, clock, targetLayers, names, colours, over(true));
+  figures.states.draw(records, span, clock, stateLayers, STATE_WORDS, colours, over(false));
+  figures.speed.draw(records, span, clock, speedOf, colours, plots.colourOf(0), !tapped, over(false));
+  if (tapped) drawSpikes(records, span, clock, colours, over(false));
+}
+
+function drawSpikes(records, span, clock, colours, over) {
+  const { spikes, evidence, intent } = records.at(-1) ?? {}, leading = best(intent?.target_prob);
+  const units = figures.spikes.draw(records, span, clock, spikes?.length ?? 0, colours, over);
+  const p = plots.begin($("speakers"));
+  if (p && evidence && figures.spikes.area) plots.speakers(p, figures.spikes.area, evidence, colours);
+  $("spikes-note").textContent = (units > 1 ? `one row is ${units} units` : "one row a unit") +
+    (evidence && leading >= 0 ? `; on the right: for (orange), against (blue) target ${targetName(leading)}` : "");
 }
 
 const count = (n) => n === undefined || n === null ? "–" : n.toLocaleString("en");
@@ -272,10 +271,10 @@ function counterRows(record, earlier) {
 
 function drawHealth(record, clock, colours) {
   const earlier = record ? data.records[Math.max(0, countUntil(clock - 10) - 1)] : null;
-  const p = plots.begin($("latency"));
-  if (p && record && data.hello) {
-    const counts = record.latency.map((n, i) => n - (earlier?.latency[i] ?? 0));
-    plots.histogram(p, counts, data.hello.latency_first, data.hello.latency_per_decade, colours);
+  if (record && data.hello) {
+    const { latency_first: first, latency_per_decade: perDecade } = data.hello;
+    figures.latency ??= new plots.Histogram("latency", first, perDecade, record.latency.length);
+    $("latency-note").textContent = figures.latency.draw(record.latency.map((n, i) => n - (earlier?.latency[i] ?? 0)), colours);
   }
   if (performance.now() - (view.countedAt ?? -1e9) < 250) return;
   view.countedAt = performance.now();

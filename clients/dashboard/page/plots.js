@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Drawing on canvases.  Debian has no package of a plotting library that would do; what is needed here (stacked
-// ribbons, a raster, ellipses) is less code than such a library's configuration.
-
+// The plots over time and the histogram.  Scales, axes, lines, stacked areas and what is read off under the pointer are
+// dygraphs' (dygraph.js, served beside this file); spikes, evidence, silences and marks of trials are drawn into them.
 const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8ac00", "#7b61c9"];
 // Rest and "elsewhere" are nothing in particular and have the theme's greys.
 export const STATE_COLOUR = { plan: "#e69f00", move: "#0072b2", hold: "#009e73", return: "#cc79a7" };
@@ -39,162 +38,243 @@ export function nice(x) {
   return 10 * power;
 }
 
-// Axes of a plot over time: where its drawing area is, and the seconds below it.
-export function timeAxes(p, span, end, colours, labelled, right = 58) {
-  const area = { left: 42, right: p.width - right, top: 4, bottom: p.height - (labelled ? 16 : 4) };
-  area.x = (clock) => area.right + (clock - end) / span * (area.right - area.left);
-  const step = nice(span / 6), g = p.g;
-  g.strokeStyle = colours.line;
-  g.fillStyle = colours.soft;
-  g.lineWidth = 1;
-  g.strokeRect(area.left - .5, area.top - .5, area.right - area.left + 1, area.bottom - area.top + 1);
-  if (labelled) {
-    g.textAlign = "center";
-    for (let s = 0; s <= span + 1e-9; s += step) {
-      const x = area.right - s / span * (area.right - area.left);
-      if (x > area.left - 1) g.fillText(s === 0 ? "now" : `−${+s.toFixed(2)} s`, x, p.height - 7);
-    }
-    g.textAlign = "left";
+const WORDS_PX = 58; // to the right of each plot over time
+const FONT = "12px system-ui, 'DejaVu Sans', sans-serif";
+
+// The library leaves out a label at the very end of an axis.
+const WITHIN = 1 - 1e-6;
+// Its legend is left out: it writes styles into elements, which the page's policy forbids.
+Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
+
+// Seconds before the moment that is looked at, at round numbers.
+function timeTicks(from, to) {
+  const step = nice((to - from) / 6), list = [];
+  for (let s = 0; s <= to - from + 1e-9; s += step) list.push({ v: -s || to - 1e-6, label: s === 0 ? "now" : `−${+s.toFixed(2)} s` });
+  return list;
+}
+
+const fixedTicks = (list) => () => list.map(([v, label]) => ({ v, label }));
+const PERCENT = [[0, "0"], [0.5, "50"], [WITHIN, "100 %"]];
+
+// Makes a plot when it is first to be seen, and as large as its box; false where there is no room.
+function fit(plot) {
+  const { clientWidth: width, clientHeight: height } = plot.box;
+  if (width < 8 || height < 8) return false;
+  if (!plot.graph) plot.graph = plot.make();
+  else if (width !== plot.width || height !== plot.height) plot.graph.resize();
+  Object.assign(plot, { width, height });
+  return true;
+}
+
+// What the values are at a moment, those that matter first.
+const readOff = (points, words) => points.filter(({ yval }) => yval >= 0.05).sort((a, b) => b.yval - a.yval)
+  .map(({ name, yval }) => words(name, yval)).join(" · ");
+
+// One plot over the last seconds.  Its rows are [seconds before the end, value, ...]; paint draws over them.
+class TimePlot {
+  constructor(id, labels, options) {
+    this.box = document.getElementById(id);
+    this.labels = labels;
+    this.paint = () => {};
+    this.make = () => new Dygraph(this.box, [labels.map(() => 0)], {
+      labels, dateWindow: [-10, 0], rightGap: WORDS_PX, interactionModel: {}, axisLabelFontSize: 12,
+      drawGrid: false, highlightCircleSize: 0, ...options,
+      plotter: [...options.plotter, (e) => { if (e.seriesIndex === 0 && !e.singleSeriesName) this.overlay(e); }],
+      axes: {
+        x: { ticker: timeTicks, axisLabelWidth: 60, drawAxis: false },
+        y: { axisLabelWidth: 38, ...options.y },
+      },
+      highlightCallback: (event, x, points) => {
+        this.read.textContent = this.words ? [`${x.toFixed(2)} s`, readOff(points, this.words)].join(": ") : "";
+      },
+      unhighlightCallback: () => { this.read.textContent = ""; },
+    });
+    this.read = document.createElement("output"); // shown by the style sheet while the picture is frozen
+    this.read.className = "read";
+    this.box.after(this.read);
   }
-  return area;
+
+  overlay({ drawingContext: g, plotArea: { x, y, w, h } }) {
+    g.font = FONT;
+    g.textBaseline = "middle";
+    g.textAlign = "left";
+    this.paint(g, this.area = { left: x, right: x + w, top: y, bottom: y + h, x: (clock) => x + w + (clock - this.end) / this.span * w });
+  }
+
+  // Options go to the library only as they change: it looks at all of them anew each time.
+  change(options) {
+    const known = JSON.stringify(options);
+    if (known === this.known) return {};
+    this.known = known;
+    return options;
+  }
+
+  update(rows, span, end, paint, colours, options, file = rows) {
+    Object.assign(this, { span, end, paint });
+    if (!fit(this)) return false;
+    this.graph.updateOptions({ file, dateWindow: [-span, 0],
+      ...this.change({ axisLineColor: colours.line, gridLineColor: colours.faint, ...options }) });
+    return true;
+  }
 }
 
-function yLabels(g, area, labels, colours) {
-  g.fillStyle = colours.soft;
-  g.textAlign = "right";
-  for (const [y, text] of labels) g.fillText(text, area.left - 4, Math.min(Math.max(y, area.top + 6), area.bottom - 5));
-  g.textAlign = "left";
-}
-
-// The picture of each record reaches until the next one, but no further than a gap allows.
-function* steps(records, area, end) {
-  const stride = Math.max(1, Math.floor(records.length / Math.max(200, area.right - area.left)));
+// The records that a plot has pixels for, each with how long its picture lasts: until the next one, but no further than a
+// gap allows.
+function* steps(records, span, width, end) {
+  const stride = Math.max(1, Math.floor(records.length / Math.max(200, width)));
   for (let i = 0; i < records.length; i += stride) {
     const next = i + stride < records.length ? records[i + stride].clock : Math.min(end, records[i].clock + 0.1);
     const silent = records[Math.min(records.length - 1, i + stride)].silent !== null;
-    const until = Math.min(next, records[i].clock + (silent ? 0.05 : 0.5 * stride));
-    // Whole pixels, or the seams between neighbours would shine through.
-    const x0 = Math.round(Math.max(area.left, area.x(records[i].clock)));
-    const x1 = Math.round(Math.min(area.right, area.x(until)));
-    if (x1 > x0) yield [records[i], x0, x1];
+    yield [records[i], records[i].clock - end, Math.min(next, records[i].clock + (silent ? 0.05 : 0.5 * stride)) - end];
   }
 }
 
 // Probabilities on top of each other: layers(record) gives [[share, colour], ...] or null.
-export function ribbons(p, records, span, end, layers, names, colours, labelled) {
-  const area = timeAxes(p, span, end, colours, labelled), g = p.g, height = area.bottom - area.top;
-  let last = null, run = null;
-  const runs = [];
-  for (const [record, x0, x1] of steps(records, area, end)) {
-    const list = layers(record, colours);
-    last = list;
-    if (!list) { run = null; continue; }
-    let y = area.bottom;
-    list.forEach(([share, colour], i) => {
-      const h = share * height;
-      if (h > 0.2) {
-        g.fillStyle = colour;
-        g.fillRect(x0, y - h, x1 - x0, h);
-      }
-      if (share > 0.5) {
-        if (run?.layer !== i || run.x1 < x0 - 1) runs.push(run = { layer: i, x0, x1, middle: 0, width: 0 });
-        run.x1 = x1;
-        run.middle += (y - h / 2) * (x1 - x0);
-        run.width += x1 - x0;
-      }
-      y -= h;
-    });
+export class Ribbons extends TimePlot {
+  constructor(id, labelled) {
+    super(id, ["t", "0"], { plotter: [Dygraph.Plotters.fillPlotter], stackedGraph: true, fillGraph: true, stepPlot: true,
+      fillAlpha: 1, strokeWidth: 0, valueRange: [0, 1],
+      y: { ticker: fixedTicks(PERCENT) } });
+    this.words = (name, share) => `${name} ${Math.round(100 * share)} %`;
+    this.now = document.createElement("div");
+    this.now.className = "now";
+    this.box.after(this.now);
   }
+
+  draw(records, span, end, layers, names, colours, over) {
+    const rows = [], runs = [];
+    let run = null, last = null, colour = null;
+    const nothing = names.map(() => 0);
+    for (const [record, from, until] of steps(records, span, this.box.clientWidth, end)) {
+      const list = last = layers(record, colours);
+      if (!list) { run = null; continue; }
+      colour ??= list.map(([, c]) => c);
+      if (rows.length && rows.at(-1)[0] >= from) rows.pop();
+      // The library stacks the last series lowest.
+      rows.push([from, ...list.map(([share]) => share).reverse()], [until, ...nothing]);
+      let below = 0;
+      list.forEach(([share], layer) => {
+        if (share > 0.5) {
+          if (run?.layer !== layer || run.until < from - 0.02) runs.push(run = { layer, from, until, middle: 0, width: 0 });
+          run.until = until;
+          run.middle += (below + share / 2) * (until - from);
+          run.width += until - from;
+        }
+        below += share;
+      });
+    }
+    if (!rows.length) rows.push([0, ...nothing]);
+    const paint = (g, area) => {
+      this.nameRuns(g, area, runs, names, colours);
+      over(g, area);
+    };
+    const options = { labels: ["t", ...names.toReversed()], colors: (colour ?? names.map(() => colours.free)).toReversed() };
+    if (this.update(rows, span, end, paint, colours, options)) this.nameNow(last, names);
+  }
+
   // What prevails for a while has its name written on it.
-  g.textAlign = "center";
-  g.lineWidth = 3;
-  for (const { layer, x0, x1, middle, width } of runs) {
-    if (x1 - x0 < g.measureText(names[layer]).width + 8) continue;
+  nameRuns(g, area, runs, names, colours) {
+    g.textAlign = "center";
+    g.lineWidth = 3;
     g.strokeStyle = colours.panel;
     g.fillStyle = colours.ink;
-    g.strokeText(names[layer], (x0 + x1) / 2, middle / width);
-    g.fillText(names[layer], (x0 + x1) / 2, middle / width);
+    for (const { layer, from, until, middle, width } of runs) {
+      const x0 = Math.max(area.left, area.x(this.end + from)), x1 = area.x(this.end + until);
+      if (x1 - x0 < g.measureText(names[layer]).width + 8) continue;
+      const y = area.bottom - middle / width * (area.bottom - area.top);
+      g.strokeText(names[layer], (x0 + x1) / 2, y);
+      g.fillText(names[layer], (x0 + x1) / 2, y);
+    }
+    g.textAlign = "left";
+    g.lineWidth = 1;
   }
-  g.textAlign = "left";
-  g.lineWidth = 1;
-  yLabels(g, area, [[area.top, "100 %"], [(area.top + area.bottom) / 2, "50"], [area.bottom, "0"]], colours);
-  if (last) {
-    let y = area.bottom;
-    last.forEach(([share], i) => {
-      const h = share * height;
-      if (h > 11) {
-        g.fillStyle = colours.ink;
-        g.fillText(names[i], area.right + 5, y - h / 2, p.width - area.right - 6);
+
+  // Beside the newest shares, their names.
+  nameNow(list, names) {
+    const height = this.area.bottom - this.area.top, words = [];
+    let below = 0;
+    list?.forEach(([share], i) => {
+      if (share * height > 11) {
+        const word = document.createElement("span");
+        word.textContent = names[i];
+        word.style.top = `${this.area.bottom - (below + share / 2) * height}px`;
+        words.push(word);
       }
-      y -= h;
+      below += share;
     });
+    this.now.replaceChildren(...words);
   }
-  return area;
 }
 
-export function line(p, records, span, end, value, colours, colour, labelled) {
-  const area = timeAxes(p, span, end, colours, labelled), g = p.g;
-  let top = 0;
-  for (const record of records) top = Math.max(top, value(record) ?? 0);
-  top = nice(top * 1.05 || 1);
-  const y = (v) => area.bottom - v / top * (area.bottom - area.top);
-  g.strokeStyle = colours.faint;
-  g.beginPath(); g.moveTo(area.left, y(top / 2)); g.lineTo(area.right, y(top / 2)); g.stroke();
-  g.strokeStyle = colour;
-  g.lineWidth = 1.6;
-  g.beginPath();
-  let before = null;
-  for (const record of records) {
-    const v = value(record);
-    if (v === null || area.x(record.clock) < area.left) { before = null; continue; }
-    const x = area.x(record.clock);
-    if (before === null || record.clock - before > 0.5) g.moveTo(x, y(v)); else g.lineTo(x, y(v));
-    before = record.clock;
+export class Line extends TimePlot {
+  constructor(id) {
+    super(id, ["t", "speed"], { plotter: [Dygraph.Plotters.linePlotter], strokeWidth: 1.6, includeZero: true,
+      y: { drawGrid: true, ticker: (from, to) => [0, to / 2, to].map((v) => ({ v: v * WITHIN, label: String(+v.toPrecision(3)) })) } });
+    this.words = (name, value) => value.toPrecision(3);
   }
-  g.stroke();
-  yLabels(g, area, [[area.top, +top.toPrecision(3)], [y(top / 2), +(top / 2).toPrecision(3)], [area.bottom, "0"]], colours);
-  return area;
+
+  draw(records, span, end, value, colours, colour, labelled, over) {
+    const rows = [];
+    let top = 0, before = null;
+    for (const record of records) {
+      const v = value(record);
+      if (before !== null && record.clock - before > 0.5) rows.push([(before + record.clock) / 2 - end, null]);
+      rows.push([record.clock - end, v]);
+      top = Math.max(top, v ?? 0);
+      before = record.clock;
+    }
+    if (!rows.length) rows.push([0, null]);
+    this.update(rows, span, end, over, colours,
+      { colors: [colour], valueRange: [0, nice(top * 1.05 || 1)], axes: { x: { drawAxis: labelled } } });
+  }
 }
 
-// Spikes: a row a unit, or where there are more units than rows, the mean of neighbours.
-export function raster(p, records, span, end, units, colours, labelled) {
-  const area = timeAxes(p, span, end, colours, labelled), g = p.g;
-  const width = Math.max(1, Math.floor(area.right - area.left)), rows = Math.min(units, Math.floor(area.bottom - area.top));
-  if (rows < 1) return area;
-  const image = g.createImageData(width, rows), data = image.data;
-  const [r, gr, b] = colours.region.split(",").map(Number);
-  let sum = 0, frames = 0;
-  for (const record of records) { sum += record.spikeSum; frames += record.frames; }
-  const scale = Math.max(1, 5 * sum / Math.max(1, frames * units));
-  for (const [record, x0, x1] of steps(records, area, end)) {
-    const spikes = record.spikes;
-    if (!spikes || !record.frames) continue;
-    const from = Math.max(0, Math.round(x0 - area.left)), to = Math.min(width, Math.round(x1 - area.left));
-    for (let row = 0; row < rows; row++) {
-      const first = Math.floor(row * units / rows), past = Math.max(first + 1, Math.floor((row + 1) * units / rows));
-      let most = 0;
-      for (let n = first; n < past; n++) most += spikes[n] === 255 ? 0 : spikes[n];
-      const alpha = Math.min(255, 255 * most / (past - first) / (scale * record.frames) * (past - first > 1 ? 2 : 1));
-      if (alpha < 4) continue;
-      for (let x = from; x < to; x++) {
-        const at = 4 * (row * width + x);
-        data[at] = r; data[at + 1] = gr; data[at + 2] = b; data[at + 3] = alpha;
+// Spikes: a row a unit, or where there are more units than rows, the mean of neighbours; draw returns of how many.
+export class Raster extends TimePlot {
+  constructor(id) {
+    super(id, ["t", "spikes"], { plotter: [(e) => { if (e.seriesIndex === 0 && !e.singleSeriesName) this.spikes(e); }],
+      valueRange: [0, 1], y: { ticker: () => [{ v: 0, label: String(this.units ?? "") }, { v: WITHIN, label: "1" }] } });
+    this.image = document.createElement("canvas");
+  }
+
+  draw(records, span, end, units, colours, over) {
+    Object.assign(this, { records, units, colours });
+    this.update([], span, end, over, colours, { axes: { x: { drawAxis: true } } }, [[-span, 0], [0, 0]]);
+    return this.area ? Math.ceil(units / Math.max(1, Math.floor(this.area.bottom - this.area.top))) : 1;
+  }
+
+  spikes({ drawingContext: g, plotArea: { x, y, w, h } }) {
+    const { records, units, colours } = this;
+    const width = Math.max(1, Math.floor(w)), rows = Math.min(units, Math.floor(h));
+    if (!(rows >= 1)) return;
+    const image = g.createImageData(width, rows), data = new Uint32Array(image.data.buffer);
+    const [red, green, blue] = colours.region.split(",").map(Number), colour = (blue << 16) | (green << 8) | red;
+    let sum = 0, frames = 0;
+    for (const record of records) { sum += record.spikeSum ?? 0; frames += record.frames; }
+    const scale = Math.max(1, 5 * sum / Math.max(1, frames * units));
+    const at = (s) => Math.round(width * (1 + s / this.span));
+    for (const [record, from, until] of steps(records, this.span, width, this.end)) {
+      const spikes = record.spikes, left = Math.max(0, at(from)), right = Math.min(width, at(until));
+      if (!spikes || !record.frames || right <= left) continue;
+      for (let row = 0; row < rows; row++) {
+        const first = Math.floor(row * units / rows), past = Math.max(first + 1, Math.floor((row + 1) * units / rows));
+        let most = 0;
+        for (let n = first; n < past; n++) most += spikes[n] === 255 ? 0 : spikes[n];
+        const alpha = Math.min(255, 255 * most / (past - first) / (scale * record.frames) * (past - first > 1 ? 2 : 1));
+        if (alpha >= 4) data.fill((alpha << 24) | colour, row * width + left, row * width + right);
       }
     }
+    this.image.width = width;
+    this.image.height = rows;
+    this.image.getContext("2d").putImageData(image, 0, 0);
+    g.imageSmoothingEnabled = false;
+    g.drawImage(this.image, x, y, w, h);
   }
-  raster.canvas ??= document.createElement("canvas");
-  raster.canvas.width = width;
-  raster.canvas.height = rows;
-  raster.canvas.getContext("2d").putImageData(image, 0, 0);
-  g.imageSmoothingEnabled = false;
-  g.drawImage(raster.canvas, area.left, area.top, width, area.bottom - area.top);
-  yLabels(g, area, [[area.top, "1"], [area.bottom, String(units)]], colours);
-  return area;
 }
 
 // Beside the raster, what each unit says about the leading target: to the right for it, to the left against it.
 export function speakers(p, area, evidence, colours) {
-  const g = p.g, left = area.right + 4, right = p.width - 4, middle = (left + right) / 2, height = area.bottom - area.top;
+  const g = p.g, left = 4, right = p.width - 4, middle = (left + right) / 2, height = area.bottom - area.top;
   const rows = Math.min(evidence.length, Math.floor(height / 2)), each = height / rows;
   let most = 1;
   const sums = Array.from({ length: rows }, (_, row) => {
@@ -210,12 +290,12 @@ export function speakers(p, area, evidence, colours) {
     g.fillRect(Math.min(middle, middle + w), area.top + row * each, Math.abs(w), Math.max(0.8, each - 0.4));
   });
   g.strokeStyle = colours.soft;
+  g.lineWidth = 1;
   g.beginPath(); g.moveTo(middle, area.top); g.lineTo(middle, area.bottom); g.stroke();
 }
 
 // Where no frames came: shaded, and said where there is room.
-export function silences(p, area, records, end, colours, words) {
-  const g = p.g;
+export function silences(g, area, records, end, colours, words) {
   let from = null;
   const shade = (a, b) => {
     const x0 = Math.max(area.left, area.x(a)), x1 = Math.min(area.right, area.x(b));
@@ -236,8 +316,7 @@ export function silences(p, area, records, end, colours, words) {
 }
 
 // Vertical lines where a trial began, was cued or ended; words on the plot that asks for them.
-export function marks(p, area, list, colours, words) {
-  const g = p.g;
+export function marks(g, area, list, colours, words) {
   list.forEach(({ clock, word }, i) => {
     const x = area.x(clock), next = i + 1 < list.length ? area.x(list[i + 1].clock) : area.right;
     if (x < area.left || x > area.right) return;
@@ -258,42 +337,54 @@ export function marks(p, area, list, colours, words) {
   });
 }
 
-// Counts by latency over decades; returns median and 99th percentile in seconds, or null.
-export function histogram(p, counts, first, perDecade, colours) {
-  const g = p.g, area = { left: 6, right: p.width - 6, top: 30, bottom: p.height - 16 };
-  const total = counts.reduce((a, b) => a + b, 0), most = Math.max(...counts, 1), n = counts.length;
-  const x = (seconds) => area.left + Math.log10(seconds / first) * perDecade / n * (area.right - area.left);
-  g.strokeStyle = colours.line;
-  g.beginPath(); g.moveTo(area.left, area.bottom + .5); g.lineTo(area.right, area.bottom + .5); g.stroke();
-  g.fillStyle = colours.soft;
-  g.textAlign = "center";
-  for (const [seconds, text] of [[1e-4, "0.1"], [1e-3, "1"], [1e-2, "10"], [1e-1, "100 ms"]]) {
-    g.fillText(text, x(seconds), p.height - 7);
-    g.fillRect(x(seconds), area.bottom, 1, 4);
+// Counts by latency over decades, and in words where half and nearly all of them lie.
+export class Histogram {
+  constructor(id, first, perDecade, bins) {
+    this.box = document.getElementById(id);
+    Object.assign(this, { first, perDecade, bins });
+    const decades = [[1e-4, "0.1"], [1e-3, "1"], [1e-2, "10"], [1e-1, "100 ms"]];
+    this.make = () => new Dygraph(this.box, [[0, 0]], {
+      labels: ["bin", "intents"], dateWindow: [0, bins], interactionModel: {}, axisLabelFontSize: 12,
+      drawGrid: false, highlightCircleSize: 0, plotter: [(e) => this.bars(e)],
+      axes: { x: { ticker: fixedTicks(decades.map(([s, label]) => [this.at(s), label])), axisLabelWidth: 50 },
+        y: { drawAxis: false } },
+    });
   }
-  g.textAlign = "left";
-  if (!total) { g.fillText("no intents", area.left, area.top); return null; }
-  g.fillStyle = colourOf(0);
-  const w = (area.right - area.left) / n;
-  counts.forEach((c, i) => {
-    const h = c / most * (area.bottom - area.top);
-    if (c > 0) g.fillRect(area.left + i * w, area.bottom - Math.max(h, 1.5), w - 1, Math.max(h, 1.5));
-  });
-  const quantile = (q) => {
-    let below = 0;
-    for (let i = 0; i < n; i++) { below += counts[i]; if (below >= q * total) return first * 10 ** ((i + 1) / perDecade); }
-    return first * 10 ** (n / perDecade);
-  };
-  const result = { median: quantile(0.5), p99: quantile(0.99) };
-  g.fillStyle = colours.ink;
-  const ms = (s) => `${(1e3 * s).toPrecision(2)} ms`;
-  g.fillText(`half within ${ms(result.median)}`, area.left, 8);
-  g.fillText(`99 % within ${ms(result.p99)}`, area.left, 22);
-  for (const q of [result.median, result.p99]) {
-    g.strokeStyle = colours.ink;
+
+  at(seconds) { return Math.log10(seconds / this.first) * this.perDecade; }
+
+  bars({ drawingContext: g, plotArea: { y, h }, points, dygraph, singleSeriesName }) {
+    if (singleSeriesName || !this.colours) return;
+    const each = dygraph.toDomXCoord(1) - dygraph.toDomXCoord(0), bottom = y + h;
+    g.fillStyle = colourOf(0);
+    for (const { xval, yval } of points) {
+      const height = Math.max(bottom - dygraph.toDomYCoord(yval), 1.5);
+      if (yval > 0) g.fillRect(dygraph.toDomXCoord(xval), bottom - height, each - 1, height);
+    }
+    g.strokeStyle = this.colours.ink;
     g.setLineDash([3, 2]);
-    g.beginPath(); g.moveTo(x(q), area.top); g.lineTo(x(q), area.bottom); g.stroke();
+    for (const bin of this.quantiles) {
+      const x = dygraph.toDomXCoord(bin);
+      g.beginPath(); g.moveTo(x, y); g.lineTo(x, bottom); g.stroke();
+    }
     g.setLineDash([]);
   }
-  return result;
+
+  // The end of the bin by which a share of all is reached.
+  quantile(counts, total, share) {
+    let below = 0;
+    const bin = counts.findIndex((c) => (below += c) >= share * total);
+    return (bin < 0 ? counts.length : bin) + 1;
+  }
+
+  draw(counts, colours) {
+    const total = counts.reduce((a, b) => a + b, 0);
+    this.colours = colours;
+    this.quantiles = total ? [0.5, 0.99].map((share) => this.quantile(counts, total, share)) : [];
+    if (!fit(this)) return "";
+    this.graph.updateOptions({ file: counts.map((c, i) => [i, c]), valueRange: [0, Math.max(...counts, 1)],
+      axisLineColor: colours.line });
+    const [half, most] = this.quantiles.map((bin) => `${(1e3 * this.first * 10 ** (bin / this.perDecade)).toPrecision(2)} ms`);
+    return total ? `half within ${half}\n99 % within ${most}` : "no intents";
+  }
 }
