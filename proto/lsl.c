@@ -2,6 +2,8 @@
 /* The calls of liblsl; see lsl.h. */
 #include "proto/lsl.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -38,4 +40,35 @@ const char *traj_lsl_load(struct traj_lsl *lsl, void *(*open)(const char *name, 
         memcpy((char *)lsl + calls[i].offset, &call, sizeof call);
     }
     return NULL;
+}
+
+const char *traj_lsl_describe(const struct traj_lsl *lsl, traj_lsl_info info,
+                              struct traj_lsl_counts *counts)
+{
+    counts->channels = lsl->get_channel_count(info);
+    counts->rate = lsl->get_nominal_srate(info);
+    if (counts->channels < 1 || counts->channels > TRAJ_LSL_CHANNELS_MAX ||
+        !(counts->rate > 0.0 && isfinite(counts->rate)) ||
+        lsl->get_channel_format(info) == TRAJ_LSL_STRING) {
+        return "the stream has no numbers, no nominal rate, or more channels than a model may have "
+               "units";
+    }
+    return NULL;
+}
+
+void traj_lsl_labels(const struct traj_lsl *lsl, traj_lsl_info info, int32_t channels,
+                     void (*take)(void *context, int32_t channel, const char *label), void *context)
+{
+    traj_lsl_xml node = lsl->child(lsl->child(lsl->get_desc(info), "channels"), "channel");
+    bool more = lsl->empty(node) == 0;
+
+    for (int32_t c = 0; c < channels; c++) {
+        const char *label = more ? lsl->child_value_n(node, "label") : NULL;
+
+        take(context, c, label != NULL && label[0] != '\0' ? label : NULL);
+        if (more) {
+            node = lsl->next_sibling_n(node, "channel");
+            more = lsl->empty(node) == 0;
+        }
+    }
 }

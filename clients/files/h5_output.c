@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clients/files/foreign.h"
 #include "clients/files/h5_input.h"
 
 /* Arrays smaller than this stay in one piece; larger ones are packed in chunks of about that size.
@@ -249,8 +250,13 @@ int traj_h5_write_file(const char *path, const char *source, traj_h5_content *co
     (void)snprintf(part, size, "%s.part%ld", path, (long)getpid());
     /* One that is left of a process that had our number and died is nobody's. */
     (void)unlink(part);
+    struct traj_foreign before;
     struct traj_h5_printing printing = traj_h5_silence();
+    if (source != NULL)
+        traj_foreign_begin(&before, source);
     int status = write_part(part, path, source, content, context, error);
+    if (source != NULL)
+        traj_foreign_end(&before);
     traj_h5_restore(&printing);
     if (status == 0)
         status = flush_and_rename(part, path, error);

@@ -9,6 +9,7 @@
 #include <matio.h>
 
 #include "clients/files/arrays.h"
+#include "clients/files/foreign.h"
 #include "clients/files/h5_input.h"
 
 /* Deflate packs at most 1032 bytes into one; small claims cost nothing. */
@@ -363,18 +364,23 @@ struct traj_session *traj_mat_read(const char *path, const struct traj_arrays_op
         traj_error_set(error, "%s: is not a file that can be read", path);
         return NULL;
     }
+    struct traj_foreign before;
     struct traj_h5_printing printing = traj_h5_silence();
+    traj_foreign_begin(&before, path);
     (void)Mat_LogInitFunc("trajctl", say_nothing);
     struct mat mat = {path, Mat_Open(path, MAT_ACC_RDONLY), (double)about.st_size, error};
     struct traj_session *session = NULL;
-    if (mat.file == NULL) {
+    /* Version 4 has no mark by which it could be known: libmatio takes any bytes for one. */
+    if (mat.file == NULL || Mat_GetVersion(mat.file) == MAT_FT_MAT4) {
         traj_error_set(error, "%s: is no MAT-file of version 5, 7 or 7.3", path);
     } else {
         const struct traj_array_file file = {
             .path = path, .counts_from_one = true, .context = &mat, .read = read_array};
         session = traj_arrays_session(&file, options, error);
-        (void)Mat_Close(mat.file);
     }
+    if (mat.file != NULL)
+        (void)Mat_Close(mat.file);
+    traj_foreign_end(&before);
     traj_h5_restore(&printing);
     return session;
 }

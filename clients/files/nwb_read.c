@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/files/foreign.h"
 #include "clients/files/nwb_parts.h"
 
 #define TEXT_MAX 65536 /* a longer description is not one */
@@ -159,10 +160,13 @@ struct traj_session *traj_nwb_read(const char *path, const struct traj_nwb_optio
 {
     struct traj_session *session = NULL;
     struct traj_h5_input input;
+    struct traj_foreign before;
     struct traj_h5_printing printing = traj_h5_silence();
+    traj_foreign_begin(&before, path);
     if (traj_h5_open(&input, path, error) == 0)
         session = traj_nwb_read_open(&input, options, report);
     traj_h5_close(&input);
+    traj_foreign_end(&before);
     traj_h5_restore(&printing);
     return session;
 }

@@ -554,10 +554,14 @@ static int find_target_columns(const struct traj_nwb_file *file, const struct ta
 static int keep_rows(struct traj_nwb_file *file, struct table *table, const double *start,
                      const double *stop)
 {
+    if (start == NULL || stop == NULL)
+        return traj_error_set(file->input.error,
+                              "%s: %s: columns start_time and stop_time of numbers are expected",
+                              file->input.path, table->path);
     table->row = calloc(table->rows + 1, sizeof *table->row);
     if (table->row == NULL)
         return traj_error_set(file->input.error, "%s: no memory", file->input.path);
-    for (size_t i = 0; start != NULL && stop != NULL && i < table->rows; i++) {
+    for (size_t i = 0; i < table->rows; i++) {
         if (!(isfinite(start[i]) && isfinite(stop[i]) && stop[i] > start[i]))
             continue;
         if (table->kept > 0 && !(start[i] > start[table->row[table->kept - 1]]))
@@ -603,7 +607,7 @@ static int store_trials(struct traj_nwb_file *file, const struct table *table,
     if (traj_session_make_trials(session, table->kept, parts, file->input.error) != 0)
         return -1;
     double *label[LABELS] = {session->go, session->move, session->rewarded};
-    for (size_t i = 0; start != NULL && stop != NULL && i < table->kept; i++) {
+    for (size_t i = 0; i < table->kept; i++) {
         session->start[i] = start[table->row[i]];
         session->stop[i] = stop[table->row[i]];
     }

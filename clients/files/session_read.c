@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Session file -> struct traj_session. */
+#include "clients/files/foreign.h"
 #include "clients/files/h5_input.h"
 #include "clients/files/session_file.h"
 
@@ -259,7 +260,9 @@ static int read_parts(const struct traj_h5_input *input, struct traj_session *se
 
 struct traj_session *traj_session_read(const char *path, struct traj_error *error)
 {
+    struct traj_foreign before;
     struct traj_h5_printing printing = traj_h5_silence();
+    traj_foreign_begin(&before, path);
     struct traj_session *session = traj_session_new(path);
     struct traj_h5_input input = {.path = path, .file = -1};
     int status = session != NULL ? traj_h5_open(&input, path, error)
@@ -267,6 +270,7 @@ struct traj_session *traj_session_read(const char *path, struct traj_error *erro
     if (status == 0)
         status = read_parts(&input, session);
     traj_h5_close(&input);
+    traj_foreign_end(&before);
     traj_h5_restore(&printing);
     if (status != 0) {
         traj_session_free(session);

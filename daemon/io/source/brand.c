@@ -8,7 +8,6 @@
  * what is missing between two steps is lost.  Intents carry `sync` of the last step in their bin.
  */
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <math.h>
 #include <poll.h>
@@ -17,8 +16,8 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "daemon/io/source/brand_reply.h"
 #include "daemon/io/source/rig.h"
-#include "proto/brand.h"
 #include "proto/intent.h"
 
 #define RETRY_S 1.0         /* between two attempts to connect */
@@ -31,8 +30,8 @@
 struct brand {
     struct traj_intake *intake;
     /* what the entries are */
-    char stream[128], field[64], step_field[128], step_label[128];
-    enum traj_brand_type type, step_type;
+    char stream[128];
+    struct traj_brand_layout layout;
     double step_samples; /* the length of a step */
     long ticks;          /* by which the step's field counts up */
     char nickname[64];
@@ -103,13 +102,13 @@ static int read_step(struct brand *self, struct traj_error *error)
     mark = strchr(text, ':');
     if (mark == NULL && strncmp(text, "sync.", 5) == 0) {
         mark = text + 4;
-        (void)snprintf(self->step_label, sizeof self->step_label, "%s", mark + 1);
-    } else if (mark == NULL || read_type(mark + 1, &self->step_type, error) != 0) {
+        (void)snprintf(self->layout.step_label, sizeof self->layout.step_label, "%s", mark + 1);
+    } else if (mark == NULL || read_type(mark + 1, &self->layout.step_type, error) != 0) {
         return traj_error_set(error, "source: option \"step\" is FIELD:TYPE/TICKS or "
                                      "sync.LABEL/TICKS, such as i:uint64/1");
     }
     *mark = '\0';
-    (void)snprintf(self->step_field, sizeof self->step_field, "%s", text);
+    (void)snprintf(self->layout.step_field, sizeof self->layout.step_field, "%s", text);
     return self->ticks >= 1 && self->ticks <= 1000000 && text[0] != '\0'
                ? 0
                : traj_error_set(error, "source: option \"step\": a field and ticks above 0");
@@ -124,11 +123,12 @@ static int read_options(struct brand *self, struct traj_error *error)
                     self->intake->map.stream[0] != '\0' ? self->intake->map.stream
                                                         : "thresh_cross_1",
                     self->stream, sizeof self->stream, error) != 0 ||
-        copy_option(self, "field", "crossings", self->field, sizeof self->field, error) != 0 ||
+        copy_option(self, "field", "crossings", self->layout.field, sizeof self->layout.field,
+                    error) != 0 ||
         copy_option(self, "type", "int16", type, sizeof type, error) != 0 ||
         copy_option(self, "nickname", "trajd", self->nickname, sizeof self->nickname, error) != 0 ||
         copy_option(self, "intents", "", self->intents, sizeof self->intents, error) != 0 ||
-        read_type(type, &self->type, error) != 0 || read_step(self, error) != 0 ||
+        read_type(type, &self->layout.type, error) != 0 || read_step(self, error) != 0 ||
         traj_url_real(&self->intake->url, "step_ms", 0.01, 10000.0, &step_ms, error) != 0) {
         return -1;
     }
@@ -151,6 +151,7 @@ static redisContext *connect_redis(const struct brand *self)
             : redisConnectWithTimeout(url->host, (int)strtol(url->port, NULL, 10), patience);
 
     if (context != NULL && context->err == 0 && redisSetTimeout(context, patience) == REDIS_OK) {
+        traj_brand_bound(context->reader);
         return context;
     }
     traj_intake_say(self->intake, "redis at %.60s: %s", path != NULL ? path : url->host,
@@ -198,22 +199,20 @@ static void tell_state(const struct brand *self, const char *status)
 static bool find_end(struct brand *self)
 {
     redisReply *reply = redisCommand(self->out, "XREVRANGE %s + - COUNT 1", self->stream);
-    bool good = reply != NULL && reply->type == REDIS_REPLY_ARRAY;
+    const char *id = reply != NULL ? traj_brand_newest(reply) : NULL;
 
-    (void)snprintf(self->last, sizeof self->last, "0-0");
-    if (good && reply->elements == 1 && reply->element[0]->type == REDIS_REPLY_ARRAY &&
-        reply->element[0]->elements == 2 &&
-        reply->element[0]->element[0]->type == REDIS_REPLY_STRING) {
-        (void)snprintf(self->last, sizeof self->last, "%s", reply->element[0]->element[0]->str);
-    }
-    if (reply != NULL && !good) {
+    if (id != NULL) {
+        (void)snprintf(self->last, sizeof self->last, "%s", id);
+    } else {
         traj_intake_say(self->intake, "redis: stream %.60s: %.80s", self->stream,
-                        reply->type == REDIS_REPLY_ERROR ? reply->str : "is none");
+                        reply == NULL                      ? self->out->errstr
+                        : reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                           : "is none");
     }
     if (reply != NULL) {
         freeReplyObject(reply);
     }
-    return good;
+    return id != NULL;
 }
 
 static bool connect_both(struct brand *self)
@@ -377,33 +376,6 @@ static void pass_intents(struct brand *self, double now)
 
 /* --- entries -------------------------------------------------------------------------------- */
 
-static const redisReply *field_of(const redisReply *fields, const char *name)
-{
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        const redisReply *key = fields->element[i];
-        const redisReply *value = fields->element[i + 1];
-
-        if (key->type == REDIS_REPLY_STRING && value->type == REDIS_REPLY_STRING &&
-            strcmp(key->str, name) == 0) {
-            return value;
-        }
-    }
-    return NULL;
-}
-
-static enum traj_refusal read_step_number(const struct brand *self, const redisReply *fields,
-                                          int64_t *step)
-{
-    const redisReply *value = field_of(fields, self->step_field);
-
-    if (value == NULL) {
-        return TRAJ_REFUSED_FIELD;
-    }
-    return self->step_label[0] != '\0'
-               ? traj_brand_label(value->str, value->len, self->step_label, step, NULL)
-               : traj_brand_number(self->step_type, value->str, value->len, step, NULL);
-}
-
 /* Steps that are missing between two entries; a number that goes back is a new start. */
 static void count_step(struct brand *self, int64_t step)
 {
@@ -419,15 +391,14 @@ static void count_step(struct brand *self, int64_t step)
     self->step = step;
 }
 
-static void remember_sync(struct brand *self, const redisReply *fields, int64_t end)
+static void remember_sync(struct brand *self, const struct traj_brand_entry *entry, int64_t end)
 {
-    const redisReply *value = field_of(fields, "sync");
     size_t at = self->syncs % SYNCS;
 
     self->sync[at].end = end;
     self->sync[at].text[0] = '\0';
-    if (value != NULL && value->len < SYNC_SIZE) {
-        memcpy(self->sync[at].text, value->str, value->len + 1);
+    if (entry->sync != NULL && entry->sync_size < SYNC_SIZE) {
+        memcpy(self->sync[at].text, entry->sync, entry->sync_size + 1);
     }
     self->syncs++;
 }
@@ -446,59 +417,44 @@ static void take_counts(struct brand *self, size_t count, int64_t sample)
 
 static void take_fields(struct brand *self, const redisReply *fields, double now)
 {
-    const redisReply *value = field_of(fields, self->field);
-    int64_t step = 0;
+    struct traj_brand_entry entry;
     int64_t sample;
     int64_t end;
-    size_t count = 0;
 
-    if (value == NULL || read_step_number(self, fields, &step) != TRAJ_ACCEPTED ||
-        traj_brand_counts(self->type, value->str, value->len, self->counts, self->room, &count,
-                          NULL) != TRAJ_ACCEPTED) {
+    if (!traj_brand_read(&self->layout, fields, self->counts, self->room, &entry)) {
         self->intake->counters.refused++;
         traj_intake_say(self->intake,
                         "an entry of %.50s has no field %.30s of the type named, or no step",
-                        self->stream, self->field);
+                        self->stream, self->layout.field);
         return;
     }
-    if (fabs((double)step * self->step_samples) > SAMPLES_MOST) {
+    if (fabs((double)entry.step * self->step_samples) > SAMPLES_MOST) {
         self->intake->counters.refused++;
         traj_intake_say(self->intake, "the step %" PRId64 " is beyond what can be told apart",
-                        step);
+                        entry.step);
         return;
     }
-    count_step(self, step);
-    sample = (int64_t)((double)step * self->step_samples / (double)self->ticks + 0.5);
+    count_step(self, entry.step);
+    sample = (int64_t)((double)entry.step * self->step_samples / (double)self->ticks + 0.5);
     end = (int64_t)((double)sample + self->step_samples + 0.5);
     traj_intake_seen(self->intake, sample, now);
-    take_counts(self, count, sample);
-    remember_sync(self, fields, end);
+    take_counts(self, entry.count, sample);
+    remember_sync(self, &entry, end);
     traj_intake_seen(self->intake, end, now);
 }
 
 static void take_entry(struct brand *self, const redisReply *entry, double now)
 {
+    const redisReply *fields;
+    const char *id;
+
     self->intake->counters.messages++;
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-        entry->element[0]->type != REDIS_REPLY_STRING ||
-        entry->element[1]->type != REDIS_REPLY_ARRAY) {
+    if (!traj_brand_open(entry, &id, &fields)) {
         self->intake->counters.refused++;
         return;
     }
-    (void)snprintf(self->last, sizeof self->last, "%s", entry->element[0]->str);
-    take_fields(self, entry->element[1], now);
-}
-
-/* The entries of a reply to XREAD: [[stream, [entry, ..]]], or nil where none came in time. */
-static const redisReply *entries_of(const redisReply *reply)
-{
-    const redisReply *stream =
-        reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 ? reply->element[0] : NULL;
-
-    return stream != NULL && stream->type == REDIS_REPLY_ARRAY && stream->elements == 2 &&
-                   stream->element[1]->type == REDIS_REPLY_ARRAY
-               ? stream->element[1]
-               : NULL;
+    (void)snprintf(self->last, sizeof self->last, "%s", id);
+    take_fields(self, fields, now);
 }
 
 /* Reads what has come, without waiting. */
@@ -511,8 +467,13 @@ static void receive(struct brand *self)
         return;
     }
     if (redisBufferRead(self->in) != REDIS_OK ||
-        redisGetReplyFromReader(self->in, &reply) != REDIS_OK) {
-        traj_intake_say(self->intake, "redis: %s", self->in->errstr);
+        redisGetReplyFromReader(self->in, &reply) != REDIS_OK ||
+        traj_brand_too_long(self->in->reader)) {
+        traj_intake_say(self->intake, "redis: %s",
+                        self->in->err != 0 ? self->in->errstr : "the reply is too long");
+        if (reply != NULL) {
+            freeReplyObject(reply);
+        }
         disconnect(self);
         return;
     }
@@ -520,7 +481,8 @@ static void receive(struct brand *self)
     if (self->reply != NULL) {
         self->asked = false;
         self->entry = 0;
-        self->entries = entries_of(self->reply) != NULL ? entries_of(self->reply)->elements : 0;
+        self->entries =
+            traj_brand_entries(self->reply) != NULL ? traj_brand_entries(self->reply)->elements : 0;
         if (self->reply->type == REDIS_REPLY_ERROR) {
             traj_intake_say(self->intake, "redis: %.120s", self->reply->str);
             disconnect(self);
@@ -545,7 +507,7 @@ static bool take_brand(void *argument, double now)
         return false;
     }
     if (self->entry < self->entries) {
-        take_entry(self, entries_of(self->reply)->element[self->entry++], now);
+        take_entry(self, traj_brand_entries(self->reply)->element[self->entry++], now);
         return true;
     }
     drop_reply(self);

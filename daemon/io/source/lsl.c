@@ -39,6 +39,8 @@
 #define BACK_S 1.0       /* stamps that go back so far are those of a stream that begins anew */
 #define STEPS_MOST 9007199254740992.0 /* 2^53 */
 
+_Static_assert(TRAJ_LSL_CHANNELS_MAX <= TRAJ_UNITS_MAX, "a channel is a unit");
+
 enum kind { OPENED, LABEL, COUNTS, MARKER, BAD, SAY };
 
 /* What the thread hands over; the payload is counts[channels] or text. */
@@ -75,8 +77,8 @@ struct lsl {
 
     /* the thread's own */
     traj_lsl_inlet data, marks;
-    int32_t channels;
-    double rate, correction, next_correction;
+    struct traj_lsl_counts told; /* of the stream that is open */
+    double correction, next_correction;
     double *value;
 
     /* the source's own */
@@ -125,24 +127,14 @@ static void hand_text(struct lsl *self, enum kind kind, uint32_t channel, double
     }
 }
 
-/* Labels as desc/channels/channel/label tells them; what it lacks goes by its number. */
-static void hand_labels(struct lsl *self, traj_lsl_info info)
+/* What has no label goes by its number. */
+static void hand_label(void *argument, int32_t channel, const char *label)
 {
-    const struct traj_lsl *call = &self->call;
-    traj_lsl_xml node = call->child(call->child(call->get_desc(info), "channels"), "channel");
+    struct lsl *self = argument;
+    char number[16];
 
-    for (int32_t c = 0; c < self->channels; c++) {
-        char number[16];
-        const char *label = NULL;
-
-        if (!call->empty(node)) {
-            label = call->child_value_n(node, "label");
-            node = call->next_sibling_n(node, "channel");
-        }
-        (void)snprintf(number, sizeof number, "%" PRId32, c);
-        hand_text(self, LABEL, (uint32_t)c, 0.0,
-                  label != NULL && label[0] != '\0' ? label : number);
-    }
+    (void)snprintf(number, sizeof number, "%" PRId32, channel);
+    hand_text(self, LABEL, (uint32_t)channel, 0.0, label != NULL ? label : number);
 }
 
 static void hand_opened(struct lsl *self)
@@ -151,8 +143,8 @@ static void hand_opened(struct lsl *self)
 
     if (item != NULL) {
         item->kind = OPENED;
-        item->channels = (uint32_t)self->channels;
-        item->rate = self->rate;
+        item->channels = (uint32_t)self->told.channels;
+        item->rate = self->told.rate;
         traj_ring_commit(self->ring);
     }
 }
@@ -174,22 +166,19 @@ static bool use_data(struct lsl *self, traj_lsl_inlet inlet)
 {
     int32_t error = 0;
     traj_lsl_info info = self->call.get_fullinfo(inlet, 5.0, &error);
+    const char *why;
 
     if (info == NULL) {
         return false;
     }
-    self->channels = self->call.get_channel_count(info);
-    self->rate = self->call.get_nominal_srate(info);
-    if (self->channels < 1 || self->channels > TRAJ_UNITS_MAX || !(self->rate > 0.0) ||
-        self->call.get_channel_format(info) == TRAJ_LSL_STRING) {
-        hand_text(self, SAY, 0, 0.0,
-                  "the stream has no numbers, no nominal rate, or more channels than a "
-                  "model may have units");
+    why = traj_lsl_describe(&self->call, info, &self->told);
+    if (why != NULL) {
+        hand_text(self, SAY, 0, 0.0, why);
         self->call.destroy_streaminfo(info);
         return false;
     }
     hand_opened(self);
-    hand_labels(self, info);
+    traj_lsl_labels(&self->call, info, self->told.channels, hand_label, self);
     self->call.destroy_streaminfo(info);
     self->call.open_stream(inlet, 5.0, &error);
     return error == 0;
@@ -237,7 +226,7 @@ static void correct(struct lsl *self)
 /* Counts are whole numbers from 0 on. */
 static bool to_counts(const struct lsl *self, uint16_t *counts)
 {
-    for (int32_t c = 0; c < self->channels; c++) {
+    for (int32_t c = 0; c < self->told.channels; c++) {
         double value = self->value[c];
 
         if (!(value >= 0.0 && value < TRAJ_COUNT_MISSING) || value != floor(value)) {
@@ -256,7 +245,7 @@ static void hand_sample(struct lsl *self, double stamp)
         return;
     }
     item->stamp = stamp;
-    item->channels = (uint32_t)self->channels;
+    item->channels = (uint32_t)self->told.channels;
     item->kind = isfinite(stamp) && to_counts(self, (uint16_t *)(item + 1)) ? COUNTS : BAD;
     traj_ring_commit(self->ring);
 }
@@ -276,7 +265,8 @@ static void pull_data(struct lsl *self)
     double stamp;
 
     do {
-        stamp = self->call.pull_sample_d(self->data, self->value, self->channels, patience, &error);
+        stamp = self->call.pull_sample_d(self->data, self->value, self->told.channels, patience,
+                                         &error);
         if (stamp != 0.0 && error == 0) {
             hand_sample(self, stamp);
         }
