@@ -17,18 +17,20 @@ static const struct command_help help = {
     .usage = "SYSTEM --connect HOST:PORT --out MAP.json [options]",
     .about =
         "Listens to a rig and writes the map of its units that the daemon's \"source\" needs: "
-        "each channel and sorted unit that fired, in order, with a name. With --model the n-th "
+        "each channel and sorted unit that fired, in order, with a name; of LSL each channel of "
+        "the stream, in its order. With --model the n-th "
         "gets the name of the model's n-th unit, otherwise it is called CHANNEL/UNIT. Look "
         "through the file, and correct names or strike units out by hand: the daemon matches "
         "them to its model by name.",
     .example = "trajctl units-map open-ephys --connect 192.168.1.5:5556 --out rig.json\n"
-               "trajctl units-map open-ephys --connect rig:5556 --model m.tjm --out m.json\n",
+               "trajctl units-map open-ephys --connect rig:5556 --model m.tjm --out m.json\n"
+               "trajctl units-map lsl --connect BinnedSpikes --model m.tjm --out m.json\n",
     .operands = 1,
 };
 
 struct request {
     const char *system, *out, *model;
-    uint64_t least; /* spikes */
+    uint64_t least; /* spikes; UINT64_MAX = not said */
     bool sorted;    /* leave unit 0 away */
     double rate;    /* samples/s; 0 = as heard */
     struct survey survey;
@@ -63,19 +65,22 @@ static int compare_units(const void *left, const void *right)
     return names ? names : a->unit < b->unit ? -1 : a->unit > b->unit;
 }
 
-/* Strikes out what is not wanted and puts the rest in order. */
+/*
+ * Strikes out what is not wanted and puts the rest in order.  Where nobody told the units, one that
+ * fired is one.
+ */
 static void select_units(struct request *request)
 {
     struct survey *survey = &request->survey;
+    const uint64_t least = request->least != UINT64_MAX ? request->least : survey->told ? 0 : 1;
     size_t kept = 0;
     for (size_t n = 0; n < survey->units; n++) {
-        if (survey->unit[n].spikes >= request->least &&
-            !(request->sorted && survey->unit[n].unit == 0)) {
+        if (survey->unit[n].spikes >= least && !(request->sorted && survey->unit[n].unit == 0)) {
             survey->unit[kept++] = survey->unit[n];
         }
     }
     survey->units = kept;
-    if (kept > 1) {
+    if (kept > 1 && !survey->told) {
         qsort(survey->unit, kept, sizeof *survey->unit, compare_units);
     }
 }
@@ -138,7 +143,8 @@ static const struct {
     int (*survey)(struct survey *survey, struct traj_error *error);
 } systems[] = {{"open-ephys", survey_open_ephys},
                {"event-broadcaster", survey_event_broadcaster},
-               {"blackrock", survey_blackrock}};
+               {"blackrock", survey_blackrock},
+               {"lsl", survey_lsl}};
 
 static int listen_to(struct request *request, struct traj_error *error)
 {
@@ -147,7 +153,7 @@ static int listen_to(struct request *request, struct traj_error *error)
             return systems[i].survey(&request->survey, error);
         }
     }
-    return traj_error_set(error, "\"%s\" is not open-ephys, event-broadcaster or blackrock",
+    return traj_error_set(error, "\"%s\" is not open-ephys, event-broadcaster, blackrock or lsl",
                           request->system);
 }
 
@@ -201,10 +207,10 @@ static void report(const struct request *request)
 
 int cmd_units_map(int argc, char **argv)
 {
-    struct request request = {.least = 1, .survey = {.seconds = 5.0}};
+    struct request request = {.least = UINT64_MAX, .survey = {.seconds = 5.0}};
     const struct command_option options[] = {
-        {"connect", "HOST:PORT", OPTION_TEXT, &request.survey.address, "where the rig sends",
-         .required = true},
+        {"connect", "HOST:PORT", OPTION_TEXT, &request.survey.address,
+         "where the rig sends; of lsl, the name of the stream of counts", .required = true},
         {"out", "MAP.json", OPTION_TEXT, &request.out, "the map to write", .required = true},
         {"seconds", "S", OPTION_REAL, &request.survey.seconds, "how long to listen, s", 0.1,
          3600.0},
@@ -216,7 +222,9 @@ int cmd_units_map(int argc, char **argv)
         {"protocol", "V", OPTION_TEXT, &request.survey.protocol,
          "blackrock's: 3.11, 4.0, 4.1 or 4.2 (default 4.1)", .plain = true},
         {"sorted", NULL, OPTION_FLAG, &request.sorted, "leave unsorted spikes (unit 0) out"},
-        {"least", "N", OPTION_U64, &request.least, "leave units of fewer spikes out"},
+        {"least", "N", OPTION_U64, &request.least,
+         "leave units of fewer spikes out; without it, those that are silent, except of lsl, which tells "
+         "its channels"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {
@@ -225,7 +233,7 @@ int cmd_units_map(int argc, char **argv)
     request.system = optind < argc ? argv[optind] : "";
     if (request.system[0] == '\0') {
         return usage_error("units-map",
-                           "name the system: open-ephys, event-broadcaster or blackrock");
+                           "name the system: open-ephys, event-broadcaster, blackrock or lsl");
     }
     struct traj_error error = {0};
     interrupt_catch();

@@ -17,7 +17,7 @@ struct survey_unit {
 };
 
 struct survey {
-    const char *address; /* HOST:PORT */
+    const char *address; /* HOST:PORT; of LSL the stream's name */
     const char *stream;  /* the one to listen to; NULL = the first that is heard */
     double seconds;
     const char *protocol; /* Blackrock's; NULL = 4.1 */
@@ -26,7 +26,9 @@ struct survey {
     char others[256];                  /* further streams, for a person to read */
     double rate;                       /* samples/s, 0 = not told */
     uint64_t messages, refused;
-    struct survey_unit *unit; /* [units] */
+    bool told; /* the rig told all its units, silent ones too, in an order of its own */
+    char twice[TRAJ_MAP_CHANNEL_SIZE]; /* a channel that was told twice */
+    struct survey_unit *unit;          /* [units] */
     size_t units, room;
 };
 
@@ -40,5 +42,6 @@ void survey_free(struct survey *survey);
 int survey_open_ephys(struct survey *survey, struct traj_error *error);
 int survey_event_broadcaster(struct survey *survey, struct traj_error *error);
 int survey_blackrock(struct survey *survey, struct traj_error *error);
+int survey_lsl(struct survey *survey, struct traj_error *error);
 
 #endif
