@@ -12,6 +12,6 @@ endif()
 foreach(kind h5 mat)
     if(TEST fuzz_${kind})
         set_property(TEST fuzz_${kind} APPEND PROPERTY ENVIRONMENT
-            "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1:max_allocation_size_mb=256")
+            "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:allocator_may_return_null=1:max_allocation_size_mb=16")
     endif()
 endforeach()
