@@ -45,3 +45,11 @@ void interrupt_tick(void)
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &second, NULL);
 }
+
+void interrupt_hold_ticks(bool held)
+{
+    sigset_t ticks;
+    sigemptyset(&ticks);
+    sigaddset(&ticks, SIGALRM);
+    (void)sigprocmask(held ? SIG_BLOCK : SIG_UNBLOCK, &ticks, NULL);
+}

@@ -13,4 +13,7 @@ bool interrupted(void);
  * around. */
 void interrupt_tick(void);
 
+/* Whether ticks are held back: for what has a time limit of its own and cannot be begun again. */
+void interrupt_hold_ticks(bool held);
+
 #endif

@@ -52,12 +52,15 @@ static json_t *ask(struct sending *s, json_t *request, int timeout_ms, struct tr
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     const char *answer = NULL;
     json_t *reply = NULL;
+    /* An answer may take longer than a tick, and what was asked for must not be asked for twice. */
+    interrupt_hold_ticks(true);
     if (!s->control &&
         traj_control_open_with(s->replay->control, options_keys(), &s->control) != 0) {
         traj_error_set(error, "%s: no control socket", s->replay->control);
     } else if (text && traj_control_request(s->control, text, timeout_ms, &answer) == 0) {
         reply = json_loads(answer, 0, NULL);
     }
+    interrupt_hold_ticks(false);
     if (reply && !json_is_true(json_object_get(reply, "ok"))) {
         const char *why = json_string_value(json_object_get(reply, "error"));
         traj_error_set(error, "%s: %s", s->replay->control, why ? why : "refused");

@@ -366,6 +366,25 @@ class Live(daemon.DaemonTest):
             with self.assertRaises(TimeoutError):
                 control.ping()
 
+    def test_example_of_a_network_in_the_loop(self):
+        with tempfile.TemporaryDirectory() as folder:
+            whole, first, rest, model = (os.path.join(folder, name) for name in
+                                         ("s.h5", "a.h5", "b.h5", "m.tjm"))
+            for words in (("simulate", "--out", whole, "--seed", "5", "--targets", "4", "--units", "12",
+                           "--trials-per-target", "8"),
+                          ("split", "--session", whole, "--train", first, "--test", rest),
+                          ("train", "--quiet", "--session", first, "--out", model, "--family", "stm")):
+                subprocess.run([os.environ["TRAJCTL"], *words], check=True, capture_output=True)
+            d = self.start(model=model)
+            done = subprocess.run(
+                [sys.executable, os.path.join(CLIENT, "examples", "network.py"), "--train", first, "--test",
+                 rest, "--bins", "300", *(word for name in ("frames", "intents", "control")
+                                          for word in ("--" + name, d.endpoints[name]))],
+                capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": CLIENT})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"^rmse: network \d+\.\d+, trajd \d+\.\d+, both \d+\.\d+$")
+            self.assertGreater(d.status()["events"]["accepted"]["estimate"], 250)
+
     def test_example_of_a_task(self):
         d = self.start()
         words = [word for name in ("frames", "intents", "control")

@@ -3,6 +3,7 @@
 or to the daemon does more harm than it must."""
 import glob
 import json
+import math
 import os
 import resource
 import signal
@@ -97,6 +98,10 @@ class Recording(daemon.DaemonTest):
                 "--bin-ms", 1e3 * daemon.BIN)
         return self.path(name)
 
+    # Where `trajctl bench` has put its targets.
+    places = [[100 * math.cos(2 * math.pi * m / TARGETS), 100 * math.sin(2 * math.pi * m / TARGETS)]
+              for m in range(TARGETS)]
+
     def changed(self, first, count):
         """Frames in which half of the units are silent and the others fire a lot."""
         return [(b"frame", frame(seq, counts=[0 if n % 2 else 2 + (seq + n) % 3 for n in range(daemon.UNITS)]))
@@ -119,7 +124,9 @@ class Recording(daemon.DaemonTest):
             self.assertLess(seq, 3000, state())
             send(self.changed(seq, 50), 50)
             seq += 50
-            intervals = int(seq * daemon.BIN - 1e-6)
+            # An interval ends with the last of these frames, and housekeeping may still be about it:
+            # what it decides must not fall among what is asked for below.
+            intervals = round(seq * daemon.BIN)
             wait_for(lambda: state()["intervals"] >= intervals)
         wait_for(lambda: state()["moved"])
         for more in ({"action": "freeze"}, {"action": "rollback"}, {"action": "doubt", "on": True},
@@ -136,6 +143,20 @@ class Recording(daemon.DaemonTest):
         d.must(cmd="model", action="rollback")
         d.must(cmd="recalibrate", action="apply", coefficients=[0.1] * (7 * daemon.UNITS))
         send(self.changed(seq + 10, 5), 5)
+        t = (seq + 15) * daemon.BIN
+        elsewhere = [[0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y] for x, y in self.places]
+        send([(b"event", event("trial_stop", t=t)),
+              (b"event", event("targets", t=t, set="turned", id=[f"t{m}" for m in range(TARGETS)],
+                               position=elsewhere))], 0)
+        send(self.changed(seq + 15, 5), 5)
+        send([(b"event", event("trial_start", t=t + 0.1)),
+              (b"event", event("gaze", t=t + 0.1, position=elsewhere[1], cov=[400, 0, 0, 400])),
+              (b"event", event("estimate", t=t + 0.1, loglik=[0.5 * m for m in range(TARGETS)])),
+              (b"event", event("estimate", t=t + 0.1, position=[10, 5], cov=[25, 0, 0, 25]))], 0)
+        send(self.changed(seq + 20, 10), 10)
+        send([(b"event", event("estimate", t=t + 0.3, velocity=[50, -20], cov=[900, 0, 0, 900])),
+              (b"event", event("effector", t=t + 0.3, position=[10, 5]))], 0)
+        send(self.changed(seq + 30, 5), 5)
         d.must(cmd="event", event={"type": "session", "run": "b", "marks": True})
         send(self.changed(5000, 20), 20)
         return lines
@@ -149,6 +170,10 @@ class Recording(daemon.DaemonTest):
         self.assertGreater(sum("doubtful" in each for each in flags), 5)
         models = {json.loads(line)["model"] for line in lines}
         self.assertGreater(len(models), 3)
+        self.assertIn("turned", {json.loads(line)["target_set"] for line in lines})
+        accepted = d.status()["events"]["accepted"]
+        self.assertEqual([accepted[kind] for kind in ("targets", "estimate", "gaze", "effector")],
+                         [1, 3, 1, 1])
         self.stop(d)
         first = self.files()[0]
         self.assertEqual([without_stamps(line) for line in self.recorded(first)],
