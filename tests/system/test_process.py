@@ -17,12 +17,6 @@ def frames(first, count):
     return [(b"frame", frame(seq)) for seq in range(first, first + count)]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class CommandLine(unittest.TestCase):
     def test_help_and_version(self):
         status, out, err = run_alone("--help")
@@ -163,21 +157,27 @@ class StartAndEnd(daemon.DaemonTest):
                 self.assertEqual(d.wait(), 0)
         self.start(environment={"NOTIFY_SOCKET": "/nowhere/notify"})
 
+    def refused_for_its_port(self, name, endpoint):
+        second = self.start(endpoints={name: endpoint}, wait=False)
+        self.assertEqual(second.wait(), 1)
+        code, said = self.forget(second)
+        self.assertEqual(code, 1)
+        self.assertIn(endpoint, said)
+        self.assertIn("in use by another program", said)
+        self.assertEqual(said.count("\n"), 1, said)
+
     def test_two_daemons_on_one_port(self):
-        port = free_port()
-        endpoint = f"tcp://127.0.0.1:{port}"
-        for name in ("frames", "intents", "control"):
-            first = self.start(endpoints={name: endpoint})
-            second = self.start(endpoints={name: endpoint}, wait=False)
-            self.assertEqual(second.wait(), 1)
-            code, said = self.forget(second)
-            self.assertEqual(code, 1)
-            self.assertIn(endpoint, said)
-            self.assertIn("in use by another program", said)
-            self.assertEqual(said.count("\n"), 1, said)
+        for name in ("frames", "intents"):
+            first = self.start(endpoints={name: "tcp://127.0.0.1:*"})
+            self.refused_for_its_port(name, first.status()["endpoints"][name])
             self.assertTrue(first.ask(cmd="ping")["ok"])
-            first.signal(signal.SIGTERM)
-            first.wait()
+
+    def test_a_port_of_another_program(self):
+        for name in ("frames", "intents", "control"):
+            with socket.socket() as program:
+                program.bind(("127.0.0.1", 0))
+                program.listen()
+                self.refused_for_its_port(name, "tcp://127.0.0.1:%d" % program.getsockname()[1])
 
     def test_two_daemons_on_one_path(self):
         first = self.start()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Union
 
@@ -70,6 +71,18 @@ class Calibration:
         self.model: Optional[dict] = None
 
 
+def _let_come(control: Control, quiet_s: float = 0.3, most_s: float = 2.0) -> None:
+    """Waits until nothing has come in for quiet_s, or for most_s where a rig runs on."""
+    seen, begun = None, time.monotonic()
+    changed = begun
+    while time.monotonic() < min(changed + quiet_s, begun + most_s):
+        status = control.status()
+        now = (status["frames"]["received"], status["events"]["received"])
+        if now != seen:
+            seen, changed = now, time.monotonic()
+        time.sleep(0.02)
+
+
 @contextmanager
 def calibration(control: Control, out: Union[str, os.PathLike], *options: str, run: Optional[str] = None,
                 keep: Union[None, str, os.PathLike] = None) -> Iterator[Calibration]:
@@ -81,8 +94,10 @@ def calibration(control: Control, out: Union[str, os.PathLike], *options: str, r
 
     The daemon records the block in its configured directory ("record"), whatever model it runs and whether or
     not that fits the frames; the recording becomes a session, `trajctl train` learns from it, and the daemon
-    loads the model between two frames.  Daemon and caller see the same files.  Nothing is loaded where the
-    block ends with an exception, or where the session teaches nothing (RuntimeError with the sentence).
+    loads the model between two frames.  Daemon and caller see the same files.  What was sent last is still under
+    way at the block's end, so that the recording goes on until nothing has come for 0.3 s, or for 2 s where the
+    rig runs on.  Nothing is loaded where the block ends with an exception, or where the session teaches nothing
+    (RuntimeError with the sentence).
 
     out      the model file; options: as `trajctl train --help` lists, such as "--from", "yesterday.tjm"
     run      the session event's name, where the block has several runs
@@ -94,6 +109,7 @@ def calibration(control: Control, out: Union[str, os.PathLike], *options: str, r
     control.record(True)
     try:
         yield done
+        _let_come(control)
     finally:
         done.recording = control.record(False)["file"]
     with tempfile.TemporaryDirectory(prefix="trajd-") as folder:
