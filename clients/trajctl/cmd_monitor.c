@@ -181,18 +181,33 @@ static void draw_targets(const struct monitor *m, size_t width)
         char name[24];
         if (above < room) {
             snprintf(name, sizeof name, "%s%zu", above == 0 ? "> " : "", i);
+            screen_look(m->screen, above == 0 ? SCREEN_BOLD : SCREEN_PLAIN);
             draw_bar(m->screen, name, intent->target_prob[i], width);
         }
     }
+    screen_look(m->screen, SCREEN_PLAIN);
     if (isfinite(intent->free_prob)) {
         draw_bar(m->screen, "free", intent->free_prob, width);
     }
 }
 
+/* Whether what is shown may be acted on; what is old may not. */
+static void draw_state(const struct monitor *m)
+{
+    const struct traj_intent *intent = &m->intent.intent;
+    char flags[128];
+    bool good = intent->valid && !m->stale;
+    flag_words(intent->flags, flags, sizeof flags);
+    screen_look(m->screen, good ? SCREEN_GOOD : SCREEN_BAD);
+    screen_line(m->screen, "t %.3f s   frame %" PRIu64 "   %s%s%s", intent->t, intent->frame,
+                good ? "valid" : "NOT VALID", flags, m->stale ? "   FRAMES HAVE STOPPED" : "");
+    screen_look(m->screen, SCREEN_PLAIN);
+}
+
 static void draw(const struct monitor *m)
 {
     const struct traj_intent *intent = &m->intent.intent;
-    char position[128], velocity[128], flags[128], progress[REAL], eta[REAL];
+    char position[128], velocity[128], progress[REAL], eta[REAL];
     double median, worst;
     size_t columns, rows;
     screen_size(&columns, &rows);
@@ -202,14 +217,13 @@ static void draw(const struct monitor *m)
         screen_line(m->screen, "no intent has come yet");
     } else {
         latency(m, &median, &worst);
-        flag_words(intent->flags, flags, sizeof flags);
-        screen_line(m->screen, "t %.3f s   frame %" PRIu64 "   %s%s%s", intent->t, intent->frame,
-                    intent->valid ? "valid" : "NOT VALID", flags,
-                    m->stale ? "   FRAMES HAVE STOPPED" : "");
+        draw_state(m);
+        screen_look(m->screen, m->lost > 0 ? SCREEN_WARNING : SCREEN_PLAIN);
         screen_line(m->screen,
                     "rate %.1f /s   lost %" PRIu64
                     "   latency %.2f ms, worst %.2f ms   waiting %zu",
                     m->rate, m->lost, median, worst, intent->stamps.behind);
+        screen_look(m->screen, SCREEN_PLAIN);
         screen_line(m->screen, "position  %s",
                     numbers(intent->position, intent->dim, position, sizeof position));
         screen_line(m->screen, "velocity  %s   speed %.1f",

@@ -19,6 +19,8 @@ struct screen {
     struct termios before; /* put back at the end */
     size_t columns, rows, line;
     size_t used;
+    enum screen_look look;
+    bool colours;
     char picture[PICTURE_MAX];
 };
 
@@ -53,6 +55,8 @@ struct screen *screen_open(void)
     keys.c_cc[VMIN] = 0;
     keys.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSANOW, &keys);
+    const char *none = getenv("NO_COLOR");
+    screen->colours = !none || none[0] == '\0';
     write_all(enter, sizeof enter - 1);
     return screen;
 }
@@ -92,7 +96,21 @@ void screen_begin(struct screen *screen)
     screen_size(&screen->columns, &screen->rows);
     screen->used = 0;
     screen->line = 0;
+    screen->look = SCREEN_PLAIN;
     append(screen, "\033[H", 3);
+}
+
+void screen_look(struct screen *screen, enum screen_look look)
+{
+    screen->look = look;
+}
+
+/* What turns a terminal to a look; every terminal in use knows these, or passes over them. */
+static const char *sequence(const struct screen *screen)
+{
+    static const char *const order[] = {"", "\033[1m", "\033[32m", "\033[33m", "\033[1;31m"};
+    static const char *const grey[] = {"", "\033[1m", "", "\033[1m", "\033[7m"};
+    return (screen->colours ? order : grey)[screen->look];
 }
 
 size_t screen_lines_left(const struct screen *screen)
@@ -119,7 +137,12 @@ void screen_line(struct screen *screen, const char *format, ...)
     if (screen->line > 0) {
         append(screen, "\r\n", 2);
     }
+    const char *look = sequence(screen);
+    append(screen, look, strlen(look));
     append(screen, line, size);
+    if (look[0] != '\0') {
+        append(screen, "\033[0m", 4);
+    }
     append(screen, "\033[K", 3);
     screen->line++;
 }

@@ -21,6 +21,10 @@ void screen_size(size_t *columns, size_t *rows);
 void screen_begin(struct screen *screen);
 void screen_line(struct screen *screen, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* How the lines that follow look, plain at the beginning of a picture; without colours where the
+ * environment says NO_COLOR. */
+enum screen_look { SCREEN_PLAIN, SCREEN_BOLD, SCREEN_GOOD, SCREEN_WARNING, SCREEN_BAD };
+void screen_look(struct screen *screen, enum screen_look look);
 size_t screen_lines_left(const struct screen *screen);
 void screen_show(struct screen *screen);
 

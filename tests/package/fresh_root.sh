@@ -42,6 +42,20 @@ inside dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' trajd traj
 inside getent passwd trajd
 inside stat -c '%A %U %G %n' /var/lib/trajd /etc/trajd/config.json
 
+step 'the commands of the README: a live dashboard on a simulated rig'
+inside sh -ec 'cd /tmp
+    trajctl demo 2>/tmp/demo.log & demo=$!
+    trap "kill $demo 2>/dev/null || true" EXIT
+    for i in $(seq 300); do curl -fsS -o /tmp/page http://127.0.0.1:5610/ 2>/dev/null && break; sleep 1; done
+    sleep 3
+    python3 -c "import trajd
+with trajd.Control() as control: decoded = control.status()[\"frames\"][\"decoded\"]
+print(\"decoded for the dashboard:\", decoded)
+raise SystemExit(decoded == 0)"
+    kill -INT $demo
+    wait $demo
+    [ -s /tmp/page ]'
+
 step 'a model for the service, and the service as its user'
 inside sh -ec 'cd /tmp
     trajctl simulate --trials-per-target 6 --out s.h5 2>/dev/null
