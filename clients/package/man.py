@@ -116,7 +116,7 @@ def first_sentence(text):
 
 
 def page(name, section, about, content):
-    head = [".\\\" SPDX-License-Identifier: GPL-3.0-or-later", f".TH {name.upper()} {section} \"\" trajd", ".SH NAME",
+    head = [".\\\" SPDX-License-Identifier: GPL-3.0-or-later", f".TH {name.upper()} {section} \"\" trajd", ".ad l", ".SH NAME",
             f"{plain(name)} \\- {plain(about)}"]
     lines = head + content
     # A paragraph begins by itself after a heading.
