@@ -84,7 +84,6 @@ static void regress(const struct gains *gains, size_t n, double same, unsigned w
     for (size_t a = 0; a < q; a++) {
         double sd = gains->size[a] + 1e-6, free_share = 1 - same * (1 - SAME_SD * SAME_SD);
         ridge[a] = 1 / (sd * sd * free_share);
-        cross[a] = ridge[a] * gain[a];
     }
     for (size_t r = 0; r < gains->trials; r++) {
         if (!trains(gains, r, without))
@@ -96,8 +95,13 @@ static void regress(const struct gains *gains, size_t n, double same, unsigned w
                     gains->square[(r * q + a) * q + b] * gains->expected[r * gains->units + n];
         }
     }
+    /* The change is solved for, which is nothing where there are no data. */
+    for (size_t a = 0; a < q; a++)
+        for (size_t b = 0; b < q; b++)
+            cross[a] -= gram[a * q + b] * gain[b];
     traj_matrix_solve_moments(gram, ridge, q, cross, 1, work);
-    memcpy(gain, cross, q * sizeof *gain);
+    for (size_t a = 0; a < q; a++)
+        gain[a] += cross[a];
 }
 
 int traj_adapt_gains(const struct traj_adapt *adapt, const struct traj_occupancy *at,
@@ -113,17 +117,22 @@ int traj_adapt_gains(const struct traj_adapt *adapt, const struct traj_occupancy
                           .channels = today->channels,
                           .trials = today->trials};
     const double *then = adapt->from->chain.gain;
-    for (size_t n = 0; n < units; n++)
-        for (size_t a = 0; a < q; a++)
+    for (size_t a = 0; a < q; a++) {
+        double mean_loading = 0;
+        for (size_t n = 0; n < was; n++) {
+            mean_loading += then[n * q + a] / (double)was;
+            gains.size[a] += then[n * q + a] * then[n * q + a] / (double)was;
+        }
+        gains.size[a] = sqrt(gains.size[a]);
+        /* Of another unit no more is known than what the population's are. */
+        for (size_t n = 0; n < units; n++)
             gain[n * q + a] =
-                today->was[n] == TRAJ_UNIT_NEW ? 0 : same[n] * then[today->was[n] * q + a];
+                today->was[n] == TRAJ_UNIT_NEW
+                    ? mean_loading
+                    : same[n] * then[today->was[n] * q + a] + (1 - same[n]) * mean_loading;
+    }
     if (q == 0 || gains.trials == 0)
         return 0;
-    for (size_t a = 0; a < q; a++) {
-        for (size_t n = 0; n < was; n++)
-            gains.size[a] += then[n * q + a] * then[n * q + a] / (double)was;
-        gains.size[a] = sqrt(gains.size[a]);
-    }
     gains.residual = calloc(gains.trials * (2 * units + q + q * q), sizeof(double));
     if (!gains.residual)
         return -1;

@@ -124,12 +124,25 @@ static void gather_spreads(const struct traj_reach *reach, double *position, dou
     }
 }
 
+/*
+ * What squares of residuals are multiplied by.  A course from n trials and a prior of k leans
+ * towards each of them by h = 1 / (n + k): what the trial misses of the course without it is its
+ * residual / (1 - h).  That course is from n - 1 trials, a new trial's from n: errors fall as
+ * 1 + 1 / (trials + k).
+ */
+static double widening(double n)
+{
+    double h = 1 / (fmax(n, 1) + TRAJ_REACH_PRIOR);
+    double without = 1 / (fmax(n, 1) - 1 + TRAJ_REACH_PRIOR);
+    return (1 + h) / (1 + without) / ((1 - h) * (1 - h));
+}
+
 /* Smooths over phase and shrinks to the pooled spread. */
 static void smooth_spreads(const struct traj_reach *reach, const double *sum, const double *weight,
                            double floor, double *out)
 {
     size_t phases = reach->phases, square = reach->dim * reach->dim;
-    double n = reach->per_course, widen = (n + 1) / fmax(n - 0.5, 0.5);
+    double widen = widening(reach->per_course);
     double pooled[TRAJ_DIM_MAX * TRAJ_DIM_MAX] = {0}, total = 0;
     for (size_t g = 0; g < phases; g++) {
         total += weight[g];

@@ -15,7 +15,7 @@
 #define BINS_MAX 4000   /* held-out bins that a candidate is judged by */
 #define TRIALS_NEEDED 3 /* a target, below which leaving trials out says more about luck */
 /* The temper where the data cannot choose: from few trials rates are known badly, and say less. */
-#define TEMPER_ONE 0.45
+#define TEMPER_ONE 0.5
 #define TEMPER_MANY 0.55
 #define TRIALS_MANY 5.0
 #define DECODINGS 10 /* of the held-out trials, about */

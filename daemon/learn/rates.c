@@ -11,6 +11,13 @@
 
 #define RATE_MIN 0.1     /* spikes/s: no rate is quite 0 */
 #define LOG_RISE_MAX 3.0 /* so much above the larger of the mean and one spike a bin */
+/*
+ * A gain common to all units, as arousal gives it, is believed in before a trial was seen: sd of
+ * its logarithm, and how many trials that is worth.  Without it a single trial of a target that was
+ * livelier than the others passes for the target's tuning.
+ */
+#define COMMON_GAIN 0.2
+#define COMMON_TRIALS 24.0
 
 /* ---- counts along courses ------------------------------------------------------------------ */
 
@@ -172,28 +179,57 @@ static void trial_residuals(const struct where *where, const struct traj_trainin
     }
 }
 
-/* Columns of the gains from the eigenvectors of the standardised residuals' covariance. */
-static int take_gains(struct traj_rates *rates, const struct traj_reach *reach,
+/*
+ * Takes the gain that is common to all units out of each trial's residuals (maximum likelihood,
+ * sum of residuals over sum of expected counts) and returns the sd of its logarithm: what of the
+ * mean square is more than counting noise, drawn towards what is believed before.
+ */
+static double take_common(const struct traj_reach *reach, size_t units, double widen,
+                          double *residual, const double *expected)
+{
+    double square = 0;
+    for (size_t r = 0; r < reach->trials; r++) {
+        double left = 0, mean = 0.5;
+        for (size_t n = 0; n < units; n++) {
+            left += residual[r * units + n];
+            mean += expected[r * units + n];
+        }
+        double z = left / mean;
+        square += widen * z * z - 1 / mean;
+        for (size_t n = 0; n < units; n++)
+            residual[r * units + n] -= z * expected[r * units + n];
+    }
+    return sqrt((COMMON_TRIALS * COMMON_GAIN * COMMON_GAIN + fmax(square, 0)) /
+                (COMMON_TRIALS + (double)reach->trials));
+}
+
+/*
+ * Columns of the gains: the common one, and what the eigenvectors of the standardised residuals'
+ * covariance show beyond it.
+ */
+static int take_gains(struct traj_rates *rates, const struct traj_reach *reach, double common,
                       const gsl_vector *value, const gsl_matrix *vector, const double *expected)
 {
-    size_t units = rates->units, keep = 0, chosen[TRAJ_GAINS_MAX];
+    size_t units = rates->units, found = 0, chosen[TRAJ_GAINS_MAX];
     double gamma = (double)units / (double)reach->trials, edge = 1 + sqrt(gamma);
     edge *= edge;
-    for (size_t k = units; k-- > 0 && units - k <= TRAJ_GAINS_MAX;)
+    for (size_t k = units; k-- > 0 && units - k < TRAJ_GAINS_MAX;)
         if (gsl_vector_get(value, k) > edge)
-            chosen[keep++] = k;
-    rates->gains = keep;
-    rates->gain = calloc(units * keep + 1, sizeof *rates->gain);
+            chosen[found++] = k;
+    size_t columns = rates->gains = found + 1;
+    rates->gain = calloc(units * columns, sizeof *rates->gain);
     if (!rates->gain)
         return -1;
-    for (size_t i = 0; i < keep; i++) {
+    for (size_t n = 0; n < units; n++)
+        rates->gain[n * columns + found] = common;
+    for (size_t i = 0; i < found; i++) {
         double w = gsl_vector_get(value, chosen[i]), b = w + 1 - gamma;
         double size = (b + sqrt(fmax(b * b - 4 * w, 0))) / 2 - 1; /* debiased (Baik-Silverstein) */
         for (size_t n = 0; n < units; n++) {
             double mean = 0;
             for (size_t r = 0; r < reach->trials; r++)
                 mean += expected[r * units + n] / (double)reach->trials;
-            rates->gain[n * keep + i] =
+            rates->gain[n * columns + i] =
                 gsl_matrix_get(vector, n, chosen[i]) * sqrt(fmax(size, 0)) / sqrt(mean + 0.5);
         }
     }
@@ -216,6 +252,7 @@ static int fit_gains(struct traj_rates *rates, const struct traj_reach *reach,
         for (size_t i = 0; i < rates->nodes * units; i++)
             rate[i] = exp(rates->log_rate[i]);
         trial_residuals(where, reach->training, rates, rate, residual, expected);
+        double common = take_common(reach, units, widen, residual, expected);
         for (size_t r = 0; r < trials; r++)
             for (size_t i = 0; i < units; i++)
                 residual[r * units + i] /= sqrt(expected[r * units + i] + 0.5);
@@ -226,7 +263,7 @@ static int fit_gains(struct traj_rates *rates, const struct traj_reach *reach,
                         widen * residual[r * units + i] * residual[r * units + j] / (double)trials;
         status = gsl_eigen_symmv(c, value, vector, work) ||
                          gsl_eigen_symmv_sort(value, vector, GSL_EIGEN_SORT_VAL_ASC) ||
-                         take_gains(rates, reach, value, vector, expected)
+                         take_gains(rates, reach, common, value, vector, expected)
                      ? -1
                      : 0;
     }

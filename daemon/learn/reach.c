@@ -9,10 +9,9 @@
 #include "daemon/learn/matrix.h"
 
 #define ROUNDS 4
-#define SETTLED 10       /* bins at the start of a trial that tell where reaches begin */
-#define TAIL 8           /* phases kept beyond the longest trial */
-#define LIGHT 0.02       /* cells below this share of a trial are dropped */
-#define COURSE_PRIOR 0.3 /* trials that the pooled profile counts for in a target's course */
+#define SETTLED 10 /* bins at the start of a trial that tell where reaches begin */
+#define TAIL 8     /* phases kept beyond the longest trial */
+#define LIGHT 0.02 /* cells below this share of a trial are dropped */
 #define PROFILE_MAX (1 + TRAJ_DIM_MAX)
 #define SLOPE_RIDGE 1.0  /* targets that the belief in no slope counts for */
 #define WARP_PRIOR 8.0   /* trials that the believed distribution of warps counts for */
@@ -319,7 +318,7 @@ static void shrink_courses(struct traj_reach *reach, const double *sum)
                 if (reach->dim == 2)
                     pooled += across * (d == 0 ? -u[1] : u[0]);
                 reach->course[at] =
-                    (sum[at] + COURSE_PRIOR * pooled) / (reach->count[m] + COURSE_PRIOR);
+                    (sum[at] + TRAJ_REACH_PRIOR * pooled) / (reach->count[m] + TRAJ_REACH_PRIOR);
             }
         }
     }

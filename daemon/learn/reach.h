@@ -18,7 +18,8 @@
 extern const double traj_reach_slow[TRAJ_REACH_SLOWS]; /* s */
 #define TRAJ_REACH_DELAYS 9
 #define TRAJ_REACH_CELLS (TRAJ_REACH_SLOWS * TRAJ_REACH_DELAYS)
-#define TRAJ_REACH_HEAVY 6 /* cells of a trial that are kept */
+#define TRAJ_REACH_PRIOR 0.3 /* trials that the pooled profile counts for in a target's course */
+#define TRAJ_REACH_HEAVY 6   /* cells of a trial that are kept */
 
 /* A trial as the fit reads it: a cell's number is slow index * DELAYS + delay index. */
 struct traj_reach_trial {
