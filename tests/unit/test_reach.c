@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Are courses found that lie near the true ones, and is the movement of other sessions believed as
- * far as it helps? */
+/* Are courses found that lie near the true ones, is the movement of other sessions believed as far
+ * as it helps, and is a gain that is common to all units found for what it is? */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/learn/rates.h"
 #include "daemon/learn/reach.h"
 #include "tests/common/made_session.h"
 
@@ -141,12 +142,72 @@ static void only_trials_with_frames_count_as_seen(void **state)
     end_scene(&scene);
 }
 
+/* Every second round of the targets as it is, the others with twice the counts. */
+static void enliven(struct scene *scene)
+{
+    struct traj_session *session = scene->own;
+    for (size_t r = 0; r < session->trials; r++)
+        for (size_t b = 0; r / TARGETS % 2 > 0 && b < session->bins; b++)
+            for (size_t n = 0; n < session->units; n++)
+                if (session->t_end[b] > session->start[r] && session->t_end[b] <= session->stop[r])
+                    session->counts[b * session->units + n] *= 2;
+}
+
+/* sd of the log gain that all units have in common. */
+static double common_gain(struct scene *scene)
+{
+    struct traj_error error = {""};
+    struct traj_reach *reach = fit(scene, 0);
+    struct traj_rate_kernel kernel;
+    struct traj_rates rates;
+    if (traj_rate_kernel_init(&kernel, reach, &traj_rate_prior_usual, &error) ||
+        traj_rates_fit(&rates, reach, &kernel, NULL, &error))
+        fail_msg("%s", error.text);
+    assert_true(rates.gains >= 1);
+    double gain = rates.gain[rates.gains - 1];
+    for (size_t n = 0; n < rates.units; n++)
+        assert_true(rates.gain[n * rates.gains + rates.gains - 1] == gain);
+    traj_rates_free(&rates);
+    traj_rate_kernel_free(&kernel);
+    traj_reach_free(reach);
+    return gain;
+}
+
+static void a_gain_common_to_all_units_is_found(void **state)
+{
+    (void)state;
+    struct scene scene;
+    make_scene(&scene, 1, 0, 0);
+    double believed = common_gain(&scene);
+    end_scene(&scene);
+    make_scene(&scene, 6, 0, 0);
+    double steady = common_gain(&scene);
+    end_scene(&scene);
+    make_scene(&scene, 6, 0, 0);
+    enliven(&scene);
+    traj_training_free(scene.training);
+    struct traj_error error = {""};
+    scene.training = traj_training_new(scene.list, 1, NULL, 0, 5, 1, &error);
+    if (!scene.training)
+        fail_msg("%s", error.text);
+    double lively = common_gain(&scene);
+    end_scene(&scene);
+    print_message(
+        "sd of the log gain: %.3f from one trial a target, %.3f from six, %.3f where every "
+        "second has twice the counts (%.3f)\n",
+        believed, steady, lively, log(2) / 2);
+    assert_true(believed > 0.1);
+    assert_true(steady < believed);
+    assert_true(lively > 0.75 * log(2) / 2 && lively < 1.25 * log(2) / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_sessions_movement_makes_courses_better),
         cmocka_unit_test(movement_of_another_kind_is_not_believed),
         cmocka_unit_test(only_trials_with_frames_count_as_seen),
+        cmocka_unit_test(a_gain_common_to_all_units_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
