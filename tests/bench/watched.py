@@ -7,9 +7,9 @@ looks at) and the recorder, in turn and in changing order so that whatever else 
                [--no-count] [--check]
 
 Prints the 99th percentile of the time from a frame's receipt until its intent is done, as trajd stamps them itself, for each
-pair, and the median of the pairs' ratios.  Then the same two, each in a daemon of its own that is sent the same frames one by
-one, are counted by callgrind: instructions a frame of the decode thread, and where they differ.  With --fifo trajd
-and the source run at a SCHED_FIFO priority (needs the privilege), those who watch do not.  Times are never judged; with --check the counts are: frames are read and decoded
+pair, the median of the pairs' ratios, and the ratio over all stretches together.  Then the same two, each in a daemon of its own that is sent the same frames one by
+one, are counted by callgrind: instructions a frame of the decode thread, and where they differ.  With --fifo the decode thread (as
+"priority" in the configuration has it) and the source run at a SCHED_FIFO priority, which needs the privilege.  Times are never judged; with --check the counts are: frames are read and decoded
 by the same number of instructions, and all of it takes no more than 1 % more of them."""
 import argparse
 import glob
@@ -100,26 +100,29 @@ def p99(samples):
     return sorted(samples)[int(0.99 * (len(samples) - 1))]
 
 
-def start(options, model, prefix=""):
+def start(model, prefix="", priority=0):
     os.environ["TRAJD_PREFIX"] = prefix
     folder = tempfile.mkdtemp(prefix="trajd-records-")
-    trajd = daemon.Daemon(config={"record": {"directory": folder}}, model=model)
+    trajd = daemon.Daemon(config={"record": {"directory": folder}, "priority": priority, "lock_memory": priority > 0},
+                          model=model)
     os.environ["TRAJD_PREFIX"] = ""
     trajd.must(cmd="record", action="stop")  # where a folder is configured it begins by itself
     return trajd, folder
 
 
 def latency(options, model):
-    trajd, folder = start(options, model, "chrt -f 50" if options.fifo else "")
+    trajd, folder = start(model, priority=50 if options.fifo else 0)
     if options.fifo:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(40))
-    source, ratios = Source(trajd, options), []
+    source, ratios, pooled = Source(trajd, options), [], {True: [], False: []}
     source.stretch(0)
     for pair in range(options.pairs):
         found = {}
         for watched in (pair % 2 == 0, pair % 2 == 1):
             watchers = Watchers(trajd) if watched else None
-            found[watched] = p99(source.stretch(options.seconds))
+            samples = source.stretch(options.seconds)
+            pooled[watched] += samples
+            found[watched] = p99(samples)
             if watchers:
                 watchers.close()
         ratios.append(found[True] / found[False])
@@ -129,7 +132,9 @@ def latency(options, model):
     shutil.rmtree(folder)
     quarter = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
     print(f"latency, 99th percentile, watched / alone: median {statistics.median(ratios):.3f} of {len(ratios)} pairs, "
-          f"half of them within {quarter[0]:.3f} to {quarter[2]:.3f}")
+          f"half of them within {quarter[0]:.3f} to {quarter[2]:.3f}; of all frames together "
+          f"{p99(pooled[True]) / p99(pooled[False]):.3f}, of their medians "
+          f"{statistics.median(pooled[True]) / statistics.median(pooled[False]):.3f}")
 
 
 def inclusive(path):
@@ -147,7 +152,7 @@ def inclusive(path):
 def count(options, model, watched):
     """Instructions a frame by part, on the thread that decodes."""
     out = tempfile.mkdtemp(prefix="trajd-count-")
-    trajd, folder = start(options, model, "valgrind --quiet --tool=callgrind --separate-threads=yes --instr-atstart=no "
+    trajd, folder = start(model, "valgrind --quiet --tool=callgrind --separate-threads=yes --instr-atstart=no "
                           f"--callgrind-out-file={out}/calls")
     source = Source(trajd, options)
     watchers = Watchers(trajd) if watched else None
@@ -185,8 +190,8 @@ def instructions(options, model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--units", type=int, default=96)
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--bin-ms", type=float, default=5)

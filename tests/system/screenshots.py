@@ -39,7 +39,8 @@ class Stage:
     def __init__(self, options, units):
         self.options, self.folder = options, tempfile.TemporaryDirectory(prefix="trajd-")
         self.session, self.model = self.prepare(units)
-        at = lambda name: "ipc://" + os.path.join(self.folder.name, name)
+        os.chdir(self.folder.name)
+        at = lambda name: "ipc://" + name  # short, because pictures show it
         self.source = at("source")
         self.daemon = subprocess.Popen(
             [os.environ["TRAJD"], "--model", self.model, "--frames", ">" + self.source, "--intents", "@" + at("i"),
@@ -115,6 +116,7 @@ class Stage:
             if process:
                 process.terminate()
                 process.wait()
+        os.chdir("/")
         self.folder.cleanup()
         return said
 
@@ -143,8 +145,9 @@ def few_units(options, wanted):
                              stage.announce_another if scene == "wrong-prior" else lambda: None)
         if "stale" in wanted:
             stage.replay.terminate()
+            stage.page.wait(f"{BADGE} === 'no frames'")
             time.sleep(3)
-            stage.take("stale")
+            stage.moment("stale", f"{BADGE} === 'no frames'")
     finally:
         said = stage.close()
     return said
@@ -159,6 +162,9 @@ def main():
     parser.add_argument("--size", action="append", choices=SIZES)
     parser.add_argument("--theme", action="append", choices=("dark", "light"))
     options = parser.parse_args()
+    for name in ("out", "work", "build"):
+        if getattr(options, name):
+            setattr(options, name, os.path.abspath(getattr(options, name)))
     os.environ.setdefault("TRAJD", os.path.join(options.build, "daemon/trajd"))
     os.environ.setdefault("TRAJCTL", os.path.join(options.build, "clients/trajctl/trajctl"))
     if not browser.find():

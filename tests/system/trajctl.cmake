@@ -5,9 +5,9 @@ if(TARGET trajctl)
         traj_script_test(NAME trajctl_completion_${shell} LABELS system
             COMMAND sh completion.sh ${shell})
     endforeach()
-    traj_script_test(NAME trajctl_report LABELS system TIMEOUT 300 COMMAND ${TRAJ_PYTHON} test_report.py)
+    traj_script_test(NAME trajctl_report LABELS system TIMEOUT 900 COMMAND ${TRAJ_PYTHON} test_report.py)
     foreach(recording reach8-train chewie-co-a)
-        traj_script_test(NAME trajctl_report_${recording} LABELS system real accuracy TIMEOUT 900
+        traj_script_test(NAME trajctl_report_${recording} LABELS system real accuracy TIMEOUT 1800
             COMMAND ${TRAJ_PYTHON} test_report.py ${recording}.h5)
     endforeach()
     traj_script_test(NAME trajctl_score LABELS system TIMEOUT 300 COMMAND sh score.sh simulated)
@@ -18,7 +18,7 @@ if(TARGET trajctl)
     endforeach()
 endif()
 if(TARGET trajd AND TARGET trajctl)
-    traj_script_test(NAME documentation LABELS system TIMEOUT 300
+    traj_script_test(NAME documentation LABELS system TIMEOUT 900
         COMMAND ${TRAJ_PYTHON} documentation.py)
     traj_script_test(NAME trajd_record LABELS system TIMEOUT 600
         COMMAND ${TRAJ_PYTHON} test_record.py)

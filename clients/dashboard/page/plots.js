@@ -384,7 +384,7 @@ export class Histogram {
     if (!fit(this)) return "";
     this.graph.updateOptions({ file: counts.map((c, i) => [i, c]), valueRange: [0, Math.max(...counts, 1)],
       axisLineColor: colours.line });
-    const [half, most] = this.quantiles.map((bin) => `${(1e3 * this.first * 10 ** (bin / this.perDecade)).toPrecision(2)} ms`);
+    const [half, most] = this.quantiles.map((bin) => `${+(1e3 * this.first * 10 ** (bin / this.perDecade)).toPrecision(2)} ms`);
     return total ? `half within ${half}\n99 % within ${most}` : "no intents";
   }
 }

@@ -177,7 +177,7 @@ export class Workspace {
       g.lineWidth = 2.5;
       g.beginPath(); g.moveTo(this.x(ax), this.y(ay)); g.lineTo(this.x(bx), this.y(by)); g.stroke();
     }
-    if (velocity) this.drawArrow(g, x, y, planar(velocity), colours);
+    if (velocity && !dimmed) this.drawArrow(g, x, y, planar(velocity), colours);
     g.fillStyle = dimmed ? colours.soft : colours.ink;
     g.strokeStyle = colours.panel;
     g.lineWidth = 2;
