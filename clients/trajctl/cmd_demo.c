@@ -166,6 +166,12 @@ static int run(struct demo *d)
     return 0;
 }
 
+static bool name_socket(char out[ENDPOINT], const char *folder, const char *name)
+{
+    int length = snprintf(out, ENDPOINT, "ipc://%s/%s", folder, name);
+    return length > 0 && length < ENDPOINT;
+}
+
 /* Where they meet: at the default ports, or apart from whatever else runs, in the folder. */
 static bool name_endpoints(struct demo *d)
 {
@@ -175,13 +181,9 @@ static bool name_endpoints(struct demo *d)
                                    "tcp://127.0.0.1:5603"};
         return true;
     }
-    if (!realpath(d->folder, folder) || strlen(folder) > ENDPOINT - sizeof "ipc:///control") {
-        return false;
-    }
-    snprintf(d->at.rig, ENDPOINT, "ipc://%s/rig", folder);
-    snprintf(d->at.intents, ENDPOINT, "ipc://%s/intents", folder);
-    snprintf(d->at.control, ENDPOINT, "ipc://%s/control", folder);
-    return true;
+    return realpath(d->folder, folder) && name_socket(d->at.rig, folder, "rig") &&
+           name_socket(d->at.intents, folder, "intents") &&
+           name_socket(d->at.control, folder, "control");
 }
 
 int cmd_demo(int argc, char **argv)
