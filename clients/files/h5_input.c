@@ -155,23 +155,32 @@ int traj_h5_group(const struct traj_h5_input *input, const char *name)
     return 1;
 }
 
+/*
+ * Opened first: by name, HDF5 1.10 tells nothing of a group that a soft link leads to ("address
+ * undefined").
+ */
 int traj_h5_child(const struct traj_h5_input *input, const char *group, size_t i, char *name,
                   size_t size)
 {
-    ssize_t length = H5Lget_name_by_idx(input->file, group, H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i,
-                                        name, size, H5P_DEFAULT);
-    if (length < 0)
-        return hdf5_failed(input, group);
-    return (size_t)length < size ? 1 : 0;
+    hid_t id = H5Gopen2(input->file, group, H5P_DEFAULT);
+    ssize_t length = id < 0 ? -1
+                            : H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i,
+                                                 name, size, H5P_DEFAULT);
+    int status = length < 0 ? hdf5_failed(input, group) : (size_t)length < size;
+    if (id >= 0)
+        (void)H5Gclose(id);
+    return status;
 }
 
 int traj_h5_children(const struct traj_h5_input *input, const char *group, size_t *count)
 {
-    H5G_info_t info;
-    if (H5Gget_info_by_name(input->file, group, &info, H5P_DEFAULT) < 0)
-        return hdf5_failed(input, group);
+    H5G_info_t info = {.nlinks = 0};
+    hid_t id = H5Gopen2(input->file, group, H5P_DEFAULT);
+    int status = id < 0 || H5Gget_info(id, &info) < 0 ? hdf5_failed(input, group) : 0;
+    if (id >= 0)
+        (void)H5Gclose(id);
     *count = (size_t)info.nlinks;
-    return 0;
+    return status;
 }
 
 /* ---- datasets -----------------------------------------------------------------------------------

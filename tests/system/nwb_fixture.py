@@ -5,7 +5,13 @@ The layout was checked against the schemas nwb-schema 2.7.0 (core/nwb.base, nwb.
 nwb.epoch and nwb.file) and hdmf-common-schema 1.8.0 (common/table): the groups and datasets that
 NWBFile requires; namespace, neurodata_type and object_id of every object; data with unit,
 conversion and offset; timestamps (interval, unit) or starting_time (rate, unit); VectorData with a
-description, VectorIndex with a reference to its target, id and colnames of a table."""
+description, VectorIndex with a reference to its target, id and colnames of a table.
+
+Files of other software, which are not kept here, were read too: one that PyNWB 2.8 wrote (units with
+obs_intervals, Position, trials, targets; converted, trained on and decoded), A8604-211122.nwb and
+sub-4_ses-4_ecephys+image.nwb of pynapple's documentation and tests (units; all spikes counted), the
+test files of nwb-explorer and of PyNWB's back_compat (nothing to decode in them, and that is what
+is said), those of MatNWB's tutorials (NWB 2.0b: units whose index holds references are refused)."""
 
 import uuid
 

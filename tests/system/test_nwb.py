@@ -99,6 +99,22 @@ class NwbTest(unittest.TestCase):
         self.assertIn("/processing/behavior/Position/hand", self.said)
         self.assertIn("/units/spike_times", self.said)
 
+    def test_links_are_followed_and_those_that_lead_nowhere_passed_over(self):
+        f = self.basic()
+        f.create_group("general/optophysiology/plane").create_group("device")
+        film = nwb.typed(f.create_group("acquisition/film"), "TwoPhotonSeries")
+        film["imaging_plane"] = h5py.SoftLink("/general/optophysiology/plane")
+        film["gone"] = h5py.SoftLink("/general/nowhere")
+        film["raw"] = h5py.ExternalLink("raw.nwb", "/acquisition/raw")
+        del f["processing/behavior/Position/hand/timestamps"]
+        f["acquisition/clock"] = self.t
+        f["acquisition/clock"].attrs["interval"] = np.int32(1)
+        f["processing/behavior/Position/hand/timestamps"] = h5py.SoftLink("/acquisition/clock")
+        f.close()
+        s = self.convert()
+        np.testing.assert_array_equal(s["kinematics/position"], self.position)
+        np.testing.assert_array_equal(s["kinematics/t"], self.t)
+
     def test_a_spike_on_an_edge_belongs_to_the_bin_that_begins_there(self):
         f = nwb.create(self.path("f.nwb"))
         ticks = np.arange(0, 30000 * 3, 600)  # every one is an edge, however it was rounded
