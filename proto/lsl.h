@@ -84,14 +84,15 @@ struct traj_lsl_counts {
 };
 #define TRAJ_LSL_CHANNELS_MAX 8192 /* a channel is a unit, and a frame carries no more */
 
-/* NULL and the stream's description, or a constant sentence that says why it is no stream of counts. */
+/* NULL and the stream's description, or a constant sentence that says why it is no stream of
+ * counts. */
 const char *traj_lsl_describe(const struct traj_lsl *lsl, traj_lsl_info info,
                               struct traj_lsl_counts *counts);
 
 /*
- * Hands each channel's label (desc/channels/channel/label of the full description) to `take`, in the
- * channels' order; NULL where a channel has none or an empty one.  A label is as long as whoever
- * sent it wished.
+ * Hands each channel's label (desc/channels/channel/label of the full description) to `take`, in
+ * the channels' order; NULL where a channel has none or an empty one.  A label is as long as
+ * whoever sent it wished.
  */
 void traj_lsl_labels(const struct traj_lsl *lsl, traj_lsl_info info, int32_t channels,
                      void (*take)(void *context, int32_t channel, const char *label),

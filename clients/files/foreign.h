@@ -21,8 +21,8 @@ struct traj_foreign {
 };
 
 /*
- * From here to traj_foreign_end, of the same thread, the file at `path` is being read.  One file at a
- * time; nothing else of the process may handle SIGABRT, SIGSEGV, SIGBUS, SIGFPE and SIGXCPU
+ * From here to traj_foreign_end, of the same thread, the file at `path` is being read.  One file
+ * at a time; nothing else of the process may handle SIGABRT, SIGSEGV, SIGBUS, SIGFPE and SIGXCPU
  * meanwhile.
  */
 void traj_foreign_begin(struct traj_foreign *before, const char *path);

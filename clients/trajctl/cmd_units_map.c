@@ -223,8 +223,8 @@ int cmd_units_map(int argc, char **argv)
          "blackrock's: 3.11, 4.0, 4.1 or 4.2 (default 4.1)", .plain = true},
         {"sorted", NULL, OPTION_FLAG, &request.sorted, "leave unsorted spikes (unit 0) out"},
         {"least", "N", OPTION_U64, &request.least,
-         "leave units of fewer spikes out; without it, those that are silent, except of lsl, which tells "
-         "its channels"},
+         "leave units of fewer spikes out; without it, those that are silent, except of lsl, which "
+         "tells its channels"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {

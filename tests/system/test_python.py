@@ -350,6 +350,22 @@ class Live(daemon.DaemonTest):
                     pass
             self.assertFalse(os.path.exists(folder + "/never.tjm"))
 
+    def test_example_of_a_calibration(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = temporary.name
+        subprocess.run([os.environ["TRAJCTL"], "simulate", "--out", folder + "/s.h5", "--seed", "4", "--units", "8",
+                        "--targets", "2", "--trials-per-target", "3"], check=True, capture_output=True)
+        d = self.start(config={"record": {"directory": os.path.join(folder, "r"), "start": False}})
+        done = subprocess.run(
+            [sys.executable, os.path.join(CLIENT, "examples", "calibrate.py"), folder + "/s.h5", "--out", folder + "/m.tjm",
+             "--frames", d.endpoints["frames"], "--control", d.endpoints["control"]],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": CLIENT})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        model = d.status()["model"]
+        self.assertEqual((model["units"], model["targets"]), (8, 2))
+        self.assertIn(f"in force: {model['family']}, 8 units, 2 targets", done.stdout)
+
     def test_holes_are_counted_and_a_new_run_is_none(self):
         intents = trajd.Intents("ipc://" + tempfile.mkdtemp() + "/s")
         intents.close()

@@ -9,6 +9,9 @@
     train, decode, score    run the trajctl program on sessions
     calibration             a block of the task over the wire becomes the model in force
 
+A session in another format becomes a file for Session.read by `trajctl convert nwb|npz|mat|csv`; `trajctl export
+nwb|csv` writes what was decoded beside it.
+
 Lengths are in the session's own unit, times in seconds, rates in spikes per second.
 """
 from .clock import Clock
