@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,14 +58,14 @@ static void take_signals(struct traj_foreign *before)
 /* Bytes of address space in use; 0 where that cannot be found out. */
 static double memory_in_use(void)
 {
-    unsigned long pages = 0;
+    char line[128] = "";
     FILE *file = fopen("/proc/self/statm", "r");
     if (file == NULL)
         return 0.0;
-    if (fscanf(file, "%lu", &pages) != 1)
-        pages = 0;
+    if (fgets(line, sizeof line, file) == NULL)
+        line[0] = '\0';
     (void)fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    return (double)strtoul(line, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* Of the processor, so far; s. */
