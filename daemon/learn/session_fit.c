@@ -20,7 +20,7 @@
 #define RANK_MAX 24 /* of the noise's low-rank part */
 #define TEMPER 0.15 /* where the data are too few to choose */
 #define DRIFT_RATE 0.1
-#define DECODINGS 24 /* of a search, for the share that is done */
+#define DECODINGS 20 /* of a search, for the share that is done */
 /*
  * By which share of what is unexplained another value must beat the usual one: held-out stretches
  * are short, and what goes wrong seldom and for long, such as a posterior that locks in where too
@@ -42,7 +42,6 @@ struct traj_session_fit {
     struct traj_session_design design;
     struct traj_session_states *states; /* [slots] */
     struct traj_session_links *links;   /* [slots] */
-    struct traj_session_links *bare;    /* [slots] the same without approaches */
     struct traj_session_choice choice;
     struct traj_selection selection;
     struct traj_calibrated calibrated;
@@ -146,16 +145,11 @@ int traj_session_unexplained(const struct traj_bench *bench, const struct traj_m
     return measure(bench, maker, unexplained, rmse, gain, error);
 }
 
-static const struct traj_session_links *links_of(const struct traj_session_fit *fit, size_t slot)
-{
-    return (fit->choice.reaching_only > 0 ? fit->bare : fit->links) + slot;
-}
-
 static struct traj_model *make(void *context, unsigned without, struct traj_error *error)
 {
     const struct traj_session_fit *fit = context;
     size_t slot = without == TRAJ_FOLD_NONE ? fit->slots - 1 : without;
-    return traj_session_model(&fit->states[slot], links_of(fit, slot), &fit->choice, NULL, error);
+    return traj_session_model(&fit->states[slot], &fit->links[slot], &fit->choice, NULL, error);
 }
 
 /*
@@ -199,14 +193,11 @@ static void free_slots(struct traj_session_fit *fit)
             traj_session_states_free(&fit->states[i]);
         if (fit->links)
             traj_session_links_free(&fit->links[i]);
-        if (fit->bare)
-            traj_session_links_free(&fit->bare[i]);
     }
     free(fit->states);
     free(fit->links);
-    free(fit->bare);
     fit->states = NULL;
-    fit->links = fit->bare = NULL;
+    fit->links = NULL;
 }
 
 /* States and links of every slot. */
@@ -214,14 +205,12 @@ static int fit_slots(struct traj_session_fit *fit, struct traj_error *error)
 {
     fit->states = calloc(fit->slots, sizeof *fit->states);
     fit->links = calloc(fit->slots, sizeof *fit->links);
-    fit->bare = calloc(fit->slots, sizeof *fit->bare);
-    if (!fit->states || !fit->links || !fit->bare)
+    if (!fit->states || !fit->links)
         return traj_error_set(error, "no memory for the states of %zu folds", fit->slots);
     for (size_t i = 0; i < fit->slots; i++) {
         unsigned without = i + 1 == fit->slots ? TRAJ_FOLD_NONE : (unsigned)i;
         if (traj_session_states_fit(&fit->states[i], &fit->design, without, error) ||
-            traj_session_links_make(&fit->links[i], &fit->states[i], fit->states[i].cells, error) ||
-            traj_session_links_make(&fit->bare[i], &fit->states[i], 0, error))
+            traj_session_links_make(&fit->links[i], &fit->states[i], error))
             return -1;
         tell(fit, "states", (double)(i + 1) / (double)fit->slots);
     }
@@ -255,15 +244,12 @@ static int choose(struct traj_session_fit *fit, const struct traj_bench *bench,
     static const double drift[] = {DRIFT_RATE, 0, 0.03, 0.3};
     static const double answer[] = {0, 0.06, 0.12, 0.25};
     static const double change[] = {0, 0.25};
-    static const double reaching_only[] = {0, 1};
     if (!bench || bench->count == 0)
         return 0;
     return vary(fit, bench, &fit->choice.temper, temper, 4, error) ||
                    vary(fit, bench, &fit->choice.drift_rate, drift, 4, error) ||
                    (fit->labels && fit->labels->targets > 1 &&
                     vary(fit, bench, &fit->choice.switch_rate, change, 2, error)) ||
-                   (fit->states->cells > 0 &&
-                    vary(fit, bench, &fit->choice.reaching_only, reaching_only, 2, error)) ||
                    (fit->recent.stages > 0 &&
                     vary(fit, bench, &fit->choice.answer_temper, answer, 4, error))
                ? -1
@@ -356,11 +342,6 @@ static void put_choice(FILE *out, const void *of)
     traj_summary_number(out, "temper", fit->choice.temper);
     traj_summary_number(out, "drift_per_s", fit->choice.drift_rate);
     traj_summary_number(out, "switch_per_s", fit->choice.switch_rate);
-    fprintf(out, ",\"approaches\":%zu",
-            links_of(fit, fit->slots - 1)->cells > 0
-                ? states->states - states->courses - states->places.places
-                : 0);
-    traj_summary_number(out, "approach_lead_s", states->lead);
     traj_summary_number(out, "answer_temper", fit->choice.answer_temper);
     traj_summary_number(out, "answer_ridge", fit->recent.ridge);
     traj_summary_number(out, "unexplained", fit->unexplained);
@@ -390,7 +371,7 @@ struct traj_model *traj_session_fit_finish(struct traj_session_fit *fit, size_t 
     if (!text)
         return NULL;
     struct traj_model *model = traj_session_model(
-        &fit->states[fit->slots - 1], links_of(fit, fit->slots - 1), &fit->choice, text, error);
+        &fit->states[fit->slots - 1], &fit->links[fit->slots - 1], &fit->choice, text, error);
     free(text);
     tell(fit, "done", 1);
     return model;

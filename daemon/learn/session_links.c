@@ -15,13 +15,6 @@
 #define UNMARKED_SHARE 1e-9
 #define OCCUPANCY_PRIOR 0.5 /* bins that every state counts for in the initial distribution */
 
-#define ASTRAY_RATE 0.25    /* 1/s, at which the output is taken to have gone astray */
-#define SET_OFF_RATE 4.0    /* 1/s, from standing by to an approach */
-#define DOUBT_RATE 1.0      /* 1/s, from an approach back */
-#define CELL_WIDTH 0.4      /* spacings about which cells share a place, */
-#define CELL_LEAST 0.02     /* and the least share of the nearest one's that counts */
-#define APPROACH_PRIOR 0.02 /* bins, like OCCUPANCY_PRIOR */
-
 /* Rates a bin at which the rest and the hold are left, by context. */
 struct leaving {
     double rest[TRAJ_CONTEXTS], hold[TRAJ_CONTEXTS];
@@ -98,8 +91,6 @@ struct builder {
     double *near; /* [courses][places] rows sum to 1 */
     double *back; /* [places][courses] rows sum to 1 */
     double *row;  /* [TRAJ_CONTEXTS][states] */
-    size_t cells; /* of approaches; 0 = they are left out */
-    double *way;  /* [cells] scratch */
 };
 
 /* Nearness of courses' places and free places, each way as probabilities. */
@@ -154,125 +145,11 @@ static void course_row(const struct builder *builder, size_t j, size_t context, 
     }
 }
 
-/* ---- approaches ---------------------------------------------------------------------------- */
-
-static size_t approach(const struct traj_session_states *states, size_t goal, size_t cell)
-{
-    return states->courses + states->places.places + goal * states->cells + cell;
-}
-
-/* Shares out `prob` of every context to the cells about a position, with a goal. */
-static void put_cells(struct builder *builder, const double *position, size_t goal, double prob)
-{
-    const struct traj_session_states *states = builder->states;
-    double sum = 0, most = 0, width = CELL_WIDTH * states->spacing;
-    for (size_t a = 0; a < builder->cells; a++) {
-        const double *at = states->centre + approach(states, 0, a) * 2 * states->dim;
-        double square = 0;
-        for (size_t d = 0; d < states->dim; d++)
-            square += (at[d] - position[d]) * (at[d] - position[d]);
-        builder->way[a] = exp(-0.5 * square / (width * width)) + 1e-300;
-        most = fmax(most, builder->way[a]);
-    }
-    for (size_t a = 0; a < builder->cells; a++)
-        sum += builder->way[a] = builder->way[a] < CELL_LEAST * most ? 0 : builder->way[a];
-    for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
-        for (size_t a = 0; a < builder->cells; a++)
-            builder->row[c * states->states + approach(states, goal, a)] +=
-                prob * builder->way[a] / sum;
-}
-
-/* All that is in the row becomes less by a share, which goes astray. */
-static void go_astray(struct builder *builder, size_t j, double share)
-{
-    const struct traj_session_states *states = builder->states;
-    for (size_t i = 0; i < TRAJ_CONTEXTS * states->states; i++)
-        builder->row[i] *= 1 - share;
-    put_cells(builder, states->centre + j * 2 * states->dim, TRAJ_APPROACH_ASTRAY, share);
-}
-
-/* Whoever stands by sets off for any goal. */
-static void set_off(struct builder *builder, size_t a)
-{
-    const struct traj_session_states *states = builder->states;
-    const size_t goals = TRAJ_APPROACH_GOALS + states->design->labels->targets;
-    const double leave = 1 - exp(-SET_OFF_RATE * states->design->training->bin);
-    for (size_t c = 0; c < TRAJ_CONTEXTS; c++) {
-        double *row = builder->row + c * states->states;
-        row[approach(states, TRAJ_APPROACH_ASTRAY, a)] = 1 - leave;
-        for (size_t goal = TRAJ_APPROACH_HOME; goal < goals; goal++)
-            row[approach(states, goal, a)] = leave / (double)(goals - TRAJ_APPROACH_HOME);
-    }
-}
-
-/*
- * An approach comes nearer to its goal at its velocity: within a bin it goes on, with a
- * probability that gives this on average, to the cells about the point that is one spacing ahead,
- * or is there where the goal is nearer than that.
- */
-static void go_on(struct builder *builder, size_t goal, size_t a)
-{
-    const struct traj_session_states *states = builder->states;
-    const struct traj_labels *labels = states->design->labels;
-    const struct traj_training *training = states->design->training;
-    const size_t j = approach(states, goal, a), dim = states->dim;
-    const double *x = states->centre + j * 2 * dim, bin = training->bin;
-    const double *to = traj_approach_goal(labels, training, goal);
-    double far = 0, speed = 0, ahead[TRAJ_DIM_MAX];
-    for (size_t d = 0; d < dim; d++) {
-        far += (to[d] - x[d]) * (to[d] - x[d]);
-        speed += x[dim + d] * x[dim + d];
-    }
-    far = sqrt(far);
-    speed = sqrt(speed);
-    const bool there = far <= states->spacing;
-    const double way = there ? fmax(far, 0.25 * states->spacing) : states->spacing;
-    const double on = there ? 1 - exp(-fmax(speed * bin / way, bin / labels->arrival))
-                            : 1 - exp(-speed * bin / way);
-    const double doubt = 1 - exp(-DOUBT_RATE * bin);
-    const size_t end = goal == TRAJ_APPROACH_HOME
-                           ? 0
-                           : 1 + (goal - TRAJ_APPROACH_GOALS) * labels->row + labels->steps;
-    for (size_t c = 0; c < TRAJ_CONTEXTS; c++) {
-        double *row = builder->row + c * states->states;
-        row[j] = (1 - on) * (1 - doubt);
-        row[approach(states, TRAJ_APPROACH_ASTRAY, a)] += (1 - on) * doubt;
-        row[end] += there ? on : 0;
-    }
-    for (size_t d = 0; d < dim; d++)
-        ahead[d] = far > 0 ? x[d] + (to[d] - x[d]) * states->spacing / far : x[d];
-    if (!there)
-        put_cells(builder, ahead, goal, on);
-}
-
-/* What approaches add to a row. */
-static void add_approaches(struct builder *builder, size_t j)
-{
-    const struct traj_session_states *states = builder->states;
-    const size_t first = states->courses + states->places.places;
-    const double astray = 1 - exp(-ASTRAY_RATE * states->design->training->bin);
-    if (j >= first) {
-        const size_t goal = (j - first) / states->cells, a = (j - first) % states->cells;
-        if (goal == TRAJ_APPROACH_ASTRAY)
-            set_off(builder, a);
-        else
-            go_on(builder, goal, a);
-        return;
-    }
-    const size_t g = j > 0 ? (j - 1) % states->design->labels->row : 0;
-    if (j >= states->courses || (j > 0 && g >= states->design->labels->before))
-        go_astray(builder, j, astray);
-}
-
 static void fill_row(struct builder *builder, size_t j)
 {
     const struct traj_session_states *states = builder->states;
     size_t courses = states->courses, places = states->places.places;
     memset(builder->row, 0, TRAJ_CONTEXTS * states->states * sizeof *builder->row);
-    if (j >= courses + places) {
-        add_approaches(builder, j);
-        return;
-    }
     for (size_t c = 0; c < TRAJ_CONTEXTS; c++) {
         double *row = builder->row + c * states->states;
         double cross = courses > 0 && places > 0 ? builder->cross : 0;
@@ -287,14 +164,6 @@ static void fill_row(struct builder *builder, size_t j)
         for (size_t i = 0; j >= courses && i < places; i++)
             row[courses + i] = (1 - cross) * states->places.move[(j - courses) * places + i];
     }
-    if (builder->cells > 0)
-        add_approaches(builder, j);
-}
-
-static size_t states_in(const struct builder *builder)
-{
-    const struct traj_session_states *states = builder->states;
-    return builder->cells > 0 ? states->states : states->courses + states->places.places;
 }
 
 static bool any(const struct builder *builder, size_t i)
@@ -306,12 +175,11 @@ static bool any(const struct builder *builder, size_t i)
 /* Twice: once to count, once to write. */
 static int write_links(struct traj_session_links *links, struct builder *builder)
 {
-    const struct traj_session_states *of = builder->states;
-    size_t states = links->states, next = 0;
+    size_t states = builder->states->states, next = 0;
     links->links = 0;
     for (size_t j = 0; j < states; j++) {
-        fill_row(builder, traj_session_state_at(of, builder->cells, j));
-        for (size_t i = 0; i < of->states; i++)
+        fill_row(builder, j);
+        for (size_t i = 0; i < states; i++)
             links->links += any(builder, i);
     }
     links->first = calloc(states + 1, sizeof *links->first);
@@ -320,15 +188,14 @@ static int write_links(struct traj_session_links *links, struct builder *builder
     if (!links->first || !links->to || !links->prob)
         return -1;
     for (size_t j = 0; j < states; j++) {
-        fill_row(builder, traj_session_state_at(of, builder->cells, j));
+        fill_row(builder, j);
         links->first[j] = (int32_t)next;
-        for (size_t k = 0; k < states; k++) {
-            const size_t i = traj_session_state_at(of, builder->cells, k);
+        for (size_t i = 0; i < states; i++) {
             if (!any(builder, i))
                 continue;
-            links->to[next] = (int32_t)k;
+            links->to[next] = (int32_t)i;
             for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
-                links->prob[c * links->links + next] = builder->row[c * of->states + i];
+                links->prob[c * links->links + next] = builder->row[c * states + i];
             next++;
         }
     }
@@ -340,16 +207,12 @@ static int write_links(struct traj_session_links *links, struct builder *builder
 
 static void put_initial(struct traj_session_links *links, const struct traj_session_states *states)
 {
-    const size_t approaches = states->courses + states->places.places;
     double total = 0;
-    for (size_t j = 0; j < links->states; j++) {
-        const size_t i = traj_session_state_at(states, links->cells, j);
-        total += links->initial[j] =
-            states->count[i] + (i < approaches ? OCCUPANCY_PRIOR : APPROACH_PRIOR);
-    }
-    for (size_t j = 0; j < links->states; j++)
+    for (size_t j = 0; j < states->states; j++)
+        total += links->initial[j] = states->count[j] + OCCUPANCY_PRIOR;
+    for (size_t j = 0; j < states->states; j++)
         links->initial[j] /= total;
-    memcpy(links->start, links->initial, links->states * sizeof *links->start);
+    memcpy(links->start, links->initial, states->states * sizeof *links->start);
     links->start_share = UNMARKED_SHARE;
 }
 
@@ -360,7 +223,7 @@ static void put_start(struct traj_session_links *links, const struct traj_sessio
     const struct traj_training *training = states->design->training;
     const struct traj_labels *labels = states->design->labels;
     double total = 0, targets = (double)labels->targets;
-    memset(links->start, 0, links->states * sizeof *links->start);
+    memset(links->start, 0, states->states * sizeof *links->start);
     links->start[0] = 0.5;
     for (size_t r = 0; r < training->trials; r++) {
         size_t b = training->trial[r].bin_first;
@@ -372,28 +235,26 @@ static void put_start(struct traj_session_links *links, const struct traj_sessio
             continue;
         }
         for (size_t m = 0; m < labels->targets; m++) {
-            double *row = links->start + 1 + m * (labels->row + links->cells);
+            double *row = links->start + 1 + m * labels->row;
             row[g > 0 ? g - 1 : 0] += 0.25 / targets;
             row[g] += 0.5 / targets;
             row[g + 1] += 0.25 / targets;
         }
     }
-    for (size_t j = 0; j < links->states; j++)
+    for (size_t j = 0; j < states->states; j++)
         total += links->start[j];
-    for (size_t j = 0; j < links->states; j++)
+    for (size_t j = 0; j < states->states; j++)
         links->start[j] /= total;
     links->start_share = MARKED_SHARE;
 }
 
 int traj_session_links_make(struct traj_session_links *links,
-                            const struct traj_session_states *states, size_t cells,
-                            struct traj_error *error)
+                            const struct traj_session_states *states, struct traj_error *error)
 {
     const struct traj_session_design *design = states->design;
     size_t courses = states->courses, places = states->places.places;
-    struct builder builder = {.states = states, .cells = cells};
-    *links = (struct traj_session_links){.states = states_in(&builder), .cells = cells};
-    builder.way = calloc(cells + 1, sizeof *builder.way);
+    struct builder builder = {.states = states};
+    *links = (struct traj_session_links){.states = states->states};
     links->initial = calloc(states->states + 1, sizeof *links->initial);
     links->start = calloc(states->states + 1, sizeof *links->start);
     builder.near = calloc(courses * places + 1, sizeof *builder.near);
@@ -401,7 +262,6 @@ int traj_session_links_make(struct traj_session_links *links,
     builder.row = calloc(TRAJ_CONTEXTS * states->states, sizeof *builder.row);
     builder.cross = 1 - exp(-FREE_RATE * design->training->bin);
     int status = links->initial && links->start && builder.near && builder.back && builder.row &&
-                         builder.way &&
                          (courses == 0 || count_leaving(states, &builder.leaving) == 0)
                      ? 0
                      : -1;
@@ -417,7 +277,6 @@ int traj_session_links_make(struct traj_session_links *links,
     free(builder.near);
     free(builder.back);
     free(builder.row);
-    free(builder.way);
     return status ? traj_error_set(error, "no memory for the transitions of %zu states",
                                    states->states)
                   : 0;

@@ -4,10 +4,7 @@
  * place on a course leads on at the pace of traj_labels_pace, the rest leads to all targets and the
  * hold to the way back at rates that were counted (without marks, inside trials, between them),
  * free places lead to free places as counted, and to and from the courses where position and
- * velocity are near.  From courses and free places the output may go astray; who steers it stands
- * by, then approaches any target, or where reaches begin, and is there or goes astray again
- * (approach.h): nothing of that is seen in a calibration by hand, so that the rates are priors.
- * Internal to this room.
+ * velocity are near.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_SESSION_LINKS_H
 #define TRAJ_LEARN_SESSION_LINKS_H
@@ -16,7 +13,6 @@
 
 struct traj_session_links {
     size_t states, links;
-    size_t cells;    /* of approaches that are in it */
     int32_t *first;  /* [states + 1] */
     int32_t *to;     /* [links] */
     double *prob;    /* [TRAJ_CONTEXTS][links] */
@@ -25,11 +21,9 @@ struct traj_session_links {
     double start_share;
 };
 
-/* Of a model with `cells` cells of approaches: all that the states have, or 0.  States are numbered
- * as in the model (traj_session_state_at).  -1 with a sentence. */
+/* -1 with a sentence. */
 int traj_session_links_make(struct traj_session_links *links,
-                            const struct traj_session_states *states, size_t cells,
-                            struct traj_error *error);
+                            const struct traj_session_states *states, struct traj_error *error);
 void traj_session_links_free(struct traj_session_links *links);
 
 #endif

@@ -22,47 +22,42 @@ static int32_t *writable_i(const int32_t *array)
 
 /* What a state is called: its target, its kind, how far along it is. */
 static void put_name(const struct traj_session_states *states, const struct traj_chain *chain,
-                     size_t cells, size_t k)
+                     size_t j)
 {
     const struct traj_labels *labels = states->design->labels;
-    const size_t j = traj_session_state_at(states, cells, k);
-    const size_t approaches = states->courses + states->places.places;
-    uint8_t *place = (uint8_t *)(uintptr_t)chain->place + k;
-    writable_i(chain->target)[k] = writable_i(chain->group)[k] = -1;
-    writable(chain->progress)[k] = writable(chain->eta)[k] = -1;
+    uint8_t *place = (uint8_t *)(uintptr_t)chain->place + j;
+    writable_i(chain->target)[j] = writable_i(chain->group)[j] = -1;
+    writable(chain->progress)[j] = writable(chain->eta)[j] = -1;
     *place = j == 0 ? TRAJ_PLACE_REST : TRAJ_PLACE_FREE;
     if (j >= states->courses)
         *place = TRAJ_PLACE_FREE;
-    if (j >= approaches + TRAJ_APPROACH_GOALS * cells && cells > 0)
-        writable_i(chain->target)[k] = (int32_t)((j - approaches) / cells - TRAJ_APPROACH_GOALS);
     if (j == 0 || j >= states->courses)
         return;
     size_t g = (j - 1) % labels->row;
-    writable_i(chain->target)[k] = (int32_t)((j - 1) / labels->row);
+    writable_i(chain->target)[j] = (int32_t)((j - 1) / labels->row);
     *place = g < labels->before   ? TRAJ_PLACE_PLAN
              : g < labels->steps  ? TRAJ_PLACE_MOVE
              : g == labels->steps ? TRAJ_PLACE_HOLD
                                   : TRAJ_PLACE_RETURN;
     if (g > labels->steps)
         return;
-    writable_i(chain->group)[k] = (int32_t)g;
+    writable_i(chain->group)[j] = (int32_t)g;
     double since = ((double)g - (double)labels->before) * labels->step;
     double all = fmax(labels->arrival, labels->step);
-    writable(chain->progress)[k] = fmin(fmax(since / all, 0), 1);
-    writable(chain->eta)[k] = fmax(all - since, 0);
+    writable(chain->progress)[j] = fmin(fmax(since / all, 0), 1);
+    writable(chain->eta)[j] = fmax(all - since, 0);
 }
 
 static void put_states(const struct traj_session_states *states,
                        const struct traj_session_links *links, const struct traj_chain *chain)
 {
     size_t dim = states->dim, square = dim * dim;
-    for (size_t j = 0; j < links->states; j++) {
-        const size_t i = traj_session_state_at(states, links->cells, j);
-        const double *spread = states->spread + i * 2 * square;
-        put_name(states, chain, links->cells, j);
-        memcpy(writable(chain->position) + j * dim, states->centre + i * 2 * dim,
+    for (size_t j = 0; j < states->states; j++) {
+        const double *spread = states->spread + j * 2 * square;
+        put_name(states, chain, j);
+        memcpy(writable(chain->position) + j * dim, states->centre + j * 2 * dim,
                dim * sizeof(double));
-        memcpy(writable(chain->velocity) + j * dim, states->centre + i * 2 * dim + dim,
+        memcpy(writable(chain->velocity) + j * dim, states->centre + j * 2 * dim + dim,
                dim * sizeof(double));
         memcpy(writable(chain->position_spread) + j * square, spread, square * sizeof(double));
         memcpy(writable(chain->velocity_spread) + j * square, spread + square,
@@ -80,14 +75,10 @@ static void put_links(const struct traj_session_links *links, const struct traj_
     memcpy(writable(chain->link_prob), links->prob, TRAJ_CONTEXTS * links->links * sizeof(double));
 }
 
-static void put_emission(const struct traj_session_states *states,
-                         const struct traj_session_links *links, const struct traj_chain *chain)
+static void put_emission(const struct traj_session_states *states, const struct traj_chain *chain)
 {
     size_t c = states->channels;
-    for (size_t j = 0; j < links->states; j++)
-        memcpy(writable(chain->emission_mean) + j * c,
-               states->mean + traj_session_state_at(states, links->cells, j) * c,
-               c * sizeof(double));
+    memcpy(writable(chain->emission_mean), states->mean, states->states * c * sizeof(double));
     memcpy(writable(chain->emission_noise), states->noise, c * sizeof(double));
     if (states->rank > 0)
         memcpy(writable(chain->emission_factor), states->factor, c * states->rank * sizeof(double));
@@ -100,7 +91,6 @@ static bool remembers(const struct traj_session_states *states,
 }
 
 static void put_recent(const struct traj_session_states *states,
-                       const struct traj_session_links *links,
                        const struct traj_session_choice *choice,
                        const struct traj_recent_model *recent)
 {
@@ -112,10 +102,7 @@ static void put_recent(const struct traj_session_states *states,
     for (size_t o = 0; o < out; o++)
         writable(recent->offset)[o] =
             weight[last * out + o] + (o < states->dim ? states->design->training->center[o] : 0);
-    for (size_t j = 0; j < links->states; j++)
-        memcpy(writable(recent->mean) + j * out,
-               states->answer + traj_session_state_at(states, links->cells, j) * out,
-               out * sizeof(double));
+    memcpy(writable(recent->mean), states->answer, states->states * out * sizeof(double));
     memcpy(writable(recent->noise), states->answer_noise, out * out * sizeof(double));
     memcpy(writable(recent->gain), choice->gain, out * out * sizeof(double));
 }
@@ -156,8 +143,8 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
                              .units = training->units,
                              .features = training->features,
                              .targets = states->courses > 0 ? training->targets : 0,
-                             .states = links->states,
-                             .nodes = links->states,
+                             .states = states->states,
+                             .nodes = states->states,
                              .factors = states->rank,
                              .links = links->links,
                              .stages =
@@ -180,9 +167,9 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
     model->chain.drift = 1 - exp(-choice->drift_rate * training->bin);
     put_states(states, links, &model->chain);
     put_links(links, &model->chain);
-    put_emission(states, links, &model->chain);
+    put_emission(states, &model->chain);
     if (remembers(states, choice)) {
-        put_recent(states, links, choice, &model->recent);
+        put_recent(states, choice, &model->recent);
         model->recent.follow = states->design->recent->follow;
         model->recent.temper = choice->answer_temper;
     }

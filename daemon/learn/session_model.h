@@ -12,7 +12,6 @@ struct traj_session_choice {
     double switch_rate;   /* 1/s, at which the target changes under way */
     bool without_recent;  /* no regression on the recent past, though there is one */
     double answer_temper; /* of the recent past's likelihood */
-    double reaching_only; /* 1 = without approaches (approach.h), 0 = with them */
     double gain[4 * TRAJ_DIM_MAX * TRAJ_DIM_MAX]; /* [2 dim][2 dim], traj_recent_model.gain */
     struct traj_calibration calibration;
 };

@@ -17,8 +17,6 @@
 #define UNIQUE_FLOOR 0.05 /* of a channel's variance that is its own at least */
 #define FACTOR_ROUNDS 8   /* of factor analysis, where channels are few enough */
 #define FACTOR_CHANNELS 200
-#define LEAD_MAX 0.3 /* s by which channels may lead a movement */
-#define LEAD_STEP 0.02
 #define SPREAD_PRIOR 5.0  /* bins that the pooled spread counts for */
 #define SPREAD_FLOOR 1e-3 /* variance within a state at least, of the overall one */
 
@@ -150,23 +148,9 @@ static int fit_courses(struct traj_session_states *states, const struct scales *
 
 /* ---- free places --------------------------------------------------------------------------- */
 
-/* Position of a bin and velocity some bins later; false where that is not known. */
-static bool led_state(const struct traj_session_states *states, size_t b, size_t lead, double *x)
-{
-    const struct traj_training *training = states->design->training;
-    const size_t dim = states->dim, to = b + lead;
-    if (!used(states, b) || to >= training->bins || training->run_start[to] > b ||
-        !used(states, to))
-        return false;
-    memcpy(x, state_of(training, b), dim * sizeof *x);
-    memcpy(x + dim, state_of(training, to) + dim, dim * sizeof *x);
-    return true;
-}
-
-/* Regression of the channels on position, and velocity `lead` bins later, over all training bins,
- * beta[r][c]. */
+/* Regression of the channels on position and velocity over all training bins, beta[r][c]. */
 static int regress(const struct traj_session_states *states, const struct scales *scales,
-                   size_t lead, double *beta)
+                   double *beta)
 {
     const struct traj_session_design *design = states->design;
     const struct traj_training *training = design->training;
@@ -177,10 +161,9 @@ static int regress(const struct traj_session_states *states, const struct scales
     double *work = gram + r * r, *ridge = work + r * r, *row = ridge + r;
     memset(beta, 0, r * c * sizeof *beta);
     for (size_t b = 0; b < training->bins; b++) {
-        double x[2 * TRAJ_DIM_MAX];
-        if (!led_state(states, b, lead, x))
+        if (!used(states, b))
             continue;
-        traj_places_regress_on(&states->places, training, x, row);
+        traj_places_regress_on(&states->places, training, state_of(training, b), row);
         for (size_t i = 0; i < r; i++) {
             for (size_t k = 0; k <= i; k++)
                 gram[i * r + k] += row[i] * row[k];
@@ -216,7 +199,7 @@ static int fit_free(struct traj_session_states *states, const struct scales *sca
     const struct traj_training *training = design->training;
     size_t r = traj_places_regressors(states->dim), c = states->channels, first = states->courses;
     double *beta = malloc((r * c + r) * sizeof *beta);
-    if (!beta || regress(states, scales, 0, beta)) {
+    if (!beta || regress(states, scales, beta)) {
         free(beta);
         return -1;
     }
@@ -232,7 +215,7 @@ static int fit_free(struct traj_session_states *states, const struct scales *sca
                     s - scales->mean[n] - regression_at(beta, row, r, c, n);
         }
     }
-    for (size_t j = first; j < first + states->places.places; j++) {
+    for (size_t j = first; j < states->states; j++) {
         traj_places_regress_on(&states->places, training,
                                states->places.centre + (j - first) * 2 * states->dim, row);
         for (size_t n = 0; n < c; n++)
@@ -241,103 +224,6 @@ static int fit_free(struct traj_session_states *states, const struct scales *sca
     }
     free(beta);
     return 0;
-}
-
-/* ---- approaches ---------------------------------------------------------------------------- */
-
-static size_t first_approach(const struct traj_session_states *states)
-{
-    return states->courses + states->places.places;
-}
-
-/* What a regression leaves of the channels' variance, a mean over channels and bins. */
-static double left_over(const struct traj_session_states *states, const struct scales *scales,
-                        size_t lead, const double *beta, double *row)
-{
-    const struct traj_session_design *design = states->design;
-    const size_t r = traj_places_regressors(states->dim), c = states->channels;
-    double sum = 0, count = 0, x[2 * TRAJ_DIM_MAX];
-    for (size_t b = 0; b < design->training->bins; b++) {
-        if (!led_state(states, b, lead, x))
-            continue;
-        traj_places_regress_on(&states->places, design->training, x, row);
-        for (size_t n = 0; n < c; n++) {
-            const double s = design->value[b * c + n];
-            const double off =
-                (s - scales->mean[n] - regression_at(beta, row, r, c, n)) / scales->sd[n];
-            sum += isfinite(s) ? off * off : 0;
-            count += isfinite(s) ? 1 : 0;
-        }
-    }
-    return count > 0 ? sum / count : INFINITY;
-}
-
-/* The regression with the lead that leaves least. */
-static int regress_led(struct traj_session_states *states, const struct scales *scales,
-                       double *beta, double *trial, double *row)
-{
-    const size_t r = traj_places_regressors(states->dim), c = states->channels;
-    const double bin = states->design->training->bin;
-    const size_t step = (size_t)fmax(round(LEAD_STEP / bin), 1);
-    double least = INFINITY;
-    for (size_t lead = 0; (double)lead * bin <= LEAD_MAX; lead += step) {
-        if (regress(states, scales, lead, trial))
-            return -1;
-        const double left = left_over(states, scales, lead, trial, row);
-        if (left >= least)
-            continue;
-        least = left;
-        states->lead = (double)lead * bin;
-        memcpy(beta, trial, r * c * sizeof *beta);
-    }
-    return 0;
-}
-
-/* f of the approaches: what the regression says of their position and velocity. */
-static int fit_approaches(struct traj_session_states *states, const struct scales *scales)
-{
-    const struct traj_training *training = states->design->training;
-    const size_t r = traj_places_regressors(states->dim), c = states->channels;
-    if (states->cells == 0)
-        return 0;
-    double *beta = malloc((2 * r * c + r) * sizeof *beta);
-    int status = beta ? regress_led(states, scales, beta, beta + r * c, beta + 2 * r * c) : -1;
-    for (size_t j = first_approach(states); status == 0 && j < states->states; j++) {
-        double *row = beta + 2 * r * c;
-        traj_places_regress_on(&states->places, training, states->centre + j * 2 * states->dim,
-                               row);
-        for (size_t n = 0; n < c; n++)
-            states->mean[j * c + n] = scales->mean[n] + regression_at(beta, row, r, c, n);
-    }
-    free(beta);
-    return status;
-}
-
-/* Where approaches are and how fast. */
-static void place_approaches(struct traj_session_states *states, const double *cell)
-{
-    const struct traj_session_design *design = states->design;
-    const size_t goals = TRAJ_APPROACH_GOALS + design->training->targets, dim = states->dim;
-    double *at = states->centre + first_approach(states) * 2 * dim;
-    for (size_t goal = 0; goal < goals; goal++)
-        for (size_t a = 0; a < states->cells; a++, at += 2 * dim) {
-            memcpy(at, cell + a * dim, dim * sizeof *at);
-            (void)traj_approach_velocity(design->labels, design->training, at, goal, at + dim);
-        }
-}
-
-size_t traj_session_state_at(const struct traj_session_states *states, size_t cells, size_t place)
-{
-    if (place == 0 || states->courses == 0)
-        return place;
-    const struct traj_labels *labels = states->design->labels;
-    const size_t block = labels->row + cells, all = labels->targets * block;
-    if (place > all)
-        return states->courses + (place - 1 - all);
-    const size_t m = (place - 1) / block, o = (place - 1) % block;
-    return o < labels->row ? 1 + m * labels->row + o
-                           : first_approach(states) + (TRAJ_APPROACH_GOALS + m) * states->cells +
-                                 (o - labels->row);
 }
 
 /* ---- noise --------------------------------------------------------------------------------- */
@@ -550,7 +436,6 @@ int traj_session_states_fit(struct traj_session_states *states,
     const struct traj_labels *labels = design->labels;
     uint8_t *apart = labels ? malloc(training->bins + 1) : NULL;
     struct scales scales = {NULL, NULL, NULL};
-    double cell[TRAJ_APPROACH_CELLS * TRAJ_DIM_MAX];
     *states = (struct traj_session_states){.design = design,
                                            .without = without,
                                            .dim = training->dim,
@@ -565,9 +450,7 @@ int traj_session_states_fit(struct traj_session_states *states,
     }
     free(apart);
     states->courses = labels ? 1 + labels->targets * labels->row : 0;
-    states->cells = labels ? traj_approach_lay(labels, states->dim, cell, &states->spacing) : 0;
-    states->states = first_approach(states) +
-                     (labels ? (TRAJ_APPROACH_GOALS + labels->targets) * states->cells : 0);
+    states->states = states->courses + states->places.places;
     int status = allocate(states);
     if (status == 0) {
         assign(states);
@@ -575,12 +458,8 @@ int traj_session_states_fit(struct traj_session_states *states,
     }
     if (status == 0)
         status = states->courses > 0 ? fit_courses(states, &scales) : 0;
-    if (status == 0 && (fit_free(states, &scales) || fit_noise(states) || fit_centres(states)))
-        status = -1;
-    if (status == 0 && states->cells > 0)
-        place_approaches(states, cell);
-    if (status == 0 && (fit_approaches(states, &scales) || fit_spreads(states) ||
-                        traj_session_answers_fit(states)))
+    if (status == 0 && (fit_free(states, &scales) || fit_noise(states) || fit_centres(states) ||
+                        fit_spreads(states) || traj_session_answers_fit(states)))
         status = -1;
     free(scales.mean);
     return status

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The states of a filter over an unbroken recording: places on courses (labels.h) where the session
- * has them, then free places (places.h) and approaches (approach.h); with what the hand and the
- * units do in each.
+ * has them, then free places (places.h); with what the hand and the units do in each.
  *     s = sqrt(y D / dt + 1/4) (features as they are),  s | j ~ N(f_j, diag + U U')
  * f of the courses' places by the Gaussian process of course_basis.h, f of a free place a
  * regression on position and velocity at its centre plus its shrunk residual.  Internal to this
@@ -11,7 +10,6 @@
 #ifndef TRAJ_LEARN_SESSION_STATES_H
 #define TRAJ_LEARN_SESSION_STATES_H
 
-#include "daemon/learn/approach.h"
 #include "daemon/learn/labels.h"
 #include "daemon/learn/places.h"
 #include "daemon/learn/session_recent.h"
@@ -36,10 +34,7 @@ struct traj_session_states {
     unsigned without;
     size_t dim, channels, rank;
     size_t courses; /* states on courses and the rest; 0 or 1 + targets * row */
-    size_t states;  /* courses, free places and approaches, in this order */
-    size_t cells;   /* of approaches (approach.h), which are [goal][cell]; 0 = there are none */
-    double spacing; /* of the cells */
-    double lead;    /* s by which channels lead the movement */
+    size_t states;  /* courses and free places */
     struct traj_places places;
     size_t *state;  /* [bins] TRAJ_PLACE_UNUSED where a bin does not train */
     double *count;  /* [states] */
@@ -59,9 +54,6 @@ float *traj_session_values(const struct traj_training *training);
 int traj_session_states_fit(struct traj_session_states *states,
                             const struct traj_session_design *design, unsigned without,
                             struct traj_error *error);
-/* Which of the states is the `place`-th of a model with `cells` cells of approaches (all or 0): the
- * rest; for each target its course and the approaches to it; and all that belongs to no target. */
-size_t traj_session_state_at(const struct traj_session_states *states, size_t cells, size_t place);
 void traj_session_states_free(struct traj_session_states *states);
 
 #endif

@@ -373,16 +373,6 @@ static void blend_vectors(const struct traj_carry *carry, const double *x, size_
         out[d] = sum[d] + (about ? about[d] : 0.0);
 }
 
-/* The same of what does not turn with its target: sum_m w_m x_m. */
-static void blend_as_is(const struct traj_carry *carry, const double *x, size_t stride, double *out)
-{
-    const size_t dim = carry->base->dims.position;
-    memset(out, 0, dim * sizeof *out);
-    for (size_t m = 0; m < carry->base->dims.targets; m++)
-        for (size_t d = 0; d < dim; d++)
-            out[d] += carry->weight[m] * x[m * stride + d];
-}
-
 static size_t heaviest(const struct traj_carry *carry)
 {
     size_t best = 0;
@@ -478,22 +468,6 @@ static void copy_others(struct traj_carry *carry, size_t count)
             copy_node(carry, e, shifted_node(carry, e, count));
 }
 
-/* Approach o to a new target, as state k, but for what copy_state did: its place stays where it is,
- * and what is done there is between what is done on the way to the known targets. */
-static void put_approach(struct traj_carry *carry, size_t o, size_t k)
-{
-    const struct traj_model *base = carry->base;
-    const struct traj_carry_blocks *b = &carry->blocks;
-    const size_t dim = base->dims.position, first = b->state + o;
-    blend_as_is(carry, base->chain.velocity + first * dim, b->states * dim,
-                carry->velocity + k * dim);
-    if (base->dims.stages == 0)
-        return;
-    for (size_t part = 0; part < 2; part++)
-        blend_as_is(carry, base->recent.mean + (2 * first + part) * dim, b->states * 2 * dim,
-                    carry->recent_mean + (2 * k + part) * dim);
-}
-
 /* Place o on the way to new target m, whose weights and maps are made; `known` is the base's target
  * there, or -1. */
 static void put_state(struct traj_carry *carry, size_t m, size_t o, size_t count, int32_t known)
@@ -517,10 +491,6 @@ static void put_state(struct traj_carry *carry, size_t m, size_t o, size_t count
     carry->initial[k] = initial / (double)count;
     if (known >= 0)
         return;
-    if (c->place[j] == TRAJ_PLACE_FREE) {
-        put_approach(carry, o, k);
-        return;
-    }
     blend_vectors(carry, c->position + first * dim, b->states * dim, carry->origin,
                   carry->position + k * dim);
     blend_vectors(carry, c->velocity + first * dim, b->states * dim, NULL,
@@ -678,32 +648,21 @@ static void put_course_row(struct writer *w, size_t m, size_t o, size_t source)
     const struct traj_chain *c = &carry->base->chain;
     const size_t j = block_of(carry, source) + o,
                  block = carry->blocks.state + m * carry->blocks.states;
-    const bool approach = c->place[j] == TRAJ_PLACE_FREE; /* whose place has not moved */
     double prob[TRAJ_CONTEXTS], sum[TRAJ_CONTEXTS];
     for (int32_t l = c->link_first[j]; l < c->link_first[j + 1]; l++) {
         const size_t to = (size_t)c->link_to[l];
         link_prob(carry, l, prob);
         if (in_blocks(carry, to))
             put_link(w, block + (to - block_of(carry, source)), prob);
-        else if (!is_free(carry, to) || approach)
+        else if (!is_free(carry, to))
             put_link(w, shifted(carry, to, w->count), prob);
     }
     total(carry, j, true, sum);
-    if (any(sum) && !approach)
+    if (any(sum))
         put_near(w, block + o, true, sum);
 }
 
-/* Whether row j of the base leads to places on courses, which move with their targets. */
-static bool leads_to_courses(const struct traj_carry *carry, size_t j)
-{
-    const struct traj_chain *c = &carry->base->chain;
-    for (int32_t l = c->link_first[j]; l < c->link_first[j + 1]; l++)
-        if (in_blocks(carry, (size_t)c->link_to[l]) && c->place[c->link_to[l]] != TRAJ_PLACE_FREE)
-            return true;
-    return false;
-}
-
-/* Row of a state that belongs to no target and is near no course: what led to the targets leads to
+/* Row of a state that belongs to no target and is no free place: what led to the targets leads to
  * all the new ones alike. */
 static void put_rest_row(struct writer *w, size_t j)
 {
@@ -759,7 +718,7 @@ static bool put_links(struct traj_carry *carry, size_t count)
             continue;
         }
         const size_t j = k < b->state ? k : k + base->dims.targets * b->states - count * b->states;
-        if (is_free(carry, j) && leads_to_courses(carry, j))
+        if (is_free(carry, j))
             put_free_row(&w, j);
         else
             put_rest_row(&w, j);

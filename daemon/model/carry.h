@@ -14,8 +14,6 @@
  *   - position from the origin, velocity, and the expected answer of the recent past (recent.h),
  *     each turned and scaled from its own target to the new one, A_m = |u| / |u_m| R(u_m -> u), R
  *     the rotation in the plane of both.
- * A place of a target's that is on no course (an approach, learn/approach.h) stays where it is, and
- * its velocity and answer are interpolated as they are.
  * Spreads are those of the target of greatest weight, turned and scaled.  Rates are known less well
  * between targets: doubt grows by half the rates times the process's variance at u.  A new target
  * that stands where a known one stands is that target, to the bit.

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Unbroken recordings: are places on courses found where the hand was, do transitions make a
- * distribution in every context and lead everywhere, is an output that went to a wrong target
- * followed when it is corrected, and does the filter decode what it has not
+ * distribution in every context and lead everywhere, and does the filter decode what it has not
  * seen, with trial marks and without, in one to three dimensions, without targets, without trials,
  * without some units?
  */
@@ -23,7 +22,6 @@
 #include "daemon/learn/fit.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/session_links.h"
-#include "daemon/learn/session_model.h"
 #include "tests/common/made_session.h"
 #include "traj/decoder.h"
 
@@ -152,8 +150,7 @@ static void transitions_are_distributions_and_lead_everywhere(void **state)
     const struct traj_session *const list[] = {session};
     struct traj_training *training = gather(list);
     struct traj_error error = {""};
-    for (size_t kind = 0; kind < 3; kind++) {
-        const bool courses = kind > 0, approaches = kind > 1;
+    for (size_t courses = 0; courses < 2; courses++) {
         struct traj_session_design design = {
             .training = training, .channels = training->units, .places = 30, .rank = 3, .seed = 1};
         design.value = traj_session_values(training);
@@ -165,13 +162,10 @@ static void transitions_are_distributions_and_lead_everywhere(void **state)
         struct traj_session_states states = {.courses = 0};
         struct traj_session_links links = {.states = 0};
         if (traj_session_states_fit(&states, &design, 0, &error) ||
-            traj_session_links_make(&links, &states, approaches ? states.cells : 0, &error))
+            traj_session_links_make(&links, &states, &error))
             fail_msg("%s", error.text);
         printf("%zu states, %zu links\n", links.states, links.links);
-        const size_t goals = TRAJ_APPROACH_GOALS + training->targets;
-        assert_true(states.cells > 10 || !courses);
-        assert_int_equal(links.states,
-                         states.courses + 30 + (approaches ? goals * states.cells : 0));
+        assert_int_equal(links.states, states.courses + 30);
         check_links(&links);
         traj_session_links_free(&links);
         traj_session_states_free(&states);
@@ -179,109 +173,6 @@ static void transitions_are_distributions_and_lead_everywhere(void **state)
         free((void *)(uintptr_t)design.basis);
         free((void *)(uintptr_t)design.value);
     }
-    traj_training_free(training);
-    traj_session_free(session);
-}
-
-/* ---- corrections --------------------------------------------------------------------------- */
-
-/* Counts whose square roots are on average what state j expects. */
-static void put_counts(const struct traj_model *model, size_t j, double *owed, uint16_t *counts)
-{
-    for (size_t n = 0; n < model->dims.units; n++) {
-        const double root = model->chain.emission_mean[j * model->dims.units + n];
-        owed[n] += fmax(root * root - 0.25, 0);
-        counts[n] = (uint16_t)owed[n];
-        owed[n] -= counts[n];
-    }
-}
-
-/* The state with this target and place that is nearest to a position. */
-static size_t state_near(const struct traj_model *model, int32_t target, uint8_t place,
-                         const double *position)
-{
-    size_t best = model->dims.states;
-    for (size_t j = 0; j < model->dims.states; j++)
-        if (model->chain.target[j] == target && model->chain.place[j] == place &&
-            (best == model->dims.states ||
-             distance(model->chain.position + 2 * j, position, 2) <
-                 distance(model->chain.position + 2 * best, position, 2)))
-            best = j;
-    assert_true(best < model->dims.states);
-    return best;
-}
-
-/* What the decoder thinks of target 1 after an output held at target 0 was corrected for a second.
- */
-static double follow(const struct traj_model *model, const struct traj_model *rates,
-                     const double *from, double *position)
-{
-    const size_t size = traj_decoder_size(&model->dims);
-    void *block = malloc(size);
-    struct traj_decoder *decoder = NULL;
-    struct traj_estimate estimate;
-    double owed[64] = {0};
-    uint16_t counts[64];
-    assert_int_equal(traj_decoder_init(block, size, model, NULL, &decoder), TRAJ_OK);
-    const size_t held = state_near(rates, 0, TRAJ_PLACE_HOLD, from);
-    const size_t corrected = state_near(rates, 1, TRAJ_PLACE_FREE, from);
-    for (size_t bin = 0; bin < 100; bin++) {
-        put_counts(rates, bin < 50 ? held : corrected, owed, counts);
-        const struct traj_observation o = {.counts = counts, .dt = model->bin_width, .steps = 1};
-        assert_int_equal(traj_decoder_step(decoder, &o, &estimate), TRAJ_OK);
-    }
-    memcpy(position, estimate.position, 2 * sizeof *position);
-    const double prob = estimate.target_prob[1];
-    free(block);
-    return prob;
-}
-
-static void a_correction_is_followed(void **state)
-{
-    (void)state;
-    struct traj_session *session = unbroken(2, 2);
-    const struct traj_session *const list[] = {session};
-    struct traj_training *training = gather(list);
-    struct traj_error error = {""};
-    struct traj_labels *labels = traj_labels_new(training, &error);
-    struct traj_session_design design = {.training = training,
-                                         .labels = labels,
-                                         .channels = training->units,
-                                         .places = 30,
-                                         .rank = 3,
-                                         .seed = 1};
-    design.value = traj_session_values(training);
-    design.basis = traj_course_basis(labels, training, &design.columns, &error);
-    design.unit[0] = training->scale[0];
-    design.unit[1] = training->scale[1];
-    const struct traj_session_choice choice = {.temper = 0.15,
-                                               .calibration = TRAJ_CALIBRATION_NONE};
-    struct traj_session_states states = {.courses = 0};
-    if (traj_session_states_fit(&states, &design, TRAJ_FOLD_NONE, &error))
-        fail_msg("%s", error.text);
-    struct traj_model *model[2];
-    for (size_t i = 0; i < 2; i++) {
-        struct traj_session_links links;
-        if (traj_session_links_make(&links, &states, i == 0 ? states.cells : 0, &error) ||
-            !(model[i] = traj_session_model(&states, &links, &choice, NULL, &error)))
-            fail_msg("%s", error.text);
-        traj_session_links_free(&links);
-    }
-    double with[2], without[2];
-    const double *from = session->target_position, *to = from + 2;
-    const double followed = follow(model[0], model[0], from, with);
-    const double left = follow(model[1], model[0], from, without);
-    printf(
-        "corrected for 1 s towards target 1: probability %.2f, %.0f mm off with approaches; %.2f, "
-        "%.0f mm without\n",
-        followed, distance(with, to, 2), left, distance(without, to, 2));
-    assert_true(followed > 0.5 && left < 0.5);
-    traj_model_free(model[0]);
-    traj_model_free(model[1]);
-    traj_session_states_free(&states);
-    free((void *)(uintptr_t)design.value);
-    free((void *)(uintptr_t)design.basis);
-    traj_labels_free(labels);
     traj_training_free(training);
     traj_session_free(session);
 }
@@ -420,7 +311,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_where_the_hand_was),
         cmocka_unit_test(transitions_are_distributions_and_lead_everywhere),
-        cmocka_unit_test(a_correction_is_followed),
         cmocka_unit_test(decodes_better_than_wiener_with_marks_and_without),
         cmocka_unit_test(without_targets_or_trials_free_places_remain),
         cmocka_unit_test(missing_units_do_little_harm),
