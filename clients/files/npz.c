@@ -10,8 +10,7 @@
 #include "clients/files/npy.h"
 #include "clients/files/npz.h"
 
-/* Deflate packs at most 1032 bytes into one; an entry that claims more is damaged or a trap. */
-#define UNPACK_MAX 1100u
+#define FIRST_ROOM 65536u /* bytes of an entry that memory is taken for before any has come */
 
 struct npz {
     const char *path;
@@ -20,18 +19,27 @@ struct npz {
 
 /* ---- bytes of an entry ------------------------------------------------------------------- */
 
-static int read_all(const struct npz *npz, const zip_stat_t *about, unsigned char *bytes)
+/*
+ * Memory is taken as bytes come, because both sizes of an entry are only claims of the file.  0 with
+ * bytes for the caller to free, 1 = the entry is not what it claims, -1 = no memory.
+ */
+static int unpack(zip_file_t *file, zip_uint64_t size, unsigned char **bytes)
 {
-    zip_file_t *file = zip_fopen_index(npz->zip, about->index, 0);
-    zip_int64_t got = 0;
-    zip_uint64_t done = 0;
-    while (file != NULL && done < about->size &&
-           (got = zip_fread(file, bytes + done, about->size - done)) > 0)
-        done += (zip_uint64_t)got;
-    bool whole = file != NULL && done == about->size && zip_fclose(file) == 0;
-    if (file != NULL && done != about->size)
-        (void)zip_fclose(file);
-    return whole ? 0 : -1;
+    zip_uint64_t room = 0, done = 0;
+    zip_int64_t got = 1;
+    while (done < size && got > 0) {
+        if (done == room) {
+            room = room == 0 ? FIRST_ROOM : 2 * room;
+            room = room < size ? room : size;
+            unsigned char *more = realloc(*bytes, room);
+            if (more == NULL)
+                return -1;
+            *bytes = more;
+        }
+        got = zip_fread(file, *bytes + done, room - done);
+        done += got > 0 ? (zip_uint64_t)got : 0;
+    }
+    return done == size ? 0 : 1;
 }
 
 /* 1 with bytes for the caller to free, 0 = no such entry, -1 with a sentence. */
@@ -42,22 +50,23 @@ static int read_entry(const struct npz *npz, const char *entry, unsigned char **
     zip_int64_t index = zip_name_locate(npz->zip, entry, 0);
     if (index < 0)
         return 0;
-    const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_INDEX;
-    if (zip_stat_index(npz->zip, (zip_uint64_t)index, 0, &about) != 0 ||
-        (about.valid & needed) != needed || about.size / UNPACK_MAX > about.comp_size ||
-        about.size >= SIZE_MAX)
-        return traj_error_set(error, "%s: %s is damaged: its size is not to be believed", npz->path,
-                              entry);
-    *size = (size_t)about.size;
-    *bytes = malloc(*size + 1);
-    if (*bytes == NULL)
-        return traj_error_set(error, "%s: no memory for the %zu bytes of %s", npz->path, *size,
-                              entry);
-    if (read_all(npz, &about, *bytes) == 0)
+    *bytes = NULL;
+    zip_file_t *file = zip_fopen_index(npz->zip, (zip_uint64_t)index, 0);
+    int status = 1;
+    if (file != NULL && zip_stat_index(npz->zip, (zip_uint64_t)index, 0, &about) == 0 &&
+        (about.valid & ZIP_STAT_SIZE) != 0 && about.size < SIZE_MAX / 2)
+        status = unpack(file, about.size, bytes);
+    if (file != NULL && zip_fclose(file) != 0 && status == 0)
+        status = 1;
+    if (status == 0) {
+        *size = (size_t)about.size;
         return 1;
+    }
     free(*bytes);
     *bytes = NULL;
-    return traj_error_set(error, "%s: %s cannot be unpacked", npz->path, entry);
+    return traj_error_set(error,
+                          status < 0 ? "%s: no memory for what %s holds" : "%s: %s is damaged",
+                          npz->path, entry);
 }
 
 /* ---- arrays ------------------------------------------------------------------------------ */
