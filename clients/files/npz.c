@@ -20,8 +20,8 @@ struct npz {
 /* ---- bytes of an entry ------------------------------------------------------------------- */
 
 /*
- * Memory is taken as bytes come, because both sizes of an entry are only claims of the file.  0 with
- * bytes for the caller to free, 1 = the entry is not what it claims, -1 = no memory.
+ * Memory is taken as bytes come, because both sizes of an entry are only claims of the file.
+ * 0, 1 = the entry is not what it claims, or -1 = no memory; bytes are the caller's to free.
  */
 static int unpack(zip_file_t *file, zip_uint64_t size, unsigned char **bytes)
 {
