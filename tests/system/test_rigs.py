@@ -523,22 +523,24 @@ class RigTest(DaemonTest):
     @unittest.skipUnless(SYSTEM != "brand", "a vector has no units to be found")
     def test_a_map_is_made_from_traffic(self):
         made = os.path.join(self.folder, "made.json")
-        # How long a loaded machine takes to connect nobody knows: who hears nothing listens longer.
+        # How long a loaded machine takes to connect nobody knows: who hears little listens longer.
         for seconds in (4, 20, daemon.PATIENCE):
             rig, heard = self.listen_for_units(made, seconds)
-            if heard:
+            if not heard:
+                continue
+            with open(made) as file, open(rig.map) as other:
+                map_made, map_ = json.load(file), json.load(other)
+            channels = [(unit["channel"], unit["unit"]) for unit in map_made["units"]]
+            known = [(unit["channel"], unit["unit"]) for unit in map_["units"]]
+            if len(channels) > len(known) // 2:
                 break
         self.assertTrue(heard)
-        with open(made) as file, open(rig.map) as other:
-            made, map_ = json.load(file), json.load(other)
         # A unit that never fired in what was heard is known to nobody, unless the rig tells of it.
-        channels = [(unit["channel"], unit["unit"]) for unit in made["units"]]
-        known = [(unit["channel"], unit["unit"]) for unit in map_["units"]]
         self.assertEqual(channels, [c for c in known if c in channels])
-        self.assertGreater(len(channels), 0)
+        self.assertGreater(len(channels), len(known) // 2)
         if SYSTEM == "lsl":
             self.assertEqual(channels, known)
-        self.assertEqual((made["source"], made["rate"]), (SYSTEM, map_["rate"]))
+        self.assertEqual((map_made["source"], map_made["rate"]), (SYSTEM, map_["rate"]))
 
     @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
     def test_no_map_is_made_of_what_is_no_stream_of_counts(self):
