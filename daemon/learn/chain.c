@@ -374,9 +374,8 @@ static int fill(const struct lattice *lattice, const struct traj_rates *rates,
         memcpy(writable(model->chain.emission_doubt), rates->doubt, rates->nodes * sizeof(double));
         for (size_t n = 0; n < rates->units; n++)
             writable(model->chain.emission_noise)[n] = 1;
-        if (rates->gains > 0)
-            memcpy(writable(model->chain.gain), rates->gain,
-                   rates->units * rates->gains * sizeof(double));
+        memcpy(writable(model->chain.gain), rates->gain,
+               rates->units * rates->gains * sizeof(double));
         enum traj_status checked = traj_model_check(model, &what, &index);
         if (checked != TRAJ_OK)
             status = traj_error_set(error, "%s: what was fitted is no model: %s[%zu]: %s",

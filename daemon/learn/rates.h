@@ -2,8 +2,9 @@
 /*
  * Firing rates along courses, shrunk over direction and phase: what all directions share is learned
  * from all, and a direction borrows from its neighbours (rate_kernel.h).
- * Slow gains: factors of the log rate that are constant within a trial, found where the trials'
- * residuals are correlated beyond the Marchenko-Pastur edge.  Internal to this room.
+ * Slow gains: factors of the log rate that are constant within a trial.  One is common to all units,
+ * and is believed in before any trial was seen; others are found where the trials' residuals are
+ * correlated beyond the Marchenko-Pastur edge.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_RATES_H
 #define TRAJ_LEARN_RATES_H
@@ -12,10 +13,10 @@
 
 struct traj_rates {
     size_t targets, phases, units, nodes; /* nodes = targets * phases */
-    size_t gains;
-    double *log_rate; /* [nodes][units] log spikes/s */
-    double *doubt;    /* [nodes] nats/s, see traj/model.h */
-    double *gain;     /* [units][gains], NULL when gains = 0 */
+    size_t gains;                         /* at least 1 */
+    double *log_rate;                     /* [nodes][units] log spikes/s */
+    double *doubt;                        /* [nodes] nats/s, see traj/model.h */
+    double *gain;                         /* [units][gains], the common one last */
     double square[TRAJ_RATE_PARTS], known[TRAJ_RATE_PARTS]; /* of all units, see rate_kernel.h */
     size_t coefficients;                                    /* of a unit */
     double *mode;    /* [units][coefficients] where the fits ended */
