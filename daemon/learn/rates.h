@@ -2,8 +2,8 @@
 /*
  * Firing rates along courses, shrunk over direction and phase: what all directions share is learned
  * from all, and a direction borrows from its neighbours (rate_kernel.h).
- * Slow gains: factors of the log rate that are constant within a trial.  One is common to all units,
- * and is believed in before any trial was seen; others are found where the trials' residuals are
+ * Slow gains: factors of the log rate that are constant within a trial.  One is common to all
+ * units, and is believed in before any trial was seen; others are found where the residuals are
  * correlated beyond the Marchenko-Pastur edge.  Internal to this room.
  */
 #ifndef TRAJ_LEARN_RATES_H
