@@ -76,6 +76,8 @@ enum traj_refusal traj_event_check(const struct traj_event *event, const struct 
                                                                   : TRAJ_REFUSED_UNITS;
     if (event->kind == TRAJ_EVENT_GAZE || event->kind == TRAJ_EVENT_ESTIMATE)
         return check_place(event, dims->position);
+    if (event->kind == TRAJ_EVENT_EFFECTOR && dims->paces > 0 && event->dim != dims->position)
+        return TRAJ_REFUSED_UNITS;
     return TRAJ_ACCEPTED;
 }
 
@@ -83,7 +85,8 @@ bool traj_event_acts(enum traj_event_kind kind)
 {
     return kind == TRAJ_EVENT_TRIAL_START || kind == TRAJ_EVENT_GO ||
            kind == TRAJ_EVENT_TRIAL_STOP || kind == TRAJ_EVENT_TARGET_PRIOR ||
-           kind == TRAJ_EVENT_GAZE || kind == TRAJ_EVENT_ESTIMATE || kind == TRAJ_EVENT_TARGETS;
+           kind == TRAJ_EVENT_GAZE || kind == TRAJ_EVENT_EFFECTOR || kind == TRAJ_EVENT_ESTIMATE ||
+           kind == TRAJ_EVENT_TARGETS;
 }
 
 /* FNV-1a over the bytes of what an event says. */

@@ -307,6 +307,10 @@ static void apply(struct traj_pipeline *pipeline, const struct traj_pending *eve
         if (event->dim == dims->position)
             (void)traj_decoder_gaze(pipeline->decoder, event->value, event->value + event->dim);
         break;
+    case TRAJ_EVENT_EFFECTOR:
+        if (event->dim == dims->position)
+            (void)traj_decoder_effector(pipeline->decoder, event->value);
+        break;
     case TRAJ_EVENT_ESTIMATE:
         apply_estimate(pipeline, event);
         break;

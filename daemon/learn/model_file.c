@@ -80,14 +80,15 @@ static struct traj_tensor *add_tensor(struct traj_tensors *tensors, const char *
     return tensor;
 }
 
-#define DIMS 16
+#define DIMS 17
 
 static void dims_to_numbers(const struct traj_dims *dims, int32_t number[DIMS])
 {
     const size_t value[DIMS] = {dims->position, dims->state,      dims->units, dims->features,
                                 dims->targets,  dims->components, dims->lag,   dims->tunings,
                                 dims->states,   dims->nodes,      dims->gains, dims->factors,
-                                dims->links,    dims->delay,      dims->warps, dims->stages};
+                                dims->links,    dims->delay,      dims->warps, dims->stages,
+                                dims->paces};
     for (size_t i = 0; i < DIMS; i++)
         number[i] = (int32_t)value[i];
 }
@@ -97,7 +98,8 @@ static int dims_from_numbers(const int32_t number[DIMS], struct traj_dims *dims)
     size_t *value[DIMS] = {&dims->position, &dims->state,      &dims->units, &dims->features,
                            &dims->targets,  &dims->components, &dims->lag,   &dims->tunings,
                            &dims->states,   &dims->nodes,      &dims->gains, &dims->factors,
-                           &dims->links,    &dims->delay,      &dims->warps, &dims->stages};
+                           &dims->links,    &dims->delay,      &dims->warps, &dims->stages,
+                           &dims->paces};
     for (size_t i = 0; i < DIMS; i++) {
         if (number[i] < 0)
             return -1;
@@ -257,11 +259,12 @@ static int read_dims(const struct reading *reading, struct traj_dims *dims)
     const struct traj_tensor *tensor = traj_tensors_find(&reading->tensors, "dims");
     if (!tensor)
         return traj_error_set(reading->error, "%s: array dims: missing", reading->name);
-    int32_t number[DIMS];
-    if (tensor->dtype != TRAJ_I32 || tensor->rank != 1 || tensor->shape[0] != DIMS)
+    int32_t number[DIMS] = {0}; /* files from before the last of them was thought of lack it */
+    if (tensor->dtype != TRAJ_I32 || tensor->rank != 1 ||
+        (tensor->shape[0] != DIMS && tensor->shape[0] != DIMS - 1))
         return traj_error_set(reading->error, "%s: array dims: not I32 of %d values", reading->name,
                               DIMS);
-    memcpy(number, tensor->data, sizeof number);
+    memcpy(number, tensor->data, tensor->shape[0] * sizeof *number);
     if (dims_from_numbers(number, dims))
         return traj_error_set(reading->error, "%s: array dims: a negative size", reading->name);
     const char *wrong = traj_dims_check(dims);

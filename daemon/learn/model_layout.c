@@ -45,6 +45,8 @@ const char *traj_dims_check(const struct traj_dims *dims)
         return "dims.links";
     if (dims->stages > TRAJ_STAGES_MAX || (dims->stages > 0 && dims->states == 0))
         return "dims.stages";
+    if (dims->paces > TRAJ_PACES_MAX || (dims->paces > 0 && dims->states == 0))
+        return "dims.paces";
     return NULL;
 }
 
@@ -95,6 +97,7 @@ void *traj_model_field_data(const struct traj_model_field *field, const struct t
 /* clang-format on */
 
 #define RECENT_FIELDS 8
+#define STEER_FIELDS 12
 #define CALIBRATION_FIELDS 10
 
 _Static_assert(sizeof(struct traj_curve) == 2 * TRAJ_CURVE_KNOTS * sizeof(double),
@@ -117,6 +120,29 @@ static size_t recent_fields(const struct traj_dims *dims, struct traj_model_fiel
     _Static_assert(sizeof all / sizeof all[0] == RECENT_FIELDS, "as many as were counted");
     memcpy(field, all, b > 0 ? sizeof all : 0);
     return b > 0 ? RECENT_FIELDS : 0;
+}
+
+/* The same of a model that knows what steering is. */
+static size_t steer_fields(const struct traj_dims *dims, struct traj_model_field *field)
+{
+    size_t k = dims->paces, c = dims->units + dims->features, x = 2 * dims->position + 2;
+    const struct traj_model_field all[] = {
+        ARRAY(TRAJ_F64, steer.tuning, 2, c, x, 1),
+        ARRAY(TRAJ_F64, steer.pace, 1, k, 1, 1),
+        ARRAY(TRAJ_F64, steer.pace_prob, 2, k, k, 1),
+        ARRAY(TRAJ_F64, steer.home, 1, dims->position, 1, 1),
+        SCALAR(steer.speed_most),
+        SCALAR(steer.velocity_spread),
+        SCALAR(steer.place_spread),
+        SCALAR(steer.close),
+        SCALAR(steer.mark),
+        SCALAR(steer.change),
+        SCALAR(steer.change_unmarked),
+        SCALAR(steer.patience),
+    };
+    _Static_assert(sizeof all / sizeof all[0] == STEER_FIELDS, "as many as were counted");
+    memcpy(field, all, k > 0 ? sizeof all : 0);
+    return k > 0 ? STEER_FIELDS : 0;
 }
 
 static size_t calibration_fields(struct traj_model_field *field)
@@ -202,7 +228,7 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         SCALAR(switch_rate),
         SCALAR(evidence_temper),
     };
-    _Static_assert(sizeof all / sizeof all[0] + RECENT_FIELDS + CALIBRATION_FIELDS <=
+    _Static_assert(sizeof all / sizeof all[0] + RECENT_FIELDS + STEER_FIELDS + CALIBRATION_FIELDS <=
                        TRAJ_MODEL_FIELDS,
                    "the table has outgrown its caller");
     size_t count = 0;
@@ -210,7 +236,8 @@ size_t traj_model_fields(const struct traj_dims *dims, bool with_plan,
         if (traj_model_field_count(&all[i]) > 0)
             field[count++] = all[i];
     count += calibration_fields(field + count);
-    return count + recent_fields(dims, field + count);
+    count += recent_fields(dims, field + count);
+    return count + steer_fields(dims, field + count);
 }
 
 /* A block is measured first (base NULL) and then carved by the same calls. */

@@ -13,7 +13,7 @@
 #include "proto/safetensors.h"
 #include "traj/model.h"
 
-#define TRAJ_MODEL_FIELDS 82
+#define TRAJ_MODEL_FIELDS 94
 
 /* Where the values of a field live. */
 enum traj_model_place {

@@ -165,6 +165,9 @@ static void show_chain(const struct traj_model *model, FILE *out)
     if (model->dims.stages > 0)
         fprintf(out, "recent past  a regression on %zu stages of memory, tempered by %g\n",
                 model->dims.stages, model->recent.temper);
+    if (model->dims.paces > 0)
+        fprintf(out, "steering     believed %g s after a course's end, to %zu targets and home\n",
+                model->steer.patience, model->dims.targets);
     fprintf(out, "switching    %g a bin between targets\n", model->chain.switch_prob);
 }
 

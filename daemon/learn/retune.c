@@ -38,7 +38,7 @@ static void add_state(const struct traj_model *base, size_t j, double weight, do
 }
 
 /* Mean 0 and variance 1 over nodes; 0 where it is the same at all. */
-static void standardise(double *column, size_t stride, size_t nodes)
+static void standardise(double *column, size_t stride, size_t nodes, double *centre, double *scale)
 {
     double mean = 0, square = 0;
     for (size_t e = 0; e < nodes; e++)
@@ -49,6 +49,8 @@ static void standardise(double *column, size_t stride, size_t nodes)
     }
     for (size_t e = 0; e < nodes; e++)
         column[e * stride] = square > 0 ? column[e * stride] / sqrt(square) : 0;
+    *centre = mean;
+    *scale = sqrt(square);
 }
 
 static int set_directions(struct traj_retune_basis *basis, const struct traj_model *base)
@@ -69,7 +71,8 @@ static int set_directions(struct traj_retune_basis *basis, const struct traj_mod
             basis->direction[e * columns + k] =
                 sum[e * width + columns] > 0 ? sum[e * width + k] / sum[e * width + columns] : 0;
     for (size_t k = 0; k < columns; k++)
-        standardise(basis->direction + k, columns, basis->nodes);
+        standardise(basis->direction + k, columns, basis->nodes, basis->centre + k,
+                    basis->scale + k);
     free(sum);
     return 0;
 }
@@ -105,10 +108,12 @@ int traj_retune_basis_init(struct traj_retune_basis *basis, const struct traj_mo
                               "course and places have",
                               base->about.family);
     basis->direction =
-        calloc(basis->nodes * basis->columns + 2 * basis->channels, sizeof *basis->direction);
+        calloc((basis->nodes + 2) * basis->columns + 2 * basis->channels, sizeof *basis->direction);
     if (basis->direction) {
         basis->mean = basis->direction + basis->nodes * basis->columns;
         basis->sd = basis->mean + basis->channels;
+        basis->centre = basis->sd + basis->channels;
+        basis->scale = basis->centre + basis->columns;
         describe_channels(basis, base);
     }
     if (!basis->direction || set_directions(basis, base)) {
@@ -193,14 +198,39 @@ static void fill_recent(const struct traj_retune_basis *basis, const struct traj
     }
 }
 
+/* Velocity, place and speed stand in another order in B than among the directions. */
+static void fill_steer(const struct traj_retune_basis *basis, const struct traj_model *base,
+                       const double *coefficient, double *tuning)
+{
+    const size_t dim = base->dims.position, inputs = 2 * dim + 2;
+    for (size_t n = 0; n < basis->channels && base->dims.paces > 0; n++) {
+        const double *a = coefficient + n * basis->columns;
+        const double *was = base->steer.tuning + n * inputs;
+        double *is = tuning + n * inputs;
+        for (size_t i = 0; i < inputs; i++)
+            is[i] = was[i] + a[TRAJ_RETUNE_DEPTH] * (was[i] - (i == 0 ? basis->mean[n] : 0));
+        is[0] += basis->sd[n] * a[TRAJ_RETUNE_LEVEL];
+        for (size_t k = 0; k < 2 * dim + 1; k++) {
+            const size_t at = k < dim ? 1 + dim + k : k < 2 * dim ? 1 + k - dim : 1 + 2 * dim;
+            const double turned = a[TRAJ_RETUNE_FIXED + k] * basis->sd[n];
+            if (!(basis->scale[k] > 0))
+                continue;
+            is[at] += turned / basis->scale[k];
+            is[0] -= turned / basis->scale[k] * basis->centre[k];
+        }
+    }
+}
+
 static struct traj_model *make(const struct traj_retune_basis *basis, const struct traj_model *base,
                                const double *coefficient, struct traj_error *error)
 {
     const size_t out = 2 * base->dims.position, cells = basis->nodes * basis->channels;
     const size_t weights = base->dims.stages * basis->channels * out;
     struct traj_model changed = *base, *made = NULL;
-    double *room = malloc((cells + basis->nodes * basis->columns + basis->channels + weights + 1) *
-                          sizeof *room);
+    const size_t steered = base->dims.paces > 0 ? basis->channels * (out + 2) : 0;
+    double *room =
+        malloc((cells + basis->nodes * basis->columns + basis->channels + weights + steered + 1) *
+               sizeof *room);
     if (!room) {
         traj_error_set(error, "no memory to recalibrate");
         return NULL;
@@ -208,7 +238,11 @@ static struct traj_model *make(const struct traj_retune_basis *basis, const stru
     double *row = room + cells, *center = row + basis->nodes * basis->columns;
     fill_table(basis, base, coefficient, row, room);
     fill_recent(basis, base, coefficient, center, center + basis->channels);
+    double *tuning = center + basis->channels + weights;
+    fill_steer(basis, base, coefficient, tuning);
     changed.chain.emission_mean = room;
+    if (base->dims.paces > 0)
+        changed.steer.tuning = tuning;
     if (base->dims.stages > 0) {
         changed.recent.center = center;
         changed.recent.weight = center + basis->channels;

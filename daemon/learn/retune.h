@@ -29,8 +29,10 @@ size_t traj_retune_columns(const struct traj_model *base);
 struct traj_retune_basis {
     size_t nodes, channels, columns;
     double *direction; /* [E][K - 2] b */
-    double *mean;      /* [C] */
-    double *sd;        /* [C] */
+    double *centre; /* [K - 2] what b was less of, and divided by: 0 where it is the same at all */
+    double *scale;  /* [K - 2] */
+    double *mean;   /* [C] */
+    double *sd;     /* [C] */
 };
 int traj_retune_basis_init(struct traj_retune_basis *basis, const struct traj_model *base,
                            struct traj_error *error);
@@ -43,7 +45,8 @@ void traj_retune_rows(const struct traj_retune_basis *basis, const struct traj_m
 /*
  * The model that coefficient[C][columns] makes of base, new and checked (traj_model_free), with the
  * digest that it would have in a file.  What is regressed on the recent past reads each channel as
- * it would have been before.  NULL with a sentence.
+ * it would have been before, and the tuning to what is steered moves as the tables do.  NULL with a
+ * sentence.
  */
 struct traj_model *traj_retune(const struct traj_model *base, const double *coefficient,
                                size_t columns, struct traj_error *error);

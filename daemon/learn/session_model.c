@@ -8,6 +8,7 @@
 
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/model_layout.h"
+#include "daemon/learn/session_steer.h"
 #include "traj/decoder.h"
 
 static double *writable(const double *array)
@@ -148,7 +149,8 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
                              .factors = states->rank,
                              .links = links->links,
                              .stages =
-                                 remembers(states, choice) ? states->design->recent->stages : 0};
+                                 remembers(states, choice) ? states->design->recent->stages : 0,
+                             .paces = states->courses > 0 ? TRAJ_STEER_PACES : 0};
     bool named = training->units > 0 && training->session[0]->unit_name != NULL;
     struct traj_model *model =
         traj_model_make(&dims, false, named, text ? strlen(text) + 1 : 0, error);
@@ -172,6 +174,11 @@ struct traj_model *traj_session_model(const struct traj_session_states *states,
         put_recent(states, choice, &model->recent);
         model->recent.follow = states->design->recent->follow;
         model->recent.temper = choice->answer_temper;
+    }
+    if (dims.paces > 0 && traj_session_steer(states, model)) {
+        traj_error_set(error, "no memory for what is done while steering");
+        traj_model_free(model);
+        return NULL;
     }
     enum traj_status status = traj_model_check(model, &what, &index);
     if (status == TRAJ_OK)

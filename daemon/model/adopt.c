@@ -19,7 +19,7 @@ static bool same_dims(const struct traj_dims *a, const struct traj_dims *b)
     return a->position == b->position && a->state == b->state && a->units == b->units &&
            a->features == b->features && a->targets == b->targets && a->states == b->states &&
            a->nodes == b->nodes && a->gains == b->gains && a->links == b->links &&
-           a->factors == b->factors && a->stages == b->stages;
+           a->factors == b->factors && a->stages == b->stages && a->paces == b->paces;
 }
 
 /* The states that have probability, and the rows that go along with them. */
@@ -152,6 +152,7 @@ enum traj_status traj_decoder_adopt(struct traj_decoder *decoder, const struct t
     adopt_states(f, &from->filter);
     adopt_drift(f, &from->filter);
     adopt_recent(&f->recent, &from->filter.recent);
+    traj_steer_adopt(&f->steer, &from->filter.steer);
     traj_course_filter_observed(f, from->filter.observed);
     return TRAJ_OK;
 }

@@ -116,6 +116,8 @@ static enum traj_status check_dims(struct complaint *complaint, const struct tra
         what = "dims.links";
     else if (dims->stages > TRAJ_STAGES_MAX || (dims->stages > 0 && dims->states == 0))
         what = "dims.stages";
+    else if (dims->paces > TRAJ_PACES_MAX || (dims->paces > 0 && dims->states == 0))
+        what = "dims.paces";
     else if (dims->gains > TRAJ_GAINS_MAX)
         what = "dims.gains";
     else if (dims->factors > dims->units + dims->features)
@@ -399,6 +401,46 @@ static enum traj_status check_recent(struct complaint *complaint, const struct t
     return status;
 }
 
+static enum traj_status check_steer(struct complaint *complaint, const struct traj_model *model)
+{
+    const struct traj_steer_model *steer = &model->steer;
+    const size_t paces = model->dims.paces, dim = model->dims.position;
+    const size_t channels = model->dims.units + model->dims.features;
+    const struct {
+        const char *what;
+        double x, most;
+        bool positive;
+    } numbers[] = {{"steer.speed_most", steer->speed_most, INFINITY, true},
+                   {"steer.velocity_spread", steer->velocity_spread, INFINITY, true},
+                   {"steer.place_spread", steer->place_spread, INFINITY, true},
+                   {"steer.close", steer->close, INFINITY, false},
+                   {"steer.patience", steer->patience, INFINITY, false},
+                   {"steer.mark", steer->mark, 1.0, false},
+                   {"steer.change", steer->change, 1.0, false},
+                   {"steer.change_unmarked", steer->change_unmarked, 1.0, false}};
+    if (paces == 0)
+        return TRAJ_OK;
+    if (model->chain.gaussian == 0.0)
+        return complain(complaint, TRAJ_E_DIMS, "dims.paces", 0);
+    enum traj_status status =
+        finite(complaint, "steer.tuning", steer->tuning, channels, 2 * dim + 2);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "steer.pace", steer->pace, paces, 1);
+    if (status == TRAJ_OK)
+        status = finite(complaint, "steer.home", steer->home, 1, dim);
+    for (size_t k = 0; k < paces && status == TRAJ_OK; k++) {
+        if (!(steer->pace[k] >= 0.0) || (k == 0 && steer->pace[k] > 0.0))
+            return complain(complaint, TRAJ_E_RANGE, "steer.pace", k);
+        status = distribution(complaint, "steer.pace_prob", steer->pace_prob + k * paces, paces, k);
+    }
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == TRAJ_OK; i++) {
+        const double x = numbers[i].x;
+        if (!isfinite(x) || x < 0.0 || x > numbers[i].most || (numbers[i].positive && x == 0.0))
+            return complain(complaint, TRAJ_E_RANGE, numbers[i].what, 0);
+    }
+    return status;
+}
+
 static enum traj_status check_chain(struct complaint *complaint, const struct traj_model *model)
 {
     const struct traj_chain *chain = &model->chain;
@@ -441,6 +483,8 @@ static enum traj_status check_chain(struct complaint *complaint, const struct tr
         status = complain(complaint, TRAJ_E_RANGE, "chain.drift", 0);
     if (status == TRAJ_OK)
         status = check_recent(complaint, model);
+    if (status == TRAJ_OK)
+        status = check_steer(complaint, model);
     return status;
 }
 

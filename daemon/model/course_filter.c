@@ -95,6 +95,7 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     lay_out_states(filter, arena);
     lay_out_tables(filter, arena);
     traj_recent_lay_out(&filter->recent, arena, dims);
+    traj_steer_lay_out(&filter->steer, arena, dims);
     filter->whole = traj_arena_take(arena, dims->stages ? filter->channels : 0, sizeof(double));
 }
 
@@ -219,6 +220,7 @@ static bool tabulate_gaussian(struct traj_course_filter *f)
             f->offset[e] += 0.5 * mean * f->table[n * stride + e];
         }
     }
+    traj_steer_tabulate(&f->steer, f->observed, f->noise_factor);
     return true;
 }
 
@@ -279,6 +281,7 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     describe_states(f);
     if (model->chain.gaussian == 0.0)
         tabulate_rates(f);
+    traj_steer_init(&f->steer, model);
     f->answers = f->recent.stages > 0 && model->recent.temper > 0.0;
     if (!tabulate(f) || !traj_recent_init(&f->recent, model))
         return TRAJ_E_NOT_PD;
@@ -324,6 +327,7 @@ void traj_course_filter_reset(struct traj_course_filter *f)
     forget(f);
     memset(f->drifted, 0, f->channels * sizeof(double));
     traj_recent_clear(&f->recent);
+    traj_steer_clear(&f->steer);
     f->fresh = true;
     f->entering = false;
     f->context = f->context == TRAJ_CONTEXT_UNMARKED ? TRAJ_CONTEXT_UNMARKED : TRAJ_CONTEXT_BETWEEN;
@@ -332,22 +336,25 @@ void traj_course_filter_reset(struct traj_course_filter *f)
 void traj_course_filter_marks(struct traj_course_filter *f, bool marks)
 {
     discard(f);
+    f->steer.marked = marks;
     if (!marks)
         f->context = TRAJ_CONTEXT_UNMARKED;
     else if (f->context == TRAJ_CONTEXT_UNMARKED)
         f->context = TRAJ_CONTEXT_BETWEEN;
 }
 
-void traj_course_filter_trial_start(struct traj_course_filter *f)
+void traj_course_filter_trial_start(struct traj_course_filter *f, const double *belief)
 {
     discard(f);
+    traj_steer_trial_start(&f->steer, belief);
     f->entering = true;
     f->context = TRAJ_CONTEXT_TRIAL;
 }
 
-void traj_course_filter_trial_stop(struct traj_course_filter *f)
+void traj_course_filter_trial_stop(struct traj_course_filter *f, const double *belief)
 {
     discard(f);
+    traj_steer_trial_stop(&f->steer, belief);
     f->entering = false;
     if (f->context == TRAJ_CONTEXT_TRIAL)
         f->context = TRAJ_CONTEXT_BETWEEN;
@@ -357,6 +364,7 @@ void traj_course_filter_reweigh(struct traj_course_filter *f, const double *chan
 {
     const int32_t *target = f->model->chain.target;
     discard(f);
+    traj_steer_reweigh(&f->steer, change);
     for (size_t i = 0; i < f->now.count; i++) {
         const int32_t m = target[f->now.active[i]];
         if (m >= 0)
@@ -679,6 +687,7 @@ static void follow_drift(struct traj_course_filter *f)
         f->node_weight[f->node_after[j]] += f->weight[i] * c->share[j];
     }
     expect_channels(f);
+    traj_steer_expect(&f->steer, f->expected);
     for (size_t n = 0; n < f->channels; n++)
         f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
 }
@@ -701,6 +710,23 @@ static void sum_targets(const struct traj_course_filter *f, const struct traj_co
         out[m] /= sum;
 }
 
+/* Probability of states in which every course is over: nowhere on one, or at its end where the
+ * trial goes on, or back home where the effector is not. */
+static double share_over(const struct traj_course_filter *f)
+{
+    const uint8_t *place = f->model->chain.place;
+    const bool trial = f->context == TRAJ_CONTEXT_TRIAL;
+    const bool astray = !trial && traj_steer_astray(&f->steer);
+    double sum = 0.0;
+    for (size_t i = 0; i < f->now.count; i++) {
+        const uint8_t at = place[f->now.active[i]];
+        if (at == TRAJ_PLACE_FREE || (trial && at == TRAJ_PLACE_HOLD) ||
+            (astray && at == TRAJ_PLACE_REST))
+            sum += f->weight[i];
+    }
+    return sum;
+}
+
 double traj_course_filter_step(struct traj_course_filter *f,
                                const struct traj_observation *observation, const double *belief,
                                bool *recovered)
@@ -718,8 +744,11 @@ double traj_course_filter_step(struct traj_course_filter *f,
                            f->ahead.count, f->likely, f->ahead.prob);
     if (f->opinion->told)
         sum_targets(f, &f->ahead, f->opinion->before);
+    traj_steer_step(&f->steer, f->seen, observation->steps);
     *recovered = !f->kernels->weigh(f, &evidence);
     discard(f);
+    if (f->steer.told && !*recovered)
+        traj_steer_wait(&f->steer, share_over(f), observation->steps);
     if (f->opinion->told && !*recovered)
         sum_targets(f, &f->now, f->opinion->after);
     if (*recovered)
@@ -816,4 +845,9 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
     add_classes(f, target, place);
     *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
     *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;
+    if (f->steer.steered) {
+        traj_steer_moments(&f->steer, position, position_cov, velocity, velocity_cov, target,
+                           place);
+        *progress = *eta = NAN;
+    }
 }

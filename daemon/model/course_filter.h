@@ -25,6 +25,7 @@
 #include "daemon/model/kernel.h"
 #include "daemon/model/opinion.h"
 #include "daemon/model/recent.h"
+#include "daemon/model/steer.h"
 #include "traj/decoder.h"
 
 /*
@@ -108,6 +109,7 @@ struct traj_course_filter {
     double *expected;       /* [C] scratch: what the posterior expects of the channels */
     struct traj_recent recent;    /* what the recent past says, where dims.stages > 0, */
     bool answers;                 /* and whether it weighs states */
+    struct traj_steer steer;      /* an effector, where dims.paces > 0 */
     double *whole;                /* [C] scratch: channels, expectations where not observed */
     struct traj_opinion *opinion; /* another decoder's, borrowed */
     const double **row_of;        /* [C or E] scratch: rows to be added, and their factors */
@@ -128,8 +130,9 @@ void traj_course_filter_reset(struct traj_course_filter *filter);
  * would. */
 void traj_course_filter_observed(struct traj_course_filter *filter, const uint8_t *seen);
 void traj_course_filter_marks(struct traj_course_filter *filter, bool marks);
-void traj_course_filter_trial_start(struct traj_course_filter *filter);
-void traj_course_filter_trial_stop(struct traj_course_filter *filter);
+/* belief[m] = log P(m) M. */
+void traj_course_filter_trial_start(struct traj_course_filter *filter, const double *belief);
+void traj_course_filter_trial_stop(struct traj_course_filter *filter, const double *belief);
 
 /* Multiplies the probability of each target's states by exp(change[m]). */
 void traj_course_filter_reweigh(struct traj_course_filter *filter, const double *change);

@@ -41,7 +41,8 @@ static bool dims_in_range(const struct traj_dims *dims)
            dims->components <= TRAJ_COMPONENTS_MAX && dims->lag <= TRAJ_LAG_MAX &&
            dims->tunings <= dims->components && dims->warps <= dims->components &&
            dims->delay <= TRAJ_DELAY_MAX && dims->stages <= TRAJ_STAGES_MAX &&
-           (dims->stages == 0 || filter);
+           (dims->stages == 0 || filter) && dims->paces <= TRAJ_PACES_MAX &&
+           (dims->paces == 0 || filter);
 }
 
 /* Where everything lies; returns the bytes used.  With arena->base NULL it only counts. */
@@ -230,6 +231,14 @@ enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_op
     return TRAJ_OK;
 }
 
+enum traj_status traj_decoder_effector(struct traj_decoder *decoder, const double *position)
+{
+    if (!traj_all_finite(decoder->model->dims.position, position))
+        return TRAJ_E_NONFINITE;
+    traj_steer_effector(&decoder->filter.steer, position, decoder->belief.total);
+    return TRAJ_OK;
+}
+
 /* The mixture's weights by target, before a frame has spoken. */
 static void note_targets(struct traj_decoder *decoder)
 {
@@ -316,7 +325,9 @@ static void step_filter(struct traj_decoder *decoder, const struct traj_observat
     publish_filter(decoder, estimate);
     if (!decoder->settings.believe)
         traj_health_expect(&decoder->health, decoder->model,
-                           traj_course_filter_likeliest(&decoder->filter));
+                           decoder->filter.steer.steered
+                               ? decoder->model->dims.states
+                               : traj_course_filter_likeliest(&decoder->filter));
     traj_opinion_note(&decoder->opinion, decoder->position, decoder->position_cov,
                       decoder->velocity, decoder->velocity_cov);
     if (decoder->opinion.told && !recovered)

@@ -101,6 +101,8 @@ static void restore(struct traj_decoder *decoder)
     const double *initial = f->model->chain.initial;
     double sum = 0.0;
     f->context = kept->context;
+    f->steer.marked = kept->context != TRAJ_CONTEXT_UNMARKED;
+    f->steer.in_trial = kept->context == TRAJ_CONTEXT_TRIAL;
     f->entering = kept->entering;
     f->fresh = kept->fresh;
     memcpy(f->drifted, kept->drifted, f->channels * sizeof *kept->drifted);

@@ -163,6 +163,14 @@ enum traj_opinion_of { TRAJ_OPINION_POSITION, TRAJ_OPINION_VELOCITY, TRAJ_OPINIO
 enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,
                                       const double *value, const double *cov);
 
+/*
+ * Where the effector is by now, position[D]: a cursor that follows this decoder's intents, say.
+ * What the subject intends with it is inferred beside the courses (daemon/model/steer.h); what was
+ * told longer ago than a quarter of a second is not known any more.  Does nothing where the model
+ * does not tell what is expected of a subject that steers.
+ */
+enum traj_status traj_decoder_effector(struct traj_decoder *decoder, const double *position);
+
 /* One frame as the decoder sees it. */
 struct traj_observation {
     const uint16_t *counts; /* [N], TRAJ_COUNT_MISSING = not observed; NULL = no unit observed */

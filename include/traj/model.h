@@ -28,6 +28,7 @@
 #define TRAJ_DELAY_MAX 4095   /* longest delay of a component in bins */
 #define TRAJ_WARP_MAX 3.0     /* log speed: twenty times as fast */
 #define TRAJ_STAGES_MAX 16    /* of the memory of the recent past */
+#define TRAJ_PACES_MAX 16     /* of an effector that is steered */
 #define TRAJ_STATES_MAX 65536 /* states and nodes of a filter over courses */
 #define TRAJ_LINKS_MAX 4194304
 #define TRAJ_ID_SIZE 32           /* bytes of an id or name, terminating NUL included */
@@ -54,6 +55,7 @@ struct traj_dims {
     size_t factors;
     /* B, stages of the memory of the recent past (struct traj_recent_model); 0 = there is none */
     size_t stages;
+    size_t paces; /* of an effector that is steered (struct traj_steer_model); 0 = none is */
 };
 
 /*
@@ -191,6 +193,25 @@ struct traj_recent_model {
 };
 
 /*
+ * What the filter over courses with Gaussian emission expects where a subject steers an effector
+ * whose place is told; see daemon/model/steer.h.
+ */
+struct traj_steer_model {
+    const double *tuning;    /* B [C][2 D + 2], of 1, place, velocity and speed intended */
+    const double *pace;      /* [paces] 1/s, from 0: intended speed as a share of the way left */
+    const double *pace_prob; /* [paces][paces] of another pace a bin later; rows sum to 1 */
+    const double *home;      /* [D] where trials begin */
+    double speed_most;       /* length/s */
+    double velocity_spread;  /* (length/s)^2, variance of the intended velocity about a state's */
+    double place_spread;     /* length^2, variance of the published position about its mean */
+    double close;            /* length: nearer to the goal the subject may be still */
+    double mark;             /* [0, 1]: how much a trial mark overrides what was believed */
+    double change;           /* per bin: the goal changes, where trial marks come */
+    double change_unmarked;  /* and where none do */
+    double patience;         /* s that a course may have been over before steering is believed */
+};
+
+/*
  * Plan activity: firing rates in the delay before movement, by target.
  * Bins that end between trial start + begin and the go cue (or trial start + end, whichever comes
  * first) belong to the plan; the movement model starts after them.  With rate NULL the window
@@ -267,6 +288,7 @@ struct traj_model {
     struct traj_warp warp;           /* dims.warps > 0 */
     struct traj_chain chain;         /* dims.states > 0 */
     struct traj_recent_model recent; /* dims.stages > 0 */
+    struct traj_steer_model steer;   /* dims.paces > 0 */
     const int32_t
         *component_target;         /* [K] target of a component, -1 = free (belongs to no target) */
     const double *component_prior; /* [K] positive, sums to 1 */

@@ -113,6 +113,13 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
     return TRAJ_OK;
 }
 
+enum traj_status traj_decoder_effector(struct traj_decoder *decoder, const double *position)
+{
+    (void)position;
+    note(decoder, "effector ");
+    return TRAJ_OK;
+}
+
 size_t traj_decoder_slots(const struct traj_decoder *decoder)
 {
     (void)decoder;
