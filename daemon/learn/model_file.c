@@ -114,9 +114,10 @@ static void add_arrays(struct traj_tensors *tensors, const struct traj_model *mo
     struct traj_tensor *dims = add_tensor(tensors, "dims");
     dims->dtype = TRAJ_I32;
     dims->rank = 1;
-    dims->shape[0] = DIMS;
+    /* Without paces as before there were any, so that such a model keeps its digest. */
+    dims->shape[0] = model->dims.paces > 0 ? DIMS : DIMS - 1;
     dims->data = dims_number;
-    dims->bytes = DIMS * sizeof *dims_number;
+    dims->bytes = dims->shape[0] * sizeof *dims_number;
 
     struct traj_model_field field[TRAJ_MODEL_FIELDS];
     size_t count = traj_model_fields(&model->dims, model->plan.rate != NULL, field);

@@ -14,13 +14,14 @@
  * that belong to v and q the variance, P of that noise becomes
  *     P <- P - P V (I / q + V' P V)^-1 V' P,
  * and l = (B' P s)' x - x' (B' P B) x / 2, tempered as that of the courses is, costs one product
- * with B' P a frame and a few numbers a state.  A subject is still (pace 0) before it moves and close to its goal alone.
+ * with B' P a frame and a few numbers a state.  A subject is still (pace 0) before it moves and
+ * close to its goal alone.
  *
  * Courses say more as long as they last: they know plans and the units' rates better than any
  * regression.  They are in force first, from a trial's start on, and are over when the states that
- * stand for their end (course_filter.c: share_over) have lasted about as long as in training: then what
- * is steered is published, until the next trial starts or, where no marks come, until the goal is
- * reached.  The evidence of the two does not decide it: that of free states is as good, and says
+ * stand for their end (course_filter.c: share_over) have lasted about as long as in training: then
+ * what is steered is published, until the next trial starts or, where no marks come, until the goal
+ * is reached.  The evidence of the two does not decide it: that of free states is as good, and says
  * nothing of where the effector is to go.
  *
  * While no place of an effector is told nothing here has any part in what is decoded.
