@@ -344,6 +344,8 @@ static void is_recalibrated_as_the_tables_are(void **state)
         for (size_t n = 0; n < UNITS; n++)
             m.mean[e * UNITS + n] = product(s.tuning + n * INPUTS, x);
     }
+    static const char id[TARGETS][TRAJ_ID_SIZE] = {"a", "b"};
+    m.model.about.target_id = id;
     const size_t columns = traj_retune_columns(&m.model);
     for (size_t i = 0; i < UNITS * columns; i++)
         coefficient[i] = 0.3 * random_normal(&random);
