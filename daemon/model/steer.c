@@ -294,7 +294,7 @@ static double look(struct traj_steer *s, const double *seen)
 
 void traj_steer_step(struct traj_steer *s, const double *seen, size_t steps)
 {
-    const double temper = s->model->chain.temper;
+    const double temper = sqrt(s->model->chain.temper);
     double sum = 0.0;
     if (!s->told)
         return;
@@ -331,8 +331,9 @@ void traj_steer_wait(struct traj_steer *s, double share, size_t steps)
 {
     const double time = (double)steps * s->model->bin_width;
     const double patience = s->model->steer.patience;
-    /* Without a break: now and then something else is likelier for some bins than a course. */
-    s->over = share > 0.5 ? s->over + time : 0.0;
+    /* Now and then something else is likelier for some bins than a course. */
+    s->over += (2.0 * share - 1.0) * time;
+    s->over = s->over > 0.0 ? s->over : 0.0;
     s->arrived = s->steered && still(s) > 0.5 ? s->arrived + time : 0.0;
     if (!s->marked && s->arrived > patience) {
         s->steered = false;

@@ -13,9 +13,10 @@
  * f = B x, x = (1, c, v, |v|), with the noise of the filter over courses.  With V the columns of B
  * that belong to v and q the variance, P of that noise becomes
  *     P <- P - P V (I / q + V' P V)^-1 V' P,
- * and l = (B' P s)' x - x' (B' P B) x / 2, tempered as that of the courses is, costs one product
- * with B' P a frame and a few numbers a state.  A subject is still (pace 0) before it moves and
- * close to its goal alone.
+ * and l = (B' P s)' x - x' (B' P B) x / 2 costs one product with B' P a frame and a few numbers a
+ * state.  It is tempered by the root of what tempers courses: that the intended velocity varies,
+ * which is a part of why courses are tempered, is allowed for already.  A subject is still (pace 0)
+ * before it moves and close to its goal alone.
  *
  * Courses say more as long as they last: they know plans and the units' rates better than any
  * regression.  They are in force first, from a trial's start on, and are over when the states that
@@ -41,7 +42,7 @@ struct traj_steer {
     bool told;     /* the effector's place is known: */
     double at[TRAJ_DIM_MAX];
     size_t age;      /* bins since it was told */
-    double over;     /* s for which courses have been over */
+    double over;     /* s for which courses have been over, more or less */
     bool steered;    /* what is published is steered */
     double arrived;  /* s for which the subject has been still at its goal */
     double *prob;    /* [goals][paces]; the last goal is home */

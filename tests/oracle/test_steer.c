@@ -158,7 +158,7 @@ static void step(struct twin *t, const struct story *story, size_t frame, bool t
     for (size_t g = 0; g < GOALS; g++)
         for (size_t k = 0; k < PACES; k++)
             all += t->prob[g][k] *=
-                expl((real)t->m->model.chain.temper * density(t, story, frame, g, k));
+                expl(sqrtl((real)t->m->model.chain.temper) * density(t, story, frame, g, k));
     for (size_t g = 0; g < GOALS; g++)
         for (size_t k = 0; k < PACES; k++)
             t->prob[g][k] /= all;
