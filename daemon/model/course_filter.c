@@ -328,6 +328,7 @@ void traj_course_filter_reset(struct traj_course_filter *f)
     memset(f->drifted, 0, f->channels * sizeof(double));
     traj_recent_clear(&f->recent);
     traj_steer_clear(&f->steer);
+    f->steer.in_trial = false;
     f->fresh = true;
     f->entering = false;
     f->context = f->context == TRAJ_CONTEXT_UNMARKED ? TRAJ_CONTEXT_UNMARKED : TRAJ_CONTEXT_BETWEEN;
@@ -351,10 +352,10 @@ void traj_course_filter_trial_start(struct traj_course_filter *f, const double *
     f->context = TRAJ_CONTEXT_TRIAL;
 }
 
-void traj_course_filter_trial_stop(struct traj_course_filter *f, const double *belief)
+void traj_course_filter_trial_stop(struct traj_course_filter *f)
 {
     discard(f);
-    traj_steer_trial_stop(&f->steer, belief);
+    traj_steer_trial_stop(&f->steer);
     f->entering = false;
     if (f->context == TRAJ_CONTEXT_TRIAL)
         f->context = TRAJ_CONTEXT_BETWEEN;

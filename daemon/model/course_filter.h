@@ -132,7 +132,7 @@ void traj_course_filter_observed(struct traj_course_filter *filter, const uint8_
 void traj_course_filter_marks(struct traj_course_filter *filter, bool marks);
 /* belief[m] = log P(m) M. */
 void traj_course_filter_trial_start(struct traj_course_filter *filter, const double *belief);
-void traj_course_filter_trial_stop(struct traj_course_filter *filter, const double *belief);
+void traj_course_filter_trial_stop(struct traj_course_filter *filter);
 
 /* Multiplies the probability of each target's states by exp(change[m]). */
 void traj_course_filter_reweigh(struct traj_course_filter *filter, const double *change);

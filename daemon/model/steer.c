@@ -44,7 +44,7 @@ void traj_steer_init(struct traj_steer *s, const struct traj_model *model)
 
 void traj_steer_clear(struct traj_steer *s)
 {
-    s->told = s->steered = s->in_trial = false;
+    s->told = s->steered = false;
     s->over = s->arrived = 0.0;
 }
 
@@ -135,12 +135,12 @@ static void normalise(struct traj_steer *s)
         s->prob[j] /= sum;
 }
 
-/* p <- (1 - share) p + share (targets by belief, or home, not moving yet). */
-static void aim(struct traj_steer *s, double share, bool targets, const double *belief)
+/* p <- (1 - share) p + share (targets by belief, or home without one; not moving yet). */
+static void aim(struct traj_steer *s, double share, const double *belief)
 {
     const size_t home = s->goals - 1;
     double total = 0.0;
-    for (size_t m = 0; targets && m < home; m++)
+    for (size_t m = 0; belief && m < home; m++)
         total += traj_exp(belief[m]);
     for (size_t j = 0; j < states_of(s); j++)
         s->prob[j] *= 1.0 - share;
@@ -161,8 +161,8 @@ void traj_steer_effector(struct traj_steer *s, const double *position, const dou
         return;
     s->told = true;
     memset(s->prob, 0, states_of(s) * sizeof(double));
-    aim(s, 1.0, false, belief);
-    aim(s, s->in_trial ? 1.0 : 0.5, true, belief);
+    aim(s, 1.0, NULL);
+    aim(s, s->in_trial ? 1.0 : 0.5, belief);
 }
 
 void traj_steer_trial_start(struct traj_steer *s, const double *belief)
@@ -171,15 +171,15 @@ void traj_steer_trial_start(struct traj_steer *s, const double *belief)
     s->steered = false;
     s->over = s->arrived = 0.0;
     if (s->told)
-        aim(s, s->model->steer.mark, true, belief);
+        aim(s, s->model->steer.mark, belief);
 }
 
-void traj_steer_trial_stop(struct traj_steer *s, const double *belief)
+void traj_steer_trial_stop(struct traj_steer *s)
 {
     s->in_trial = false;
     s->over = 0.0;
     if (s->told)
-        aim(s, s->model->steer.mark, false, belief);
+        aim(s, s->model->steer.mark, NULL);
 }
 
 void traj_steer_reweigh(struct traj_steer *s, const double *change)

@@ -59,7 +59,7 @@ void traj_steer_lay_out(struct traj_steer *steer, struct traj_arena *arena,
                         const struct traj_dims *dims);
 void traj_steer_init(struct traj_steer *steer, const struct traj_model *model);
 
-/* Nothing is known of an effector. */
+/* Nothing is known of an effector; whether a trial runs stays known. */
 void traj_steer_clear(struct traj_steer *steer);
 
 /* Tables for the channels that are observed[C]; factor[r][r] is that of I + U' D^-1 U over them. */
@@ -70,7 +70,7 @@ void traj_steer_effector(struct traj_steer *steer, const double *position, const
 
 /* A trial begins: the goal is a target, by belief; or it is over: the goal is home. */
 void traj_steer_trial_start(struct traj_steer *steer, const double *belief);
-void traj_steer_trial_stop(struct traj_steer *steer, const double *belief);
+void traj_steer_trial_stop(struct traj_steer *steer);
 
 /* Multiplies the probability of each target by exp(change[m]). */
 void traj_steer_reweigh(struct traj_steer *steer, const double *change);

@@ -18,7 +18,7 @@ void traj_decoder_trial_stop(struct traj_decoder *decoder)
     traj_target_belief_clear(&decoder->belief);
     decoder->opinion.told = false;
     if (decoder->filter.states > 0)
-        traj_course_filter_trial_stop(&decoder->filter, decoder->belief.total);
+        traj_course_filter_trial_stop(&decoder->filter);
     else if (trial->phase != TRAJ_PHASE_NONE && outlived)
         traj_mixture_end(&decoder->mixture, trial->phase == TRAJ_PHASE_MOVE);
     else if (trial->phase == TRAJ_PHASE_PLAN)

@@ -291,6 +291,10 @@ static void comes_into_force_when_courses_are_over(void **state)
     for (size_t t = 0; t < 14; t++) /* 0.28 s without a word */
         assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
     assert_false(decoder->filter.steer.told || decoder->filter.steer.steered);
+    /* The trial still runs: who is heard of again goes for a target. */
+    assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
+    for (size_t k = 0; k < PACES; k++)
+        assert_true(decoder->filter.steer.prob[TARGETS * PACES + k] == 0.0);
     const double nowhere[2] = {NAN, 0.0};
     assert_int_equal(traj_decoder_effector(decoder, nowhere), TRAJ_E_NONFINITE);
     free(memory);
