@@ -42,7 +42,7 @@ struct traj_steer {
     bool told;     /* the effector's place is known: */
     double at[TRAJ_DIM_MAX];
     size_t age;      /* bins since it was told */
-    double over;     /* s for which courses have been over, more or less */
+    double over;     /* s for which courses have been over, on balance */
     bool steered;    /* what is published is steered */
     double arrived;  /* s for which the subject has been still at its goal */
     double *prob;    /* [goals][paces]; the last goal is home */
