@@ -139,14 +139,16 @@ static void normalise(struct traj_steer *s)
 static void aim(struct traj_steer *s, double share, const double *belief)
 {
     const size_t home = s->goals - 1;
+    const size_t believed = belief ? home : 0;
     double total = 0.0;
-    for (size_t m = 0; belief && m < home; m++)
+    for (size_t m = 0; m < believed; m++)
         total += traj_exp(belief[m]);
     for (size_t j = 0; j < states_of(s); j++)
         s->prob[j] *= 1.0 - share;
-    for (size_t m = 0; total > 0.0 && m < home; m++)
-        s->prob[m * s->paces] += share * traj_exp(belief[m]) / total;
-    if (!(total > 0.0))
+    if (total > 0.0)
+        for (size_t m = 0; m < believed; m++)
+            s->prob[m * s->paces] += share * traj_exp(belief[m]) / total;
+    else
         s->prob[home * s->paces] += share;
     normalise(s);
 }
