@@ -265,6 +265,7 @@ static int read_root(const struct reading *r, struct traj_scenario *s, json_t *r
         {"population", "burst_factor", REAL, &n->burst_factor, 0, 100},
         {"calibration", "seconds", REAL, &s->calibration_s, 5, 36000},
         {"calibration", "second_s", REAL, &s->second_s, 5, 36000},
+        {"calibration", "second_trajd", FLAG, &s->second_trajd, 0, 0},
         {"calibration", "hand_delay_s", REAL, &o->hand_delay_s, 0, 0.4},
         {"calibration", "hand_smoothing_s", REAL, &o->hand_smoothing_s, 0.001, 1},
         {"run", "seconds", REAL, &o->seconds, 1, 36000},

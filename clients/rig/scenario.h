@@ -9,7 +9,8 @@ struct traj_scenario {
     char name[64];
     struct traj_block_options block; /* of the closed-loop block */
     double calibration_s;            /* by hand */
-    double second_s;                 /* of the rival's second, closed-loop calibration */
+    double second_s;                 /* of a second calibration, in closed loop */
+    bool second_trajd;               /* trajd has one too, not ReFIT alone */
     struct traj_plant_options plant; /* of trajd's intents */
 };
 

@@ -12,6 +12,7 @@
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/origin.h"
 #include "clients/trajctl/output.h"
+#include "clients/trajctl/processors.h"
 #include "clients/trajctl/progress.h"
 
 #define LIST_MAX 64
@@ -250,7 +251,7 @@ static int run(struct request *r)
 
 int cmd_evaluate(int argc, char **argv)
 {
-    struct request r = {.jobs = jobs_processors()};
+    struct request r = {.jobs = processors_online()};
     struct traj_evaluate_options *o = &r.options;
     traj_evaluate_options_default(o);
     const struct command_option options[] = {

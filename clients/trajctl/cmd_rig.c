@@ -10,8 +10,9 @@
 #include "clients/rig/scenario.h"
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/interrupt.h"
-#include "clients/trajctl/loop_run.h"
+#include "clients/trajctl/loop_jobs.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/processors.h"
 #include "clients/trajctl/progress.h"
 #include "traj/version.h"
 
@@ -36,6 +37,7 @@ struct rig_command {
     const char *scenario_path, *seeds_text, *decoders_text;
     struct loop_setup setup;
     bool json, quiet;
+    size_t jobs; /* 0 = by itself */
     uint64_t seed[SEEDS_MAX];
     size_t seeds;
     enum loop_decoder decoder[LOOP_DECODERS];
@@ -130,7 +132,8 @@ static void print_table(const struct rig_command *c)
         putchar('\n');
     }
     for (size_t f = 0; f < TRAJ_FIGURES && c->decoders > 1; f++) {
-        if ((f != TRAJ_FIGURE_TIME && f != TRAJ_FIGURE_TRACKING) || !measured(c, f)) {
+        if ((f != TRAJ_FIGURE_TIME && f != TRAJ_FIGURE_BITS && f != TRAJ_FIGURE_TRACKING) ||
+            !measured(c, f)) {
             continue;
         }
         for (size_t i = 1; i < c->decoders; i++) {
@@ -206,31 +209,35 @@ static json_t *json_of(const struct rig_command *c)
                      c->setup.scenario.name, "seeds", seeds, "decoders", decoders);
 }
 
-/* Every decoder with every seed, the decoders interleaved. */
+/* Every decoder with every seed. */
 static int run_all(struct rig_command *c, struct traj_error *error)
 {
     struct progress progress;
+    struct loop_result *out = calloc(c->decoders * c->seeds, sizeof *out);
+    if (!out) {
+        return traj_error_set(error, "memory is short");
+    }
     progress_init(&progress, "rig", c->quiet);
-    int result = 0;
-    for (size_t s = 0; result == 0 && s < c->seeds; s++) {
-        for (size_t i = 0; result == 0 && i < c->decoders; i++) {
-            struct loop_result out;
-            char stage[64];
-            (void)snprintf(stage, sizeof stage, "seed %llu, %s", (unsigned long long)c->seed[s],
-                           loop_decoder_name(c->decoder[i]));
-            progress_update(&progress, stage,
-                            (double)(s * c->decoders + i) / (double)(c->seeds * c->decoders));
-            result = interrupted() ? traj_error_set(error, "interrupted")
-                                   : loop_run(&c->setup, c->seed[s], c->decoder[i], &out, error);
-            for (size_t f = 0; result == 0 && f < TRAJ_FIGURES; f++) {
-                figure_of(c, i, f)[s] = out.figure[f];
+    const struct loop_jobs jobs = {.setup = &c->setup,
+                                   .seed = c->seed,
+                                   .seeds = c->seeds,
+                                   .decoder = c->decoder,
+                                   .decoders = c->decoders,
+                                   .processes = c->jobs > 0     ? c->jobs
+                                                : c->setup.asap ? processors_online()
+                                                                : 1,
+                                   .progress = &progress};
+    int result = loop_jobs_run(&jobs, out, error);
+    for (size_t i = 0; result == 0 && i < c->decoders; i++) {
+        for (size_t s = 0; s < c->seeds; s++) {
+            for (size_t f = 0; f < TRAJ_FIGURES; f++) {
+                figure_of(c, i, f)[s] = out[i * c->seeds + s].figure[f];
             }
-            if (result == 0) {
-                memcpy(c->starts[i * c->seeds + s], out.starts, sizeof out.starts);
-            }
+            memcpy(c->starts[i * c->seeds + s], out[i * c->seeds + s].starts, sizeof *c->starts);
         }
     }
     progress_end(&progress);
+    free(out);
     return result;
 }
 
@@ -287,6 +294,10 @@ int cmd_rig(int argc, char **argv)
          "an existing folder for every seed's sessions and model"},
         {"for-recording", NULL, OPTION_FLAG, &c->setup.kinematics,
          "send kinematics, targets and trial labels too, so that a recording can be learned from"},
+        {"jobs", "N", OPTION_SIZE, &c->jobs,
+         "experiments at a time; by itself one for each processor with --asap, else one; the "
+         "result is the same",
+         1, 1024},
         {"quiet", NULL, OPTION_FLAG, &c->quiet, "show no progress"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);

@@ -118,7 +118,7 @@ static struct traj_session **read_runs(const struct option_list *list,
         return NULL;
     }
     for (size_t i = 0; i < list->count; i++) {
-        struct traj_intention done;
+        struct traj_relabelling done;
         all[i] = read_run(list->item[i], from, error);
         if (!all[i] || traj_intention_relabel(all[i], &done, error)) {
             free_sessions(all);

@@ -37,12 +37,6 @@ struct pool {
     double *count;   /* [methods] units that were worked on */
 };
 
-size_t jobs_processors(void)
-{
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (size_t)count : 1;
-}
-
 const char *jobs_program(char *out, size_t cap)
 {
     unsigned char bytes[65536], digest[TRAJ_SHA256_SIZE];

@@ -20,9 +20,6 @@ struct jobs {
  */
 int jobs_run(struct traj_contest *contest, const struct jobs *jobs, struct traj_error *error);
 
-/* The processors that are there to work. */
-size_t jobs_processors(void);
-
 /*
  * "VERSION DIGEST" of this very program: another build decodes differently, so that its answers
  * must not be taken for this one's.  Writes at most cap bytes; returns out.

@@ -9,6 +9,7 @@
 #include "clients/trajctl/bench_daemon.h"
 #include "clients/trajctl/loop_link.h"
 #include "clients/trajctl/loop_rival.h"
+#include "daemon/learn/intention.h"
 #include "daemon/learn/model_file.h"
 
 /* Blocks of a seed, by number: each goes its own way. */
@@ -80,17 +81,18 @@ static int calibrate(const struct loop_setup *setup, uint64_t seed, struct traj_
                : -1;
 }
 
+/* A model of a calibration by hand and, unless NULL, of a second one in closed loop. */
 static struct traj_model *train(const struct loop_setup *setup, uint64_t seed,
-                                const struct traj_session *session, struct traj_error *error)
+                                const struct traj_session *calibration,
+                                const struct traj_session *second, const char *what,
+                                struct traj_error *error)
 {
+    const struct traj_session *sessions[] = {calibration, second};
     struct traj_fit_options fit;
-    if (setup->model) {
-        return traj_model_load(setup->model, error);
-    }
     traj_fit_options_default(&fit);
     fit.family = setup->trained;
-    struct traj_model *model = traj_fit(&session, 1, NULL, 0, &fit, error);
-    if (model && keep(setup, seed, "model", NULL, model, error) != 0) {
+    struct traj_model *model = traj_fit(sessions, second ? 2 : 1, NULL, 0, &fit, error);
+    if (model && keep(setup, seed, what, NULL, model, error) != 0) {
         traj_model_free(model);
         return NULL;
     }
@@ -124,32 +126,64 @@ static void judge(const struct loop_setup *setup, const struct traj_block *block
     traj_starts_of(block, setup->scenario.block.practice_s, out->starts);
 }
 
-static int run_trajd(const struct loop_setup *setup, uint64_t seed, struct loop_result *out,
-                     struct traj_error *error)
+/* Starts trajd with a model and closes the loop with it. */
+static int block_of_trajd(const struct loop_setup *setup, uint64_t seed, unsigned number,
+                          struct traj_model *model, struct traj_block *block,
+                          struct traj_error *error)
 {
-    struct traj_block calibration, block = {0};
     struct bench_daemon daemon = {0};
     struct loop_link *link = NULL;
     char program[512];
-    int result = calibrate(setup, seed, &calibration, error);
-    struct traj_model *model = result == 0 ? train(setup, seed, calibration.session, error) : NULL;
-    traj_block_free(&calibration);
     bench_daemon_find(program, sizeof program);
-    result = model ? bench_daemon_start(&daemon, setup->trajd ? setup->trajd : program, model,
-                                        setup->config, false, error)
-                   : -1;
+    int result = bench_daemon_start(&daemon, setup->trajd ? setup->trajd : program, model,
+                                    setup->config, false, error);
     if (result == 0) {
         link = loop_link_open(daemon.frames, daemon.intents, daemon.control, 0, setup->asap, error);
-        result = link ? close_loop(setup, seed, BLOCK_RUN, "trajd", &setup->scenario.plant, link,
-                                   &block, error)
+        result = link ? close_loop(setup, seed, number, number == BLOCK_RUN ? "trajd" : "second",
+                                   &setup->scenario.plant, link, block, error)
                       : -1;
     }
+    loop_link_close(link);
+    bench_daemon_stop(&daemon);
+    return result;
+}
+
+/* What trajd decodes with: the model that was given, or of one calibration, or of two. */
+static struct traj_model *prepare(const struct loop_setup *setup, uint64_t seed,
+                                  struct traj_error *error)
+{
+    struct traj_block calibration, second = {0};
+    struct traj_relabelling done;
+    if (setup->model) {
+        return traj_model_load(setup->model, error);
+    }
+    const bool again = setup->scenario.second_trajd;
+    int result = calibrate(setup, seed, &calibration, error);
+    struct traj_model *model = result == 0 ? train(setup, seed, calibration.session, NULL,
+                                                   again ? "first-model" : "model", error)
+                                           : NULL;
+    if (model && again) {
+        result = block_of_trajd(setup, seed, BLOCK_SECOND, model, &second, error);
+        traj_model_free(model);
+        model = result == 0 && traj_intention_relabel(second.session, &done, error) == 0
+                    ? train(setup, seed, calibration.session, second.session, "model", error)
+                    : NULL;
+    }
+    traj_block_free(&calibration);
+    traj_block_free(&second);
+    return model;
+}
+
+static int run_trajd(const struct loop_setup *setup, uint64_t seed, struct loop_result *out,
+                     struct traj_error *error)
+{
+    struct traj_block block = {0};
+    struct traj_model *model = prepare(setup, seed, error);
+    int result = model ? block_of_trajd(setup, seed, BLOCK_RUN, model, &block, error) : -1;
     if (result == 0) {
         judge(setup, &block, out);
     }
     traj_block_free(&block);
-    loop_link_close(link);
-    bench_daemon_stop(&daemon);
     traj_model_free(model);
     return result;
 }

@@ -33,7 +33,7 @@ static double distance(const struct traj_session *session, const double *positio
 }
 
 /* The distance within which trials ended; *trials with a known target. */
-static int find_radius(const struct traj_session *session, struct traj_intention *done,
+static int find_radius(const struct traj_session *session, struct traj_relabelling *done,
                        struct traj_error *error)
 {
     double *ended = malloc((session->trials + 1) * sizeof *ended), position[TRAJ_DIM_MAX];
@@ -76,7 +76,7 @@ static int add_velocity(struct traj_session *session, struct traj_error *error)
 }
 
 static void relabel_sample(struct traj_session *session, size_t i, int32_t target,
-                           struct traj_intention *done)
+                           struct traj_relabelling *done)
 {
     const size_t dim = session->dim;
     const double *at = session->target_position + (size_t)target * session->target_dim;
@@ -93,10 +93,10 @@ static void relabel_sample(struct traj_session *session, size_t i, int32_t targe
     done->turned += !there;
 }
 
-int traj_intention_relabel(struct traj_session *session, struct traj_intention *done,
+int traj_intention_relabel(struct traj_session *session, struct traj_relabelling *done,
                            struct traj_error *error)
 {
-    *done = (struct traj_intention){.radius = 0};
+    *done = (struct traj_relabelling){.radius = 0};
     if (session->samples == 0 || session->trials == 0 || session->targets == 0)
         return traj_error_set(error,
                               "%s: relabelling needs kinematics, trials and targets, and it has "

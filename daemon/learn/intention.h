@@ -14,7 +14,7 @@
 #include "daemon/learn/session.h"
 
 /* What became of a session. */
-struct traj_intention {
+struct traj_relabelling {
     size_t turned, stilled; /* samples */
     size_t trials;          /* with a known target */
     double radius;          /* r, length unit */
@@ -24,7 +24,7 @@ struct traj_intention {
  * Relabels a session with kinematics and trials of known targets in place; it gains velocities
  * where it had none.  0, or -1 with a sentence.
  */
-int traj_intention_relabel(struct traj_session *session, struct traj_intention *done,
+int traj_intention_relabel(struct traj_session *session, struct traj_relabelling *done,
                            struct traj_error *error);
 
 /*
