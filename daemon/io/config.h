@@ -43,8 +43,9 @@
  *         "sync_s": 1.0                        the disk is flushed so often; 0 = at the end alone
  *       },
  *       "log_level": "info",                   "error", "warning", "info", "debug"
- *       "receive": "block",                    or "expect": awake just before a frame is due; or
- *                                              "spin": looks for frames without ever sleeping
+ *       "receive": "auto",                     "block": sleeps until a frame is there; "expect":
+ *                                              awake just before one is due; "spin": never sleeps;
+ *                                              "auto": expect with a priority, else block
  *       "priority": 0,                         SCHED_FIFO, 1..99; 0 = the ordinary scheduler
  *       "cpu": null,                           the processor that decodes; null = any
  *       "io_cpu": null,                        the processor of libzmq's threads
@@ -86,13 +87,14 @@ struct traj_curve_config {
 
 /* How the decode thread waits for frames. */
 enum traj_receive {
+    TRAJ_RECEIVE_AUTO, /* expect at a real-time priority with two processors, else block */
     TRAJ_RECEIVE_BLOCK,
     TRAJ_RECEIVE_EXPECT, /* awake shortly before a frame is expected, until it is there */
     TRAJ_RECEIVE_SPIN,
     TRAJ_RECEIVES
 };
 
-/* "block", "expect" or "spin". */
+/* "auto", "block", "expect" or "spin". */
 const char *traj_receive_name(enum traj_receive receive);
 
 struct traj_config {
@@ -140,6 +142,9 @@ int traj_config_parse(struct traj_config *config, const char *text, size_t size,
  * with a sentence.
  */
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error);
+
+/* How the decode thread waits with this configuration: never TRAJ_RECEIVE_AUTO. */
+enum traj_receive traj_config_receive(const struct traj_config *config);
 
 /* Replaces one textual setting ("model", "frames", "intents", "control") from the command line. */
 int traj_config_override(struct traj_config *config, const char *key, const char *value,

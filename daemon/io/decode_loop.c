@@ -123,7 +123,7 @@ static void find_wakes(struct traj_decode_loop *loop)
 static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
 {
     loop->newest = config->newest;
-    loop->receive = config->receive;
+    loop->receive = traj_config_receive(config);
     loop->stale_s = 1e-3 * config->stale_ms;
 }
 

@@ -100,6 +100,7 @@ class RealTime(daemon.DaemonTest):
             self.assertIn(told[name], ("granted", "refused"))
             self.assertIn(f"{name} {told[name]}", d.said())
         self.assertEqual(told["cpu"], "granted")
+        self.assertEqual(told["receive"], "block")  # for one processor alone
         self.assertEqual(os.sched_getaffinity(d.process.pid), {cpu})
         policy = os.SCHED_FIFO if told["priority"] == "granted" else os.SCHED_OTHER
         self.assertEqual(scheduler(d.process.pid), policy)
@@ -121,6 +122,12 @@ class RealTime(daemon.DaemonTest):
             source.send_multipart([topic, body])
         plain, _ = self.run_through(messages(), FRAMES)
         self.assertEqual([bare(i) for i in d.intents(sink, FRAMES)], plain)
+
+    def test_who_has_a_priority_expects_frames(self):
+        d = self.start(config={"priority": 2})
+        self.assertEqual(d.status()["realtime"]["receive"], "expect" if os.cpu_count() > 1 else "block")
+        d = self.start(config={"priority": 2, "receive": "block"})
+        self.assertEqual(d.status()["realtime"]["receive"], "block")
 
     def test_a_refusal_is_not_the_end(self):
         absent = 1023

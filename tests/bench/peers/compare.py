@@ -9,8 +9,9 @@ With --fifo everything runs at a SCHED_FIFO priority, so that what else the mach
 the privilege).  --spin adds a trajd that does not sleep while it waits.
 
     echo       a bare C ZeroMQ echo: no decoding, the floor
-    trajd      the whole posterior, JSON
-    trajd expect   the same with "receive": "expect": awake when a frame is due
+    trajd      the whole posterior, JSON; with --fifo configured with the priority, and therefore awake when a
+               frame is due
+    trajd expect, trajd block   the same with the other "receive": expect without --fifo, block with it
     kalman     pyzmq and numpy: steady-state Kalman filter
     courses    pyzmq and numpy: trajd's own filter, vectorised, without its slow gains
     redis C 1  Redis streams over a unix socket, a Kalman node in C;  redis C 4: three more nodes before it
@@ -33,6 +34,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = sys.executable
 WARMUP = 100
 PATIENCE = 60.0
+PRIORITY = 10
 
 
 def missing():
@@ -149,6 +151,11 @@ def quantile(values, q):
     return ordered[max(0, -(-int(q * 1e6) * len(ordered) // 10**6) - 1)]
 
 
+def other_trajd(options):
+    """The one that waits as trajd by itself would not."""
+    return "trajd block" if options.fifo else "trajd expect"
+
+
 def raise_peers(stage):
     """name -> peer, everything started."""
     built, sizes = os.environ["TRAJ_PEERS"], stage.options
@@ -159,11 +166,11 @@ def raise_peers(stage):
     stage.wait_for(stage.path("redis"))
     zmq_peer, node = os.path.join(HERE, "zmq_peer.py"), os.path.join(HERE, "redis_node.py")
     peers = {"echo": OverZmq(stage, "echo", [os.path.join(built, "echo"), "FRAMES", "INTENTS"])}
-    for name in ["trajd", "trajd expect"] + (["trajd spin"] if sizes.spin else []):
+    for name in ["trajd", other_trajd(sizes)] + (["trajd spin"] if sizes.spin else []):
         key = name.replace(" ", "-")
         with open(stage.path(key + ".json"), "w") as file:
             json.dump({"stale_ms": 0, "status_ms": 0, "log_level": "warning",
-                       "receive": {"trajd": "block"}.get(name, name[6:])}, file)
+                       "receive": name[6:] or "auto", "priority": PRIORITY if sizes.fifo else 0}, file)
         peers[name] = OverZmq(stage, key, [
             os.environ["TRAJD"], "--model", stage.model, "--config", stage.path(key + ".json"),
             "--frames", "FRAMES", "--intents", "INTENTS", "--control",
@@ -183,7 +190,7 @@ def rounds_of(peers, options):
     """name -> one list of latencies, us (None = lost), a round."""
     names = list(peers)
     if options.only:
-        always = ["echo", "trajd", "trajd expect"]
+        always = ["echo", "trajd", other_trajd(options)]
         names = always + [n for n in options.only.split(",") if n in names and n not in always]
     blocks = {name: [] for name in names}
     for turn in range(options.rounds):
@@ -247,7 +254,7 @@ def say_stages(name, stages):
         f"{stage} {value['p50']:.1f} ({value['p99']:.1f})" for stage, value in stages.items()))
 
 
-def show(table, stages, expecting, twin, options):
+def show(table, stages, others, twin, options):
     print(f"{machine()}\n{options.channels} units, {options.targets} targets, bins of {options.bin_ms} ms, "
           f"{'tcp' if options.tcp else 'ipc'}, {options.rounds} rounds of {options.frames} frames in turn"
           f"{', all at SCHED_FIFO' if options.fifo else ''}")
@@ -260,7 +267,7 @@ def show(table, stages, expecting, twin, options):
     print("(over echo, to trajd: medians over rounds of the difference to the echo's quantile in the same "
           "round, and of the ratio to trajd's)")
     say_stages("trajd", stages)
-    say_stages("trajd expect", expecting)
+    say_stages(other_trajd(options), others)
     print(f"numpy twin's step, median: {twin:.1f} us, {twin / stages['decode']['p50']:.2f} times trajd's "
           "(which also integrates the slow gains)")
 
@@ -285,23 +292,22 @@ def main():
     if options.fifo and options.spin:
         parser.error("what spins at a priority leaves nothing to the others: --fifo or --spin")
     if options.fifo:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))  # and all that it starts
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))  # and all that it starts
     stage = Stage(options)
     try:
         blocks = rounds_of(raise_peers(stage), options)
         table, stages = summarise(blocks), ask_trajd(stage)
-        expecting = ask_trajd(stage, "trajd-expect")
+        others = ask_trajd(stage, other_trajd(options).replace(" ", "-"))
         twin = float(subprocess.check_output([PYTHON, os.path.join(HERE, "zmq_peer.py"), "time",
                                               stage.model, "1000"], text=True,
                                              env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))
     finally:
         stage.close()
-    show(table, stages, expecting, twin, options)
+    show(table, stages, others, twin, options)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine(), "options": vars(options), "peers": table, "stages_us": stages,
-                       "expect_stages_us": expecting,
-                       "twin_step_us": twin}, file, indent=1)
+                       "other_stages_us": others, "twin_step_us": twin}, file, indent=1)
 
 
 if __name__ == "__main__":
