@@ -12,10 +12,9 @@
 #define TARGETS_MAX 256
 #define MODEL_DIGITS 12
 
-static const char *const flag_names[] = {"gap",        "reset",   "late_event", "recovered",
-                                         "limited",    "paused",  "model",      "smoothed",
-                                         "unobserved", "retuned", "doubtful"};
-#define FLAGS (sizeof flag_names / sizeof flag_names[0])
+const char *const traj_intent_flag_name[TRAJ_INTENT_FLAGS] = {
+    "gap",   "reset",    "late_event", "recovered", "limited",  "paused",
+    "model", "smoothed", "unobserved", "retuned",   "doubtful", "steered"};
 
 const char *const traj_intent_state_name[TRAJ_INTENT_STATES] = {"rest", "plan",   "move",
                                                                 "hold", "return", "free"};
@@ -120,9 +119,9 @@ static void put_flags(struct traj_json_writer *writer, unsigned flags)
 {
     traj_json_put_key(writer, "flags");
     traj_json_put_bracket(writer, '[');
-    for (size_t i = 0; i < FLAGS; i++) {
+    for (size_t i = 0; i < TRAJ_INTENT_FLAGS; i++) {
         if ((flags & 1u << i) != 0) {
-            traj_json_put_text(writer, flag_names[i]);
+            traj_json_put_text(writer, traj_intent_flag_name[i]);
         }
     }
     traj_json_put_bracket(writer, ']');
@@ -339,10 +338,10 @@ static bool read_flags(struct reading *reading, unsigned *flags)
         if (!traj_json_text(json, word, sizeof word)) {
             return false;
         }
-        while (flag < FLAGS && strcmp(word, flag_names[flag]) != 0) {
+        while (flag < TRAJ_INTENT_FLAGS && strcmp(word, traj_intent_flag_name[flag]) != 0) {
             flag++;
         }
-        if (flag == FLAGS || *flags >> flag != 0) {
+        if (flag == TRAJ_INTENT_FLAGS || *flags >> flag != 0) {
             return refuse(reading, "a flag that is unknown, doubled or out of order");
         }
         *flags |= 1u << flag;

@@ -26,8 +26,13 @@ enum traj_intent_flag {
     TRAJ_INTENT_SMOOTHED = 1u << 7,   /* "smoothed": given the whole recording, later frames too */
     TRAJ_INTENT_UNOBSERVED = 1u << 8, /* "unobserved": too long without any number of any unit */
     TRAJ_INTENT_RETUNED = 1u << 9,    /* "retuned": first frame under tables that were moved */
-    TRAJ_INTENT_DOUBTFUL = 1u << 10   /* "doubtful": another model at hand explains frames better */
+    TRAJ_INTENT_DOUBTFUL = 1u << 10,  /* "doubtful": another model at hand explains frames better */
+    TRAJ_INTENT_STEERED = 1u << 11    /* "steered": from where the effector is, not on a course */
 };
+
+/* Their words, by bit. */
+#define TRAJ_INTENT_FLAGS 12
+extern const char *const traj_intent_flag_name[TRAJ_INTENT_FLAGS];
 
 /* What may be going on, "state" on the wire and the keys of "state_prob", in this order. */
 #define TRAJ_INTENT_STATES 6

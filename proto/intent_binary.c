@@ -15,7 +15,7 @@
 #define MODEL_DIGITS 12
 #define NO_STATE 255
 #define NO_TARGET 65535
-#define FLAGS_ALL (2u * TRAJ_INTENT_UNOBSERVED - 1u)
+#define FLAGS_ALL ((1u << TRAJ_INTENT_FLAGS) - 1u)
 
 enum kind { KIND_INTENT = 1, KIND_STALE = 2 };
 

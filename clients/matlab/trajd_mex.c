@@ -146,19 +146,17 @@ static mxArray *word(const char *value)
 
 static mxArray *flags(unsigned set)
 {
-    static const char *const names[] = {"gap",    "reset", "late_event", "recovered", "limited",
-                                        "paused", "model", "smoothed",   "unobserved"};
     mxArray *made;
     size_t count = 0;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < TRAJ_INTENT_FLAGS; i++) {
         count += set >> i & 1u;
     }
     made = mxCreateCellMatrix(1, count);
     count = 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < TRAJ_INTENT_FLAGS; i++) {
         if ((set >> i & 1u) != 0) {
-            mxSetCell(made, count++, mxCreateString(names[i]));
+            mxSetCell(made, count++, mxCreateString(traj_intent_flag_name[i]));
         }
     }
     return made;

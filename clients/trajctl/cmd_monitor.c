@@ -133,14 +133,11 @@ static double speed_of(const struct traj_intent *intent)
 
 static void flag_words(unsigned flags, char *out, size_t cap)
 {
-    static const char *const word[] = {"gap",        "reset",   "late_event", "recovered",
-                                       "limited",    "paused",  "model",      "smoothed",
-                                       "unobserved", "retuned", "doubtful"};
     size_t used = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < COUNT_OF(word) && used < cap; i++) {
+    for (size_t i = 0; i < TRAJ_INTENT_FLAGS && used < cap; i++) {
         if (flags & (1u << i)) {
-            int length = snprintf(out + used, cap - used, " %s", word[i]);
+            int length = snprintf(out + used, cap - used, " %s", traj_intent_flag_name[i]);
             used += length > 0 ? (size_t)length : 0;
         }
     }

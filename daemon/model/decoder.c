@@ -321,7 +321,8 @@ static void step_filter(struct traj_decoder *decoder, const struct traj_observat
     estimate->log_evidence =
         traj_course_filter_step(&decoder->filter, observation, decoder->belief.total, &recovered);
     estimate->phase = decoder->trial.phase;
-    estimate->flags = recovered ? TRAJ_FLAG_RECOVERED : 0u;
+    estimate->flags = (recovered ? TRAJ_FLAG_RECOVERED : 0u) |
+                      (decoder->filter.steer.steered ? TRAJ_FLAG_STEERED : 0u);
     publish_filter(decoder, estimate);
     if (!decoder->settings.believe)
         traj_health_expect(&decoder->health, decoder->model,

@@ -182,6 +182,7 @@ struct traj_observation {
 enum traj_phase { TRAJ_PHASE_NONE, TRAJ_PHASE_PLAN, TRAJ_PHASE_MOVE };
 
 #define TRAJ_FLAG_RECOVERED 1u /* a component turned non-finite and was rebuilt from its prior */
+#define TRAJ_FLAG_STEERED 2u   /* from where the effector is, not on a course (model/steer.h) */
 
 /*
  * The posterior after a frame.  Pointers lead into the decoder and hold until its next call.

@@ -274,6 +274,7 @@ static void comes_into_force_when_courses_are_over(void **state)
         assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
         assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
         assert_int_equal(decoder->filter.steer.steered, t >= 3);
+        assert_int_equal((estimate.flags & TRAJ_FLAG_STEERED) != 0, t >= 3);
     }
     double sum = estimate.free_prob;
     for (size_t d = 0; d < 2; d++)

@@ -94,6 +94,8 @@ class BinaryIntents(unittest.TestCase):
             said = json.loads(vector(f"intent/{name}.json"))
             self.assertEqual(trajd.decode_intent(vector(f"intent/{name}.bin")),
                              {key: said[key] for key in said if key not in ("v", "type")})
+        self.assertEqual(trajd.decode_intent(vector("intent/flags-all.bin"))["flags"],
+                         json.loads(vector("intent/flags.json"))["flags"])
         stale = trajd.decode_intent(vector("intent/stale.bin"))
         self.assertEqual(stale, {"t": 1.5, "silent": 0.25, "valid": False, "velocity": [0.0, 0.0],
                                  "model": "0123456789ab"})

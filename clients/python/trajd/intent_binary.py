@@ -14,7 +14,8 @@ _Head = namedtuple("_Head", "magic version size kind dim targets valid state seq
 _CHECKSUM = _HEADER.size - 4
 _INTENT, _STALE = 1, 2
 _NONE = 65535
-_FLAGS = ("gap", "reset", "late_event", "recovered", "limited", "paused", "model", "smoothed", "unobserved")
+_FLAGS = ("gap", "reset", "late_event", "recovered", "limited", "paused", "model", "smoothed", "unobserved",
+          "retuned", "doubtful", "steered")
 _STATES = ("rest", "plan", "move", "hold", "return", "free")
 
 
