@@ -590,7 +590,8 @@ static int fill(void *self, unsigned without, struct traj_model *model)
 {
     struct chain *chain = self;
     const struct traj_chain *into = &model->chain;
-    if (fit_tables(chain, without, writable(into->emission_mean)))
+    if (fit_tables(chain, without, writable(into->emission_mean)) ||
+        traj_adapt_steer(chain->adapt, model))
         return -1;
     for (size_t c = 0; c < chain->channels; c++)
         writable(into->emission_noise)[c] = 1;

@@ -91,6 +91,10 @@ void traj_adapt_shift(struct traj_adapt *adapt, const double *spikes, const doub
 int traj_adapt_gains(const struct traj_adapt *adapt, const struct traj_occupancy *at,
                      const double *mean, const double *same, unsigned without, double *gain);
 
+/* Fills the tuning to what is steered of a filter over courses whose tables are today's already;
+ * nothing where it knows of no steering.  0, or -1 without memory. */
+int traj_adapt_steer(const struct traj_adapt *adapt, const struct traj_model *model);
+
 /* A family of models: prepares, and fills in what depends on units. */
 struct traj_adapt_family {
     int (*prepare)(struct traj_adapt *adapt, void **self);

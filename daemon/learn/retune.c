@@ -198,26 +198,34 @@ static void fill_recent(const struct traj_retune_basis *basis, const struct traj
     }
 }
 
-/* Velocity, place and speed stand in another order in B than among the directions. */
+/* Velocity, place and speed stand in another order in the tuning than among the directions. */
+void traj_retune_steer(const struct traj_retune_basis *basis, size_t dim, double level,
+                       const double *coefficient, double *tuning)
+{
+    tuning[0] += level;
+    for (size_t k = 0; k < 2 * dim + 1; k++) {
+        const size_t at = k < dim ? 1 + dim + k : k < 2 * dim ? 1 + k - dim : 1 + 2 * dim;
+        if (!(basis->scale[k] > 0))
+            continue;
+        tuning[at] += coefficient[k] / basis->scale[k];
+        tuning[0] -= coefficient[k] / basis->scale[k] * basis->centre[k];
+    }
+}
+
 static void fill_steer(const struct traj_retune_basis *basis, const struct traj_model *base,
                        const double *coefficient, double *tuning)
 {
     const size_t dim = base->dims.position, inputs = 2 * dim + 2;
+    double turned[TRAJ_RETUNE_COLUMNS_MAX];
     for (size_t n = 0; n < basis->channels && base->dims.paces > 0; n++) {
         const double *a = coefficient + n * basis->columns;
         const double *was = base->steer.tuning + n * inputs;
         double *is = tuning + n * inputs;
         for (size_t i = 0; i < inputs; i++)
             is[i] = was[i] + a[TRAJ_RETUNE_DEPTH] * (was[i] - (i == 0 ? basis->mean[n] : 0));
-        is[0] += basis->sd[n] * a[TRAJ_RETUNE_LEVEL];
-        for (size_t k = 0; k < 2 * dim + 1; k++) {
-            const size_t at = k < dim ? 1 + dim + k : k < 2 * dim ? 1 + k - dim : 1 + 2 * dim;
-            const double turned = a[TRAJ_RETUNE_FIXED + k] * basis->sd[n];
-            if (!(basis->scale[k] > 0))
-                continue;
-            is[at] += turned / basis->scale[k];
-            is[0] -= turned / basis->scale[k] * basis->centre[k];
-        }
+        for (size_t k = 0; k < 2 * dim + 1; k++)
+            turned[k] = a[TRAJ_RETUNE_FIXED + k] * basis->sd[n];
+        traj_retune_steer(basis, dim, basis->sd[n] * a[TRAJ_RETUNE_LEVEL], turned, is);
     }
 }
 

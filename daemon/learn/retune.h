@@ -43,6 +43,13 @@ void traj_retune_rows(const struct traj_retune_basis *basis, const struct traj_m
                       size_t n, double *row);
 
 /*
+ * Moves a channel's tuning to what is steered (tuning[2 dim + 2] in the order of
+ * daemon/model/steer.h) as its table moves by level + sum_k coefficient[k] b_ek.
+ */
+void traj_retune_steer(const struct traj_retune_basis *basis, size_t dim, double level,
+                       const double *coefficient, double *tuning);
+
+/*
  * The model that coefficient[C][columns] makes of base, new and checked (traj_model_free), with the
  * digest that it would have in a file.  What is regressed on the recent past reads each channel as
  * it would have been before, and the tuning to what is steered moves as the tables do.  NULL with a

@@ -316,7 +316,8 @@ struct traj_session_fit *traj_session_fit_new(const struct traj_training *traini
 {
     with_courses = with_courses && traj_labels_obstacle(training) == NULL;
     struct traj_session_fit *fit = fit_kind(training, bench, with_courses, options, error);
-    if (!fit || !fit->labels || !bench)
+    /* Who asks for courses by name has them. */
+    if (!fit || !fit->labels || !bench || options->family == TRAJ_FAMILY_COURSE)
         return fit;
     struct traj_session_fit *alone = fit_kind(training, bench, false, options, error);
     if (!alone) {

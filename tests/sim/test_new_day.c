@@ -2,7 +2,8 @@
 /*
  * A simulated new day on which 30 % of the units are others and the rest have drifted: a model
  * adapted with three trials a target is at least as good as one trained on ten trials from nothing,
- * and rest alone helps too.
+ * and rest alone helps too; its tuning to what is steered is about that of a model trained on many
+ * trials of that day, also of the units that are others.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -22,9 +23,9 @@
 
 #define POPULATIONS 2
 
-/* A session of a population: on its first day, or on another one. */
+/* A session of a population: on its first day, or on another one, other units perhaps renamed. */
 static struct traj_session *session_of(uint64_t population, uint64_t seed, bool later,
-                                       size_t trials_per_target, bool unbroken)
+                                       size_t trials_per_target, bool unbroken, bool renamed)
 {
     struct traj_sim_options options;
     struct traj_error error = {""};
@@ -38,6 +39,7 @@ static struct traj_session *session_of(uint64_t population, uint64_t seed, bool 
     options.changed_share = later ? 0.3 : 0.0;
     options.drift_sd = later ? 0.1 : 0.0;
     options.day = 1;
+    options.rename_changed = renamed;
     struct traj_session *session = traj_simulate(&options, &error);
     if (!session)
         fail_msg("%s", error.text);
@@ -47,7 +49,7 @@ static struct traj_session *session_of(uint64_t population, uint64_t seed, bool 
 /* The same without anything but rest at the centre between trials. */
 static struct traj_session *rest_of(uint64_t population, uint64_t seed)
 {
-    struct traj_session *whole = session_of(population, seed, true, 5, true);
+    struct traj_session *whole = session_of(population, seed, true, 5, true, false);
     struct traj_error error = {""};
     struct traj_span *span = calloc(whole->trials + 1, sizeof *span);
     assert_non_null(span);
@@ -118,10 +120,10 @@ static void three_trials_are_worth_ten(void **state)
     (void)state;
     double old = 0, rested = 0, three = 0, ten = 0;
     for (uint64_t p = 1; p <= POPULATIONS; p++) {
-        struct traj_session *yesterday = session_of(p, 10 + p, false, 20, false);
-        struct traj_session *few = session_of(p, 20 + p, true, 3, false);
-        struct traj_session *many = session_of(p, 30 + p, true, 10, false);
-        struct traj_session *test = session_of(p, 40 + p, true, 10, false);
+        struct traj_session *yesterday = session_of(p, 10 + p, false, 20, false, false);
+        struct traj_session *few = session_of(p, 20 + p, true, 3, false, false);
+        struct traj_session *many = session_of(p, 30 + p, true, 10, false, false);
+        struct traj_session *test = session_of(p, 40 + p, true, 10, false, false);
         struct traj_session *rest = rest_of(p, 50 + p);
         struct traj_model *from = train(yesterday);
         rested += mean_square(adapt(from, rest), test) / POPULATIONS;
@@ -142,8 +144,59 @@ static void three_trials_are_worth_ten(void **state)
     assert_true(sqrt(rested) < sqrt(old));
 }
 
+/* Cosine of the tuning of a unit to place and velocity in two models. */
+static double likeness(const struct traj_model *a, const struct traj_model *b, size_t n)
+{
+    const size_t dim = a->dims.position, row = 2 * dim + 2;
+    const double *x = a->steer.tuning + n * row + 1, *y = b->steer.tuning + n * row + 1;
+    double dot = 0, of_x = 0, of_y = 0;
+    for (size_t i = 0; i < 2 * dim; i++) {
+        dot += x[i] * y[i];
+        of_x += x[i] * x[i];
+        of_y += y[i] * y[i];
+    }
+    return of_x > 0 && of_y > 0 ? dot / sqrt(of_x * of_y) : 0;
+}
+
+static void steering_goes_along(void **state)
+{
+    (void)state;
+    struct traj_session *yesterday = session_of(1, 11, false, 20, true, true);
+    struct traj_session *few = session_of(1, 21, true, 5, true, true);
+    struct traj_session *many = session_of(1, 31, true, 40, true, true);
+    struct traj_model *from = train(yesterday), *model = adapt(from, few), *truth = train(many);
+    /* [0] of units that stayed, [1] of others under a new name. */
+    double adapted[2] = {0, 0}, unadapted[2] = {0, 0}, count[2] = {0, 0};
+    assert_true(from->dims.paces > 0);
+    assert_int_equal(model->dims.paces, from->dims.paces);
+    assert_int_equal(model->dims.units, truth->dims.units);
+    assert_memory_equal(model->steer.pace, from->steer.pace, from->dims.paces * sizeof(double));
+    assert_true(model->steer.patience == from->steer.patience);
+    for (size_t n = 0; n < model->dims.units; n++) {
+        assert_string_equal(model->about.unit_name[n], truth->about.unit_name[n]);
+        const int other = strcmp(model->about.unit_name[n], from->about.unit_name[n]) != 0;
+        adapted[other] += likeness(model, truth, n);
+        unadapted[other] += likeness(from, truth, n);
+        count[other]++;
+    }
+    print_message("tuning to what is steered, mean cosine with that of many trials: %.2f of %g "
+                  "units that stayed (yesterday's %.2f), %.2f of %g others (yesterday's %.2f)\n",
+                  adapted[0] / count[0], count[0], unadapted[0] / count[0], adapted[1] / count[1],
+                  count[1], unadapted[1] / count[1]);
+    /* Few trials tell little of units that stayed: theirs must not suffer. */
+    assert_true(count[1] > 5 && adapted[0] > unadapted[0] - 0.05 * count[0]);
+    assert_true(adapted[1] > unadapted[1] + 0.3 * count[1] && adapted[1] > 0.5 * count[1]);
+    traj_model_free(from);
+    traj_model_free(model);
+    traj_model_free(truth);
+    traj_session_free(yesterday);
+    traj_session_free(few);
+    traj_session_free(many);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(three_trials_are_worth_ten)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(three_trials_are_worth_ten),
+                                       cmocka_unit_test(steering_goes_along)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
