@@ -806,6 +806,27 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
     }
 }
 
+/*
+ * Where a course is over and the trial goes on its states tell of no target any more: where the
+ * effector goes from there does.
+ */
+static void redirect(const struct traj_course_filter *f, double *target)
+{
+    const struct traj_chain *c = &f->model->chain;
+    double over = 0.0;
+    if (!f->steer.told || f->context != TRAJ_CONTEXT_TRIAL)
+        return;
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
+        if (c->place[j] != TRAJ_PLACE_HOLD && c->place[j] != TRAJ_PLACE_FREE)
+            continue;
+        over += f->weight[i];
+        if (c->target[j] >= 0)
+            target[c->target[j]] -= f->weight[i];
+    }
+    traj_steer_redirect(&f->steer, over, target);
+}
+
 /* Progress and eta, over the states that have one. */
 static void add_times(const struct traj_course_filter *f, struct traj_plane *sum)
 {
@@ -844,6 +865,7 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
         traj_recent_correct(&f->recent, f->weight, f->now.active, f->now.count, position,
                             position_cov, velocity, velocity_cov);
     add_classes(f, target, place);
+    redirect(f, target);
     *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
     *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;
     if (f->steer.steered) {

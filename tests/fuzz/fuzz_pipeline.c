@@ -64,7 +64,9 @@ static void check_intent(struct rig *rig, const struct traj_intent *intent, doub
     REQUIRE(intent->seq == rig->intents++);
     REQUIRE(intent->t == traj_pipeline_time(rig->pipeline));
     REQUIRE(isnan(before) || intent->t > before);
-    REQUIRE(intent->valid == !traj_pipeline_paused(rig->pipeline));
+    /* Frames without any number for long are a prediction and no more. */
+    const bool unobserved = (intent->flags & TRAJ_INTENT_UNOBSERVED) != 0;
+    REQUIRE(intent->valid == (!traj_pipeline_paused(rig->pipeline) && !unobserved));
     REQUIRE(intent->position != NULL && intent->velocity != NULL);
     size_t length = traj_intent_write(intent, out, sizeof out);
     REQUIRE(length > 0 && length <= traj_intent_size(TINY_DIM, TINY_TARGETS));

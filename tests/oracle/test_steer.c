@@ -248,6 +248,23 @@ static void has_no_part_while_nothing_is_told(void **state)
     free(other);
 }
 
+/* While a trial runs and no course does, targets are as probable as where the effector goes. */
+static void check_redirected(const struct traj_decoder *decoder,
+                             const struct traj_estimate *estimate)
+{
+    const double *prob = decoder->filter.steer.prob;
+    double total = 0.0;
+    for (size_t j = 0; j < TARGETS * PACES; j++)
+        total += prob[j];
+    for (size_t m = 0; m < TARGETS; m++) {
+        double mine = 0.0;
+        for (size_t k = 0; k < PACES; k++)
+            mine += prob[m * PACES + k] / total;
+        assert_true(fabs(estimate->target_prob[m] - mine) < 1e-12);
+    }
+    assert_true(estimate->free_prob < 1e-12);
+}
+
 /*
  * Every state is one in which courses are over: what is steered comes into force after the
  * patience, goes on from the effector's place by what is intended, ends with the next trial, and
@@ -287,6 +304,8 @@ static void comes_into_force_when_courses_are_over(void **state)
     for (size_t t = 0; t < 5; t++) {
         assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
         assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
+        if (!decoder->filter.steer.steered)
+            check_redirected(decoder, &estimate);
     }
     assert_true(decoder->filter.steer.steered);
     for (size_t t = 0; t < 14; t++) /* 0.28 s without a word */
