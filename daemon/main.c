@@ -143,7 +143,7 @@ static int build(struct parts *parts, struct traj_error *error)
     }
     parts->loop =
         traj_decode_loop_open(&parts->link, service->exchange, service->models.current->decoder,
-                              &service->config, parts->signal_fd, error);
+                              &service->config, &service->realtime, parts->signal_fd, error);
     if (parts->loop == NULL) {
         return -1;
     }

@@ -32,6 +32,7 @@ enum traj_intent_flag {
 
 /* Their words, by bit. */
 #define TRAJ_INTENT_FLAGS 12
+_Static_assert(TRAJ_INTENT_STEERED == 1u << (TRAJ_INTENT_FLAGS - 1), "a word for each flag");
 extern const char *const traj_intent_flag_name[TRAJ_INTENT_FLAGS];
 
 /* What may be going on, "state" on the wire and the keys of "state_prob", in this order. */

@@ -310,6 +310,12 @@ static int settle(const struct reading *r, struct traj_scenario *s)
     if (o->watch_s > o->practice_s) {
         return traj_error_set(r->error, "%s: run.watch_s is more than run.practice_s", r->name);
     }
+    if (s->second_trajd && o->task.kind == TRAJ_TASK_DRAW) {
+        return traj_error_set(r->error,
+                              "%s: calibration.second_trajd: nothing is known of what is intended "
+                              "where task.kind is draw",
+                              r->name);
+    }
     if (o->task.reach <= o->task.radius) {
         return traj_error_set(r->error, "%s: task.radius_mm is not below task.reach_mm", r->name);
     }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,9 +76,13 @@ static int write_config(const char *path, struct traj_error *error)
 }
 
 /* The child: becomes trajd; what it says on standard output is nobody's. */
-static void become(const char *program, char *const *arguments)
+static void become(const char *program, char *const *arguments, pid_t parent)
 {
     int nothing = open("/dev/null", O_RDWR);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody else would end it */
+    if (getppid() != parent) {
+        _exit(127);
+    }
     if (nothing >= 0) {
         (void)dup2(nothing, STDIN_FILENO);
         (void)dup2(nothing, STDOUT_FILENO);
@@ -145,9 +150,10 @@ int bench_daemon_start(struct bench_daemon *daemon, const char *program, struct 
         program,    "--model", model_path,  "--config", config ? config : config_path,
         "--frames", frames,    "--intents", intents,    "--control",
         control,    NULL};
+    const pid_t parent = getpid();
     daemon->pid = fork();
     if (daemon->pid == 0) {
-        become(program, (char *const *)(uintptr_t)arguments);
+        become(program, (char *const *)(uintptr_t)arguments, parent);
     }
     if (daemon->pid < 0) {
         daemon->pid = 0;

@@ -158,24 +158,26 @@ static json_t *interval(struct traj_interval m)
                      real(m.high));
 }
 
-/* The trade-off of starts of one decoder: means over seeds by threshold. */
+/* The trade-off of starts of one decoder by threshold: means over the seeds that tell (one without
+ * a rest says nothing of false starts). */
 static json_t *starts_of(const struct rig_command *c, size_t decoder)
 {
     json_t *all = json_array();
     for (size_t k = 0; k < TRAJ_STARTS; k++) {
-        struct traj_starts sum = {0};
-        double share = 1.0 / (double)c->seeds;
+        double sum[3] = {0.0, 0.0, 0.0}, known[3] = {0.0, 0.0, 0.0};
         for (size_t s = 0; s < c->seeds; s++) {
             const struct traj_starts *one = &c->starts[decoder * c->seeds + s][k];
-            sum.threshold += share * one->threshold;
-            sum.false_a_minute += share * one->false_a_minute;
-            sum.delay += share * one->delay;
-            sum.missed += share * one->missed;
+            const double value[3] = {one->false_a_minute, one->delay, one->missed};
+            for (size_t i = 0; i < 3; i++) {
+                sum[i] += isnan(value[i]) ? 0.0 : value[i];
+                known[i] += isnan(value[i]) ? 0.0 : 1.0;
+            }
         }
-        json_array_append_new(all,
-                              json_pack("{s:o, s:o, s:o, s:o}", "threshold", real(sum.threshold),
-                                        "false_a_minute", real(sum.false_a_minute), "delay",
-                                        real(sum.delay), "missed", real(sum.missed)));
+        json_array_append_new(all, json_pack("{s:o, s:o, s:o, s:o}", "threshold",
+                                             real(c->starts[decoder * c->seeds][k].threshold),
+                                             "false_a_minute", real(sum[0] / known[0]), "delay",
+                                             real(sum[1] / known[1]), "missed",
+                                             real(sum[2] / known[2])));
     }
     return all;
 }
@@ -209,6 +211,16 @@ static json_t *json_of(const struct rig_command *c)
                      c->setup.scenario.name, "seeds", seeds, "decoders", decoders);
 }
 
+/* What a configuration asks for (processors, priorities, recalibration on line) is for one daemon
+ * at a time, and so is real time. */
+static size_t jobs_of(const struct rig_command *c)
+{
+    if (c->jobs > 0) {
+        return c->jobs;
+    }
+    return c->setup.asap && !c->setup.config ? processors_online() : 1;
+}
+
 /* Every decoder with every seed. */
 static int run_all(struct rig_command *c, struct traj_error *error)
 {
@@ -223,9 +235,7 @@ static int run_all(struct rig_command *c, struct traj_error *error)
                                    .seeds = c->seeds,
                                    .decoder = c->decoder,
                                    .decoders = c->decoders,
-                                   .processes = c->jobs > 0     ? c->jobs
-                                                : c->setup.asap ? processors_online()
-                                                                : 1,
+                                   .processes = jobs_of(c),
                                    .progress = &progress};
     int result = loop_jobs_run(&jobs, out, error);
     for (size_t i = 0; result == 0 && i < c->decoders; i++) {
@@ -247,6 +257,10 @@ static int run(struct rig_command *c)
     traj_scenario_default(&c->setup.scenario);
     if (traj_scenario_read(&c->setup.scenario, c->scenario_path, &error) != 0) {
         return failure("rig", "%s", error.text);
+    }
+    if (c->setup.scenario.second_trajd && c->setup.model) {
+        return usage_error("rig", "%s: calibration.second_trajd does not go with --model",
+                           c->scenario_path);
     }
     c->figure = calloc(c->decoders * TRAJ_FIGURES * c->seeds, sizeof *c->figure);
     c->starts = calloc(c->decoders * c->seeds, sizeof *c->starts);
@@ -295,8 +309,8 @@ int cmd_rig(int argc, char **argv)
         {"for-recording", NULL, OPTION_FLAG, &c->setup.kinematics,
          "send kinematics, targets and trial labels too, so that a recording can be learned from"},
         {"jobs", "N", OPTION_SIZE, &c->jobs,
-         "experiments at a time; by itself one for each processor with --asap, else one; the "
-         "result is the same",
+         "experiments at a time; by itself one for each processor with --asap and without "
+         "--config, else one; the result is the same",
          1, 1024},
         {"quiet", NULL, OPTION_FLAG, &c->quiet, "show no progress"},
     };

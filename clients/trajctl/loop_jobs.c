@@ -3,6 +3,7 @@
 #include "clients/trajctl/loop_jobs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "clients/trajctl/interrupt.h"
 
 #define LOOK_MS 100 /* between two looks at whether the user interrupts */
+#define GRACE_S 3.0 /* to end in good order */
 
 /* What a child writes to its pipe: little enough to go through in one piece. */
 struct answer {
@@ -88,10 +90,13 @@ static int start(struct pool *p, size_t slot, struct traj_error *error)
     if (pipe(ends) != 0) {
         return traj_error_set(error, "no pipe to a child: %s", strerror(errno));
     }
+    /* What the child starts must not keep the pipe open after its end. */
+    (void)fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     (void)fflush(NULL);
     const pid_t pid = fork();
     if (pid == 0) {
-        /* Dies with its parent, and so does the decoder that it starts. */
+        /* Ends with its parent, as what it starts ends with it. */
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         (void)close(ends[0]);
         if (getppid() == parent) {
@@ -115,15 +120,17 @@ static int start(struct pool *p, size_t slot, struct traj_error *error)
 /* Waits for the child's end, and takes what it wrote. */
 static int finish(struct pool *p, struct child *c, struct traj_error *error)
 {
-    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
+    int how = 0;
+    while (waitpid(c->pid, &how, 0) < 0 && errno == EINTR) {
     }
     (void)close(c->pipe);
     c->pid = 0;
     p->done++;
     if (c->got != sizeof c->answer) {
-        return traj_error_set(error, "seed %llu, %s: its process ended before it was done",
+        return traj_error_set(error, "seed %llu, %s: its process ended before it was done (%s)",
                               (unsigned long long)seed_of(p, c->experiment),
-                              loop_decoder_name(decoder_of(p, c->experiment)));
+                              loop_decoder_name(decoder_of(p, c->experiment)),
+                              WIFSIGNALED(how) ? strsignal(WTERMSIG(how)) : "without a word");
     }
     if (c->answer.status != 0) {
         return traj_error_set(error, "%s", c->answer.error.text);
@@ -167,20 +174,45 @@ static int turn(struct pool *p, struct traj_error *error)
     return result == 0 && interrupted() ? traj_error_set(error, "interrupted") : result;
 }
 
-/* Ends whoever is still at work; they end what they started. */
-static void end(struct pool *p)
+static void send_all(const struct pool *p, int number)
 {
     for (size_t i = 0; i < p->jobs->processes; i++) {
         if (p->child[i].pid) {
-            (void)kill(p->child[i].pid, SIGTERM);
+            (void)kill(p->child[i].pid, number);
         }
     }
+}
+
+/* How many are still at work. */
+static size_t collect(struct pool *p)
+{
+    size_t left = 0;
     for (size_t i = 0; i < p->jobs->processes; i++) {
-        if (p->child[i].pid) {
-            while (waitpid(p->child[i].pid, NULL, 0) < 0 && errno == EINTR) {
-            }
-            (void)close(p->child[i].pipe);
+        struct child *c = &p->child[i];
+        if (c->pid && waitpid(c->pid, NULL, WNOHANG) == c->pid) {
+            (void)close(c->pipe);
+            c->pid = 0;
         }
+        left += c->pid != 0;
+    }
+    return left;
+}
+
+/*
+ * Ends whoever is still at work.  In a closed loop a child hears of it at once, ends what it
+ * started and removes what it made; while it trains it has nothing of the kind, and looks at
+ * nothing.
+ */
+static void end(struct pool *p)
+{
+    double give_up = monotonic_seconds() + GRACE_S;
+    send_all(p, SIGTERM);
+    while (collect(p) > 0 && monotonic_seconds() < give_up) {
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    send_all(p, SIGKILL);
+    while (collect(p) > 0) {
+        (void)poll(NULL, 0, LOOK_MS);
     }
 }
 

@@ -17,8 +17,8 @@ struct loop_jobs {
 };
 
 /*
- * Runs every decoder with every seed, the decoders of a seed one after the other, each in a process
- * of its own, so that the result does not depend on how many run at a time.
+ * Runs every decoder with every seed, begun in the order of seeds, each in a process of its own, so
+ * that the result does not depend on how many run at a time.
  * result[decoders][seeds] takes what came out.  Ends all that it started when one fails or the user
  * interrupts.  0, or -1 with the first one's sentence.
  */

@@ -17,9 +17,12 @@
 /* This very program. */
 static const char self[] = "/proc/self/exe";
 
-static void become(const char *const *arguments)
+static void become(const char *const *arguments, pid_t parent)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody else would end it */
+    if (getppid() != parent) {
+        _exit(127);
+    }
     (void)execv(self, (char *const *)(uintptr_t)arguments);
     (void)fprintf(stderr, "trajctl rig: %s: %s\n", self, strerror(errno));
     _exit(127);
@@ -59,9 +62,10 @@ int loop_rival_start(struct loop_rival *rival, enum traj_rival_kind kind,
                                "--radius",
                                size,
                                NULL};
+    const pid_t parent = getpid();
     rival->pid = fork();
     if (rival->pid == 0) {
-        become(arguments);
+        become(arguments, parent);
     }
     if (rival->pid < 0) {
         rival->pid = 0;

@@ -139,9 +139,10 @@ static int block_of_trajd(const struct loop_setup *setup, uint64_t seed, unsigne
                                     setup->config, false, error);
     if (result == 0) {
         link = loop_link_open(daemon.frames, daemon.intents, daemon.control, 0, setup->asap, error);
-        result = link ? close_loop(setup, seed, number, number == BLOCK_RUN ? "trajd" : "second",
-                                   &setup->scenario.plant, link, block, error)
-                      : -1;
+        result =
+            link ? close_loop(setup, seed, number, number == BLOCK_RUN ? "trajd" : "trajd-second",
+                              &setup->scenario.plant, link, block, error)
+                 : -1;
     }
     loop_link_close(link);
     bench_daemon_stop(&daemon);
@@ -201,8 +202,10 @@ static int block_of_rival(const struct loop_setup *setup, uint64_t seed, unsigne
                                   setup->scenario.block.task.radius, error);
     if (result == 0) {
         link = loop_link_open(rival.frames, rival.intents, NULL, rival.pid, setup->asap, error);
-        result = link ? close_loop(setup, seed, number, traj_rival_name(kind), &plant, link, block,
-                                   error)
+        /* The velocity Kalman filter drives the second calibration for ReFIT. */
+        result = link ? close_loop(setup, seed, number,
+                                   number == BLOCK_RUN ? traj_rival_name(kind) : "refit-second",
+                                   &plant, link, block, error)
                       : -1;
     }
     loop_link_close(link);

@@ -587,7 +587,8 @@ static void decode(struct traj_pipeline *pipeline, const struct traj_frame *fram
     }
     if (!good || (flags & TRAJ_FLAG_RECOVERED) != 0)
         pipeline->flags |= TRAJ_INTENT_RECOVERED;
-    if ((flags & TRAJ_FLAG_STEERED) != 0)
+    /* Of this frame's estimate: what passed before it may have ended since. */
+    if (good && (estimate.flags & TRAJ_FLAG_STEERED) != 0)
         pipeline->flags |= TRAJ_INTENT_STEERED;
     pipeline->flags |= traj_publish(model, good ? &estimate : NULL, &pipeline->settings,
                                     pipeline->paused, &pipeline->published, intent);

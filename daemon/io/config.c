@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/io/source/rig.h"
 
@@ -512,17 +511,6 @@ const char *traj_receive_name(enum traj_receive receive)
     static const char *const name[TRAJ_RECEIVES] = {"auto", "block", "expect", "spin"};
 
     return name[receive];
-}
-
-enum traj_receive traj_config_receive(const struct traj_config *config)
-{
-    if (config->receive != TRAJ_RECEIVE_AUTO) {
-        return config->receive;
-    }
-    /* Who looks for a frame at a real-time priority must not keep libzmq from bringing it. */
-    const bool alone =
-        sysconf(_SC_NPROCESSORS_ONLN) < 2 || (config->cpu >= 0 && config->cpu == config->io_cpu);
-    return config->priority > 0 && !alone ? TRAJ_RECEIVE_EXPECT : TRAJ_RECEIVE_BLOCK;
 }
 
 static int read_receive(const struct reading *reading, const json_t *value)

@@ -87,7 +87,7 @@ struct traj_curve_config {
 
 /* How the decode thread waits for frames. */
 enum traj_receive {
-    TRAJ_RECEIVE_AUTO, /* expect at a real-time priority with two processors, else block */
+    TRAJ_RECEIVE_AUTO, /* as traj_realtime_receive (realtime.h) says */
     TRAJ_RECEIVE_BLOCK,
     TRAJ_RECEIVE_EXPECT, /* awake shortly before a frame is expected, until it is there */
     TRAJ_RECEIVE_SPIN,
@@ -142,9 +142,6 @@ int traj_config_parse(struct traj_config *config, const char *text, size_t size,
  * with a sentence.
  */
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error);
-
-/* How the decode thread waits with this configuration: never TRAJ_RECEIVE_AUTO. */
-enum traj_receive traj_config_receive(const struct traj_config *config);
 
 /* Replaces one textual setting ("model", "frames", "intents", "control") from the command line. */
 int traj_config_override(struct traj_config *config, const char *key, const char *value,

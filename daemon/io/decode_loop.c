@@ -34,11 +34,12 @@ struct traj_decode_loop {
     struct traj_link *link;
     struct traj_exchange *exchange;
     int signal_fd;
+    const struct traj_realtime *realtime;
 
     /* settings that may change between two frames */
     bool newest;
-    enum traj_receive receive;
-    double stale_s; /* 0 = never */
+    enum traj_receive asked, receive; /* what it comes to */
+    double stale_s;                   /* 0 = never */
 
     void *pipeline_memory;
     struct traj_pipeline *pipeline;
@@ -123,15 +124,15 @@ static void find_wakes(struct traj_decode_loop *loop)
 static void use_config(struct traj_decode_loop *loop, const struct traj_config *config)
 {
     loop->newest = config->newest;
-    loop->receive = traj_config_receive(config);
+    loop->asked = config->receive;
+    loop->receive = traj_realtime_receive(loop->realtime, loop->asked);
     loop->stale_s = 1e-3 * config->stale_ms;
 }
 
-struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
-                                               struct traj_exchange *exchange,
-                                               struct traj_decoder *decoder,
-                                               const struct traj_config *config, int signal_fd,
-                                               struct traj_error *error)
+struct traj_decode_loop *
+traj_decode_loop_open(struct traj_link *link, struct traj_exchange *exchange,
+                      struct traj_decoder *decoder, const struct traj_config *config,
+                      const struct traj_realtime *realtime, int signal_fd, struct traj_error *error)
 {
     struct traj_decode_loop *loop = calloc(1, sizeof *loop);
     size_t size = traj_pipeline_size();
@@ -145,6 +146,7 @@ struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
     loop->stages = traj_exchange_stages(exchange);
     loop->decoder = decoder;
     loop->signal_fd = signal_fd;
+    loop->realtime = realtime;
     loop->last = NAN;
     loop->command_base = NAN;
     traj_delay_clear(&loop->delay);
@@ -884,6 +886,7 @@ int traj_decode_loop_run(struct traj_decode_loop *loop, struct traj_error *error
     double now = traj_clock_now();
     int rc = 0;
 
+    loop->receive = traj_realtime_receive(loop->realtime, loop->asked); /* known by now */
     while (!loop->stop && rc == 0) {
         if (!turn(loop, &now)) {
             rc = traj_error_set(error, "the sockets have failed: %s", zmq_strerror(zmq_errno()));

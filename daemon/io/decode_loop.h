@@ -14,19 +14,22 @@
 #include "daemon/io/exchange.h"
 #include "daemon/io/link.h"
 #include "daemon/io/notify.h"
+#include "daemon/io/realtime.h"
 #include "daemon/learn/error.h"
 #include "traj/decoder.h"
 
 struct traj_decode_loop;
 
 /*
- * All is borrowed but config, which is copied.  signal_fd comes from traj_signals_open,
+ * All is borrowed but config, which is copied; realtime is to be filled in before the loop runs.
+ * signal_fd comes from traj_signals_open,
  * or is -1.  NULL with a sentence.
  */
 struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
                                                struct traj_exchange *exchange,
                                                struct traj_decoder *decoder,
-                                               const struct traj_config *config, int signal_fd,
+                                               const struct traj_config *config,
+                                               const struct traj_realtime *realtime, int signal_fd,
                                                struct traj_error *error);
 /*
  * Has what happens told on a tape (borrowed) once recording begins: at once if `start`, else by

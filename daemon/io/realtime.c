@@ -134,10 +134,32 @@ __attribute__((no_sanitize_address)) static int touch_object(struct dl_phdr_info
     return 0;
 }
 
+enum traj_receive traj_realtime_receive(const struct traj_realtime *realtime,
+                                        enum traj_receive asked)
+{
+    if (asked != TRAJ_RECEIVE_AUTO) {
+        return asked;
+    }
+    return realtime->awake ? TRAJ_RECEIVE_EXPECT : TRAJ_RECEIVE_BLOCK;
+}
+
+/* Whether this thread and libzmq's can run at the same time; before it has a processor of its own.
+ */
+static bool have_two(const struct traj_config *config)
+{
+    cpu_set_t set;
+
+    if (config->cpu >= 0 && config->io_cpu >= 0) {
+        return config->cpu != config->io_cpu;
+    }
+    return pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log)
 {
     unsigned char sum = 0;
+    const bool two = have_two(config);
 
     touch_stack();
     /* Code that the first frame is the first to need must not come from the disk then. */
@@ -155,6 +177,7 @@ void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_conf
     if (realtime->priority == TRAJ_GRANT_GIVEN) {
         realtime->priority = report(log, "priority", schedule(config->priority));
     }
+    realtime->awake = two && realtime->priority == TRAJ_GRANT_GIVEN;
 }
 
 int traj_realtime_ordinary(pthread_attr_t *attributes)

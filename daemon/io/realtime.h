@@ -22,7 +22,17 @@ struct traj_realtime {
     enum traj_grant priority;
     enum traj_grant cpu;
     enum traj_grant io_cpu;
+    bool awake; /* expecting frames gains: see traj_realtime_receive */
 };
+
+/*
+ * How the decode thread waits: as configured, or where that is left to trajd, TRAJ_RECEIVE_EXPECT
+ * at a priority that was granted, if decoding and libzmq's threads have two processors (who looks
+ * for a frame at a real-time priority must not keep libzmq from bringing it), else
+ * TRAJ_RECEIVE_BLOCK.  What was granted at the start holds over later configurations.
+ */
+enum traj_receive traj_realtime_receive(const struct traj_realtime *realtime,
+                                        enum traj_receive asked);
 
 /*
  * Gives libzmq's threads their processor and priority.  Before the first socket of the context is
@@ -35,7 +45,7 @@ void traj_realtime_context(struct traj_realtime *realtime, void *context,
 /*
  * Processor, priority and locked memory for the calling thread, which is to decode; touches its
  * stack and all code, so that they are in memory before the first frame.  After all memory has been
- * made.
+ * made.  From then on traj_realtime_receive knows.
  */
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log);

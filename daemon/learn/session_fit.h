@@ -28,9 +28,9 @@ int traj_session_unexplained(const struct traj_bench *bench, const struct traj_m
 struct traj_session_fit;
 
 /*
- * Everything but calibration.  with_courses: courses may be learned too, and are where held-out
- * decoding says that they help; else free places alone.  bench: of these folds, NULL where the
- * data are too few to hold any out.  NULL with a sentence.
+ * Everything but calibration.  with_courses: courses may be learned too, and are where the family
+ * is asked for by name or held-out decoding says that they help; else free places alone.  bench: of
+ * these folds, NULL where the data are too few to hold any out.  NULL with a sentence.
  */
 struct traj_session_fit *traj_session_fit_new(const struct traj_training *training,
                                               const struct traj_bench *bench, bool with_courses,

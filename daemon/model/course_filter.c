@@ -807,8 +807,8 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
 }
 
 /*
- * Where a course is over and the trial goes on its states tell of no target any more: where the
- * effector goes from there does.
+ * Where the hold at a target would be over and the trial goes on, the hold says nothing against the
+ * next target: where the effector goes from there does.
  */
 static void redirect(const struct traj_course_filter *f, double *target)
 {
@@ -818,11 +818,10 @@ static void redirect(const struct traj_course_filter *f, double *target)
         return;
     for (size_t i = 0; i < f->now.count; i++) {
         const size_t j = (size_t)f->now.active[i];
-        if (c->place[j] != TRAJ_PLACE_HOLD && c->place[j] != TRAJ_PLACE_FREE)
+        if (c->place[j] != TRAJ_PLACE_HOLD || c->target[j] < 0)
             continue;
         over += f->weight[i];
-        if (c->target[j] >= 0)
-            target[c->target[j]] -= f->weight[i];
+        target[c->target[j]] -= f->weight[i];
     }
     traj_steer_redirect(&f->steer, over, target);
 }

@@ -22,10 +22,10 @@
  * regression.  They are in force first, from a trial's start on, and are over when the states that
  * stand for their end (course_filter.c: share_over) have lasted about as long as in training: then
  * what is steered is published, until the next trial starts or, where no marks come, until the goal
- * is reached.  Before that, the probability of states that stand for a course's end goes to the
- * targets as it lies here, since the hold of one target says nothing against the next.  The
- * evidence of the two does not decide it: that of free states is as good, and says nothing of where
- * the effector is to go.
+ * is reached.  Before that, the probability of holds within a marked trial goes to the targets as
+ * it lies here, since the hold at one target says nothing against the next.  The evidence of the
+ * two does not decide it: that of free states is as good, and says nothing of where the effector is
+ * to go.
  *
  * While no place of an effector is told nothing here has any part in what is decoded.
  */

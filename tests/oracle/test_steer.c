@@ -248,21 +248,57 @@ static void has_no_part_while_nothing_is_told(void **state)
     free(other);
 }
 
-/* While a trial runs and no course does, targets are as probable as where the effector goes. */
+/* Within a trial the probability of holds is the targets' by where the effector goes. */
 static void check_redirected(const struct traj_decoder *decoder,
                              const struct traj_estimate *estimate)
 {
-    const double *prob = decoder->filter.steer.prob;
-    double total = 0.0;
-    for (size_t j = 0; j < TARGETS * PACES; j++)
-        total += prob[j];
-    for (size_t m = 0; m < TARGETS; m++) {
-        double mine = 0.0;
-        for (size_t k = 0; k < PACES; k++)
-            mine += prob[m * PACES + k] / total;
-        assert_true(fabs(estimate->target_prob[m] - mine) < 1e-12);
+    const struct traj_course_filter *f = &decoder->filter;
+    const struct traj_chain *chain = &f->model->chain;
+    double expected[TARGETS] = {0.0}, hold = 0.0, total = 0.0;
+    for (size_t i = 0; i < f->now.count; i++) {
+        const size_t j = (size_t)f->now.active[i];
+        if (chain->target[j] < 0)
+            continue;
+        if (chain->place[j] == TRAJ_PLACE_HOLD)
+            hold += f->weight[i];
+        else
+            expected[chain->target[j]] += f->weight[i];
     }
-    assert_true(estimate->free_prob < 1e-12);
+    for (size_t j = 0; j < TARGETS * PACES; j++)
+        total += f->steer.prob[j];
+    for (size_t m = 0; m < TARGETS; m++) {
+        for (size_t k = 0; k < PACES; k++)
+            expected[m] += hold * f->steer.prob[m * PACES + k] / total;
+        assert_true(fabs(estimate->target_prob[m] - expected[m]) < 1e-12);
+    }
+    assert_true(hold > 0.01);
+}
+
+static void holds_tell_nothing_of_the_next_target(void **state)
+{
+    (void)state;
+    struct random random = {13};
+    struct chain_model m;
+    struct steering s;
+    struct story story;
+    void *memory;
+    chain_draw(&m, &random, true, 0);
+    add_steering(&m, &s, &random);
+    chain_draw_story(&story, &random);
+    for (size_t j = 0; j < sizeof m.place; j++)
+        m.place[j] = j % 2 ? TRAJ_PLACE_HOLD : TRAJ_PLACE_MOVE;
+    m.model.steer.patience = 10.0;
+    struct traj_decoder *decoder = chain_decoder(&m.model, &memory);
+    const double at[2] = {3.0, -40.0};
+    const struct traj_observation frame = {.counts = story.count[0], .dt = 0.02, .steps = 1};
+    struct traj_estimate estimate;
+    traj_decoder_trial_start(decoder);
+    for (size_t t = 0; t < 5; t++) {
+        assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
+        assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
+        check_redirected(decoder, &estimate);
+    }
+    free(memory);
 }
 
 /*
@@ -304,8 +340,6 @@ static void comes_into_force_when_courses_are_over(void **state)
     for (size_t t = 0; t < 5; t++) {
         assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
         assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
-        if (!decoder->filter.steer.steered)
-            check_redirected(decoder, &estimate);
     }
     assert_true(decoder->filter.steer.steered);
     for (size_t t = 0; t < 14; t++) /* 0.28 s without a word */
@@ -392,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_plain_recursion),
         cmocka_unit_test(has_no_part_while_nothing_is_told),
+        cmocka_unit_test(holds_tell_nothing_of_the_next_target),
         cmocka_unit_test(comes_into_force_when_courses_are_over),
         cmocka_unit_test(is_recalibrated_as_the_tables_are),
     };

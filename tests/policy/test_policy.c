@@ -752,6 +752,18 @@ static void a_recovered_posterior_is_not_valid(void **state)
     assert_true(b->intent.valid);
 }
 
+static void what_is_steered_says_so(void **state)
+{
+    struct bench *b = *state;
+    b->spy.estimate.flags = TRAJ_FLAG_STEERED;
+    (void)told(b, 0, 1);
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_STEERED);
+    assert_true(b->intent.valid);
+    b->spy.estimate.flags = 0;
+    (void)told(b, 1, 1.02);
+    assert_int_equal(b->intent.flags, 0);
+}
+
 static void what_tells_of_no_unit_is_not_valid_for_long(void **state)
 {
     struct bench *b = *state;
@@ -1056,6 +1068,7 @@ int main(int argc, char **argv)
         TEST(nothing_but_finite_numbers_is_published),
         TEST(a_step_that_fails_publishes_nothing),
         TEST(a_recovered_posterior_is_not_valid),
+        TEST(what_is_steered_says_so),
         TEST(what_tells_of_no_unit_is_not_valid_for_long),
         TEST(no_rounding_finds_a_speed_above_its_limit),
         TEST(speed_is_held_at_its_limit),

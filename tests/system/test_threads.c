@@ -128,7 +128,7 @@ static int start(void **state)
     service->exchange = traj_exchange_open(&error);
     assert_non_null(service->exchange);
     f->loop = traj_decode_loop_open(&f->link, service->exchange, service->models.current->decoder,
-                                    &service->config, f->signal_fd, &error);
+                                    &service->config, &service->realtime, f->signal_fd, &error);
     assert_non_null(f->loop);
     service->recorder = traj_recorder_open(&service->config.record, &service->log, &error);
     assert_non_null(service->recorder);
