@@ -99,8 +99,8 @@ static double first_rise(const struct traj_block *block, struct spell s, double 
 }
 
 /* delay has room for one number a bin. */
-static struct traj_starts starts_at(const struct traj_block *block, double practice_s,
-                                    double threshold, double *delay)
+static struct traj_starts starts_at(const struct traj_block *block, double until, double threshold,
+                                    double *delay)
 {
     const struct traj_session *s = block->session;
     size_t rises = 0, found = 0, intents = 0, ignored = 0;
@@ -109,7 +109,7 @@ static struct traj_starts starts_at(const struct traj_block *block, double pract
     for (size_t k = 0; k < s->bins; k = spell.to) {
         spell = spell_at(block, k);
         double length = s->t_end[spell.to - 1] - s->t_end[k];
-        if (s->t_end[k] < practice_s || length < SPELL_S) {
+        if (s->t_end[spell.to - 1] > until || length < SPELL_S) {
             continue;
         }
         if (block->active[k]) {
@@ -128,14 +128,14 @@ static struct traj_starts starts_at(const struct traj_block *block, double pract
                                 .missed = intents ? 1.0 - (double)found / (double)intents : NAN};
 }
 
-void traj_starts_of(const struct traj_block *block, double practice_s,
+void traj_starts_of(const struct traj_block *block, double until,
                     struct traj_starts starts[TRAJ_STARTS])
 {
     static const double threshold[TRAJ_STARTS] = {0.01, 0.02, 0.05, 0.1,  0.2,  0.3, 0.5,
                                                   0.7,  0.8,  0.9,  0.95, 0.98, 0.99};
     double *delay = malloc((block->session->bins + 1) * sizeof *delay);
     for (size_t i = 0; i < TRAJ_STARTS; i++) {
-        starts[i] = delay ? starts_at(block, practice_s, threshold[i], delay)
+        starts[i] = delay ? starts_at(block, until, threshold[i], delay)
                           : (struct traj_starts){threshold[i], NAN, NAN, NAN};
     }
     free(delay);

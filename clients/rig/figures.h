@@ -37,12 +37,15 @@ void traj_figures_of(const struct traj_block *block, const struct traj_block_opt
  * median time from an intent to move until it is above, and the share of intents in which it never
  * is.  An intent counts from the moment that the user begins to intend a velocity, so that the
  * units' own latencies are in the delay.  Rest and intents of less than 0.2 s do not count.
+ * Counted is what begins before `until`, s of the block: while the user moves by hand and the
+ * decoder decodes along.  A user who sees the decoded cursor corrects it without end and never
+ * rests.
  */
 struct traj_starts {
     double threshold, false_a_minute, delay, missed;
 };
 #define TRAJ_STARTS 13
-void traj_starts_of(const struct traj_block *block, double practice_s,
+void traj_starts_of(const struct traj_block *block, double until,
                     struct traj_starts starts[TRAJ_STARTS]);
 
 /* Bits of a trial of that distance and radius. */

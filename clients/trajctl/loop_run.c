@@ -123,7 +123,7 @@ static void judge(const struct loop_setup *setup, const struct traj_block *block
                   struct loop_result *out)
 {
     traj_figures_of(block, &setup->scenario.block, out->figure);
-    traj_starts_of(block, setup->scenario.block.practice_s, out->starts);
+    traj_starts_of(block, setup->scenario.block.watch_s, out->starts);
 }
 
 /* Starts trajd with a model and closes the loop with it. */

@@ -395,13 +395,16 @@ static void starts_are_counted_by_hand(void **state)
         moving[i] = 0.6f; /* 140 ms after the intent, and a little beyond its end */
     }
     struct traj_block block = {.session = session, .moving = moving, .active = active};
-    traj_starts_of(&block, 0.0, starts);
+    traj_starts_of(&block, 4.01, starts);
     for (size_t i = 0; i < TRAJ_STARTS; i++) {
         bool seen = starts[i].threshold < 0.6;
         assert_true(fabs(starts[i].false_a_minute - (seen ? 60.0 / 1.96 : 0.0)) < 1e-6);
         assert_true(seen ? fabs(starts[i].delay - 0.14) < 1e-9 : isnan(starts[i].delay));
         assert_true(fabs(starts[i].missed - (seen ? 0.5 : 1.0)) < 1e-12);
     }
+    traj_starts_of(&block, 1.01, starts); /* the first rest alone */
+    assert_true(fabs(starts[0].false_a_minute - 60.0 / 0.98) < 1e-6);
+    assert_true(isnan(starts[0].delay) && isnan(starts[0].missed));
     traj_session_free(session);
 }
 
