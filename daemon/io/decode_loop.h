@@ -22,8 +22,7 @@ struct traj_decode_loop;
 
 /*
  * All is borrowed but config, which is copied; realtime is to be filled in before the loop runs.
- * signal_fd comes from traj_signals_open,
- * or is -1.  NULL with a sentence.
+ * signal_fd comes from traj_signals_open, or is -1.  NULL with a sentence.
  */
 struct traj_decode_loop *traj_decode_loop_open(struct traj_link *link,
                                                struct traj_exchange *exchange,

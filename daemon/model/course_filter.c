@@ -807,8 +807,8 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
 }
 
 /*
- * Where the hold at a target would be over and the trial goes on, the hold says nothing against the
- * next target: where the effector goes from there does.
+ * While the trial goes on the hold at one target says nothing against the next: where the effector
+ * goes does.
  */
 static void redirect(const struct traj_course_filter *f, double *target)
 {

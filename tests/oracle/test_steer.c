@@ -274,17 +274,23 @@ static void check_redirected(const struct traj_decoder *decoder,
     assert_true(hold > 0.01);
 }
 
+static void draw_steered(struct chain_model *m, struct steering *s, struct story *story,
+                         uint64_t seed)
+{
+    struct random random = {seed};
+    chain_draw(m, &random, true, 0);
+    add_steering(m, s, &random);
+    chain_draw_story(story, &random);
+}
+
 static void holds_tell_nothing_of_the_next_target(void **state)
 {
     (void)state;
-    struct random random = {13};
     struct chain_model m;
     struct steering s;
     struct story story;
     void *memory;
-    chain_draw(&m, &random, true, 0);
-    add_steering(&m, &s, &random);
-    chain_draw_story(&story, &random);
+    draw_steered(&m, &s, &story, 13);
     for (size_t j = 0; j < sizeof m.place; j++)
         m.place[j] = j % 2 ? TRAJ_PLACE_HOLD : TRAJ_PLACE_MOVE;
     m.model.steer.patience = 10.0;
@@ -309,14 +315,11 @@ static void holds_tell_nothing_of_the_next_target(void **state)
 static void comes_into_force_when_courses_are_over(void **state)
 {
     (void)state;
-    struct random random = {11};
     struct chain_model m;
     struct steering s;
     struct story story;
     void *memory;
-    chain_draw(&m, &random, true, 0);
-    add_steering(&m, &s, &random);
-    chain_draw_story(&story, &random);
+    draw_steered(&m, &s, &story, 11);
     memset(m.place, TRAJ_PLACE_FREE, sizeof m.place);
     m.model.steer.patience = 0.05;
     struct traj_decoder *decoder = chain_decoder(&m.model, &memory);

@@ -61,7 +61,7 @@ cmp -s "$work/fast/seed7-model.tjm" "$work/two/seed7-first-model.tjm" || fail "t
 two --model "$work/fast/seed7-model.tjm" 2>"$work/said" && fail "a model and a second calibration"
 grep -q "second_trajd" "$work/said" || fail "said: $(cat "$work/said")"
 "$TRAJ_PYTHON" - "$TRAJCTL" "$TRAJD" "$work" <<'END'
-import os, signal, subprocess, sys, tempfile, time
+import os, signal, subprocess, sys, time
 trajctl, trajd, work = sys.argv[1:]
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
