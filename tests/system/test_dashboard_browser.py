@@ -81,6 +81,11 @@ class PageTest(DaemonTest):
         at = "document.getElementById('at').textContent"
         page.key("Home")
         page.wait(f"parseFloat({at}.replace('frozen, ', '')) > 0.2")
+        page.wait(f"document.getElementById('badge').textContent === 'frozen' && /^[0-9.]+ s ago: /.test({SENTENCE})")
+        page.key("p")  # the output is held meanwhile: the frozen page says so too
+        page.wait(f"{LEVEL} === 'warn' && {SENTENCE}.includes('Now: Output is held')")
+        page.key("p")
+        page.wait(f"{LEVEL} === 'wait'")
         page.key("End")
         page.wait(f"{at}.startsWith('live')")
 

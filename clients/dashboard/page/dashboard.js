@@ -172,8 +172,15 @@ function describe(record, clock) {
   return describeState(record);
 }
 
+// Of a frozen picture it is said how old it is, and what goes wrong meanwhile.
+function describeFrozen(record, clock) {
+  const now = clockNow(), [level, , wrong] = describe(recordAt(now), now), [, , then] = describe(record, clock);
+  const bad = level === "bad" || level === "warn";
+  return [bad ? level : "wait", "frozen", `${(now - clock).toFixed(1)} s ago: ${then}${bad ? ` Now: ${wrong}` : ""}`];
+}
+
 function say(record, clock) {
-  const [level, badge, sentence] = describe(record, clock);
+  const [level, badge, sentence] = view.frozenAt === null ? describe(record, clock) : describeFrozen(record, clock);
   if (performance.now() - view.saidAt < 150 && $("headline").dataset.level === level) return;
   view.saidAt = performance.now();
   $("headline").dataset.level = level;
@@ -302,8 +309,7 @@ function drawFooter(clock) {
 
 function draw() {
   requestAnimationFrame(draw);
-  const moving = data.connected && view.frozenAt === null;
-  if (document.hidden || (!view.dirty && !moving)) return;
+  if (document.hidden || (!view.dirty && !data.connected)) return;
   if (performance.now() - (view.drawnAt ?? -1e9) < 31) return;
   view.drawnAt = performance.now();
   view.dirty = false;
@@ -311,6 +317,7 @@ function draw() {
   const records = data.records.slice(countUntil(clock - view.span - 0.5), past), colours = plots.themeColours();
   if (record && !records.length) records.push(record);
   say(record, clock);
+  plots.nameNewest(view.frozenAt === null ? "now" : "frozen");
   const old = record && (record.silent !== null || clock - record.clock > 2);
   const p = plots.begin($("workspace"));
   if (p) workspace.draw(p, { model: data.model, record, records, prior: record?.prior, colours, dimmed: old });

@@ -46,10 +46,14 @@ const WITHIN = 1 - 1e-6;
 // Its legend is left out: it writes styles into elements, which the page's policy forbids.
 Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
 
-// Seconds before the moment that is looked at, at round numbers.
+// What the moment that is looked at is called.
+let newestWord = "now";
+export function nameNewest(word) { newestWord = word; }
+
+// Seconds before that moment, at round numbers.
 function timeTicks(from, to) {
   const step = nice((to - from) / 6), list = [];
-  for (let s = 0; s <= to - from + 1e-9; s += step) list.push({ v: -s || to - 1e-6, label: s === 0 ? "now" : `−${+s.toFixed(2)} s` });
+  for (let s = 0; s <= to - from + 1e-9; s += step) list.push({ v: -s || to - 1e-6, label: s === 0 ? newestWord : `−${+s.toFixed(2)} s` });
   return list;
 }
 
@@ -305,7 +309,8 @@ export function silences(g, area, records, end, colours, words) {
     g.fillRect(x0, area.top, x1 - x0, area.bottom - area.top);
     g.globalAlpha = 1;
     g.textAlign = "center";
-    if (words && x1 - x0 > 70) g.fillText("no frames", (x0 + x1) / 2, (area.top + area.bottom) / 2);
+    const word = x1 - x0 > 70 ? "no frames" : x1 - x0 > 28 ? "gap" : "";
+    if (words) g.fillText(word, (x0 + x1) / 2, (area.top + area.bottom) / 2);
     g.textAlign = "left";
   };
   for (const record of records) {
