@@ -807,23 +807,24 @@ static void add_classes(const struct traj_course_filter *f, double *target, doub
 }
 
 /*
- * While the trial goes on the hold at one target says nothing against the next: where the effector
- * goes does.
+ * While the trial goes on only the way out tells which target it is for: the hold at one, the way
+ * back or no course at all say nothing against the next.  Where the effector goes does.
  */
 static void redirect(const struct traj_course_filter *f, double *target)
 {
     const struct traj_chain *c = &f->model->chain;
-    double over = 0.0;
+    double elsewhere = 0.0;
     if (!f->steer.told || f->context != TRAJ_CONTEXT_TRIAL)
         return;
     for (size_t i = 0; i < f->now.count; i++) {
         const size_t j = (size_t)f->now.active[i];
-        if (c->place[j] != TRAJ_PLACE_HOLD || c->target[j] < 0)
+        if (c->target[j] >= 0 && (c->place[j] == TRAJ_PLACE_PLAN || c->place[j] == TRAJ_PLACE_MOVE))
             continue;
-        over += f->weight[i];
-        target[c->target[j]] -= f->weight[i];
+        elsewhere += f->weight[i];
+        if (c->target[j] >= 0)
+            target[c->target[j]] -= f->weight[i];
     }
-    traj_steer_redirect(&f->steer, over, target);
+    traj_steer_redirect(&f->steer, elsewhere, target);
 }
 
 /* Progress and eta, over the states that have one. */

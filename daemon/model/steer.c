@@ -382,15 +382,11 @@ static void add_classes(const struct traj_steer *s, double *target, double *plac
 
 void traj_steer_redirect(const struct traj_steer *s, double share, double *target)
 {
-    double total = 0.0;
-    for (size_t g = 0; g + 1 < s->goals; g++)
-        for (size_t k = 0; k < s->paces; k++)
-            total += s->prob[g * s->paces + k];
     for (size_t g = 0; g + 1 < s->goals; g++) {
         double mine = 0.0;
         for (size_t k = 0; k < s->paces; k++)
             mine += s->prob[g * s->paces + k];
-        target[g] += total > 0.0 ? share * mine / total : share / (double)(s->goals - 1);
+        target[g] += share * mine;
         target[g] = target[g] > 0.0 ? target[g] : 0.0; /* rounding */
     }
 }

@@ -22,10 +22,10 @@
  * regression.  They are in force first, from a trial's start on, and are over when the states that
  * stand for their end (course_filter.c: share_over) have lasted about as long as in training: then
  * what is steered is published, until the next trial starts or, where no marks come, until the goal
- * is reached.  Before that, the probability of holds within a marked trial goes to the targets as
- * it lies here, since the hold at one target says nothing against the next.  The evidence of the
- * two does not decide it: that of free states is as good, and says nothing of where the effector is
- * to go.
+ * is reached.  Before that, within a marked trial, the probability of all but ways out goes to the
+ * targets as it lies here: the hold at one target says nothing against the next.  The evidence of
+ * the two does not decide it: that of free states is as good, and says nothing of where the
+ * effector is to go.
  *
  * While no place of an effector is told nothing here has any part in what is decoded.
  */
@@ -92,7 +92,7 @@ bool traj_steer_astray(const struct traj_steer *steer);
 /* Where what is steered is published, expected[C] becomes what its states expect. */
 void traj_steer_expect(const struct traj_steer *steer, double *expected);
 
-/* Gives the targets `share` more probability, as they have it here: target[M]. */
+/* Spreads `share` over the goals, as likely as they are here: target[M] gets all but home's. */
 void traj_steer_redirect(const struct traj_steer *steer, double share, double *target);
 
 /* Moments and probabilities of what is steered: position[D], its cov[D][D], of one bin on, velocity
