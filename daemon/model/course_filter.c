@@ -2,8 +2,8 @@
 /* The filter over courses; see course_filter.h. */
 #include "daemon/model/course_filter.h"
 
+#include "daemon/model/course_tables.h"
 #include "daemon/model/elementary.h"
-#include "daemon/model/linalg.h"
 
 #include <math.h>
 #include <string.h>
@@ -99,177 +99,6 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->whole = traj_arena_take(arena, dims->stages ? filter->channels : 0, sizeof(double));
 }
 
-/* ---- tables -------------------------------------------------------------------------------- */
-
-/* Adds unit n's rates, `sign` times, to the sums, and what the gains need of them. */
-static void add_unit(struct traj_course_filter *f, size_t n, double sign)
-{
-    const size_t stride = f->stride, gains = f->gains;
-    const double *rate = f->rate + n * stride,
-                 *gain = gains ? f->model->chain.gain + n * gains : NULL;
-    double *sum = f->sums;
-    for (size_t e = 0; e < stride; e++)
-        sum[e] += sign * rate[e];
-    for (size_t a = 0; a < gains; a++) {
-        const double one = sign * gain[a];
-        sum += stride;
-        for (size_t e = 0; e < stride; e++)
-            sum[e] += one * rate[e];
-    }
-    for (size_t a = 0; a < gains; a++)
-        for (size_t b = 0; b <= a; b++) {
-            const double two = sign * gain[a] * gain[b];
-            sum += stride;
-            for (size_t e = 0; e < stride; e++)
-                sum[e] += two * rate[e];
-        }
-}
-
-/*
- * Sums of the observed units' rates: those of all units less what is missing, or, where that is
- * most of them, the sum of the others.  What was observed before has no part in it.
- */
-static void tabulate_poisson(struct traj_course_filter *f)
-{
-    const double *doubt = f->model->chain.emission_doubt;
-    const size_t stride = f->stride, all = (1 + f->gains + f->tri) * stride;
-    size_t seen = 0;
-    for (size_t n = 0; n < f->channels; n++)
-        seen += f->observed[n];
-    const bool most = 2 * seen >= f->channels;
-    if (most)
-        memcpy(f->sums, f->sums_of_all, all * sizeof(double));
-    else
-        memset(f->sums, 0, all * sizeof(double));
-    for (size_t n = 0; n < f->channels; n++)
-        if ((f->observed[n] != 0) != most)
-            add_unit(f, n, most ? -1.0 : 1.0);
-    const double share = (double)seen / (double)f->channels;
-    for (size_t e = 0; e < f->nodes; e++)
-        f->offset[e] = f->sums[e] - (doubt ? doubt[e] * share : 0.0);
-    for (size_t e = 0; f->gains > 0 && e < f->nodes; e++) {
-        double *row = f->node_row + e * f->width + 1;
-        for (size_t a = 0; a < f->gains; a++)
-            row[a] = -f->sums[(1 + a) * stride + e];
-        for (size_t t = 0; t < f->tri; t++)
-            row[f->gains + t] = f->sums[(1 + f->gains + t) * stride + e];
-    }
-}
-
-/* The tables of all units, that need not be made anew. */
-static void tabulate_rates(struct traj_course_filter *f)
-{
-    const struct traj_chain *c = &f->model->chain;
-    for (size_t n = 0; n < f->channels; n++) {
-        for (size_t e = 0; e < f->nodes; e++) {
-            const double mean = c->emission_mean[e * f->channels + n];
-            f->table[n * f->stride + e] = mean;
-            f->rate[n * f->stride + e] = traj_exp(mean);
-        }
-        add_unit(f, n, 1.0);
-    }
-    memcpy(f->sums_of_all, f->sums, (1 + f->gains + f->tri) * f->stride * sizeof(double));
-}
-
-/* Cholesky factor of I + U' D^-1 U over the observed channels. */
-static bool factor_noise(struct traj_course_filter *f)
-{
-    const struct traj_chain *c = &f->model->chain;
-    const size_t rank = f->factors;
-    for (size_t a = 0; a < rank; a++)
-        for (size_t b = 0; b < rank; b++)
-            f->noise_factor[a * rank + b] = a == b ? 1.0 : 0.0;
-    for (size_t n = 0; n < f->channels; n++) {
-        const double *u = c->emission_factor + n * rank;
-        for (size_t a = 0; f->observed[n] && a < rank; a++)
-            for (size_t b = 0; b < rank; b++)
-                f->noise_factor[a * rank + b] += u[a] * u[b] / c->emission_noise[n];
-    }
-    return traj_cholesky(rank, f->noise_factor, f->noise_factor);
-}
-
-/*
- * P f and f' P f / 2 of every node by the Woodbury identity: with z = (I + U'D^-1 U)^-1 U'D^-1 f,
- * P f = D^-1 (f - U z), over the observed channels alone.
- */
-static bool tabulate_gaussian(struct traj_course_filter *f)
-{
-    const struct traj_chain *c = &f->model->chain;
-    const size_t nodes = f->nodes, stride = f->stride, rank = f->factors;
-    if (!factor_noise(f))
-        return false;
-    memset(f->loading, 0, rank * stride * sizeof(double));
-    for (size_t n = 0; n < f->channels; n++)
-        for (size_t a = 0; f->observed[n] && a < rank; a++) {
-            const double u = c->emission_factor[n * rank + a] / c->emission_noise[n];
-            for (size_t e = 0; e < nodes; e++)
-                f->loading[a * stride + e] += u * c->emission_mean[e * f->channels + n];
-        }
-    for (size_t e = 0; e < nodes; e++) {
-        for (size_t a = 0; a < rank; a++)
-            f->column[a] = f->loading[a * stride + e];
-        traj_solve_lower(rank, f->noise_factor, f->column);
-        traj_solve_lower_transposed(rank, f->noise_factor, f->column);
-        f->offset[e] = 0.0;
-        for (size_t n = 0; n < f->channels; n++) {
-            const double mean = c->emission_mean[e * f->channels + n];
-            double left = mean;
-            for (size_t a = 0; a < rank; a++)
-                left -= c->emission_factor[n * rank + a] * f->column[a];
-            f->table[n * stride + e] = f->observed[n] ? left / c->emission_noise[n] : 0.0;
-            f->offset[e] += 0.5 * mean * f->table[n * stride + e];
-        }
-    }
-    traj_steer_tabulate(&f->steer, f->observed, f->noise_factor);
-    return true;
-}
-
-static bool tabulate(struct traj_course_filter *f)
-{
-    if (f->model->chain.gaussian != 0.0)
-        return tabulate_gaussian(f);
-    tabulate_poisson(f);
-    return true;
-}
-
-/* What never changes of the states. */
-static void describe_states(struct traj_course_filter *f)
-{
-    const struct traj_chain *c = &f->model->chain;
-    f->starts = 0;
-    for (size_t j = 0; j < f->states; j++) {
-        if (c->group[j] >= 0)
-            f->members[c->group[j]] += 1.0;
-        f->node_after[j] = c->node[j] + (c->share[j] > 0.0 ? 1 : 0);
-        if (c->start[j] > 0.0)
-            f->start[f->starts++] = (int32_t)j;
-        int32_t *span = f->span + 2 * (j / TRAJ_LANES);
-        const int32_t low = c->node[j] / (int32_t)TRAJ_LANES;
-        const int32_t high = f->node_after[j] / (int32_t)TRAJ_LANES;
-        span[0] = j % TRAJ_LANES == 0 || low < span[0] ? low : span[0];
-        span[1] = j % TRAJ_LANES == 0 || high > span[1] ? high : span[1];
-        if (f->dim != 2)
-            continue;
-        const double *p = c->position_spread + 4 * j, *v = c->velocity_spread + 4 * j;
-        const double on = c->progress[j] >= 0.0 ? 1.0 : 0.0, timed = c->eta[j] >= 0.0 ? 1.0 : 0.0;
-        const double shape[TRAJ_SHAPE] = {c->position[2 * j],
-                                          c->position[2 * j + 1],
-                                          c->velocity[2 * j],
-                                          c->velocity[2 * j + 1],
-                                          p[0],
-                                          p[2],
-                                          p[3],
-                                          v[0],
-                                          v[2],
-                                          v[3],
-                                          on,
-                                          on * c->progress[j],
-                                          timed,
-                                          timed * c->eta[j]};
-        memcpy(f->shape + TRAJ_SHAPE * j, shape, sizeof shape);
-    }
-}
-
 enum traj_status traj_course_filter_init(struct traj_course_filter *f,
                                          const struct traj_model *model)
 {
@@ -278,12 +107,10 @@ enum traj_status traj_course_filter_init(struct traj_course_filter *f,
     f->add_rows = traj_rows_choose();
     f->kernels = traj_course_kernels_choose();
     memset(f->observed, 1, f->channels);
-    describe_states(f);
-    if (model->chain.gaussian == 0.0)
-        tabulate_rates(f);
+    traj_course_tables_make(f);
     traj_steer_init(&f->steer, model);
     f->answers = f->recent.stages > 0 && model->recent.temper > 0.0;
-    if (!tabulate(f) || !traj_recent_init(&f->recent, model))
+    if (!traj_course_tables_follow(f) || !traj_recent_init(&f->recent, model))
         return TRAJ_E_NOT_PD;
     traj_course_filter_reset(f);
     return TRAJ_OK;
@@ -567,7 +394,7 @@ static void follow_observed(struct traj_course_filter *f, bool changed)
     if (!changed)
         return;
     discard(f);
-    (void)tabulate(f); /* fewer channels leave the noise positive definite */
+    (void)traj_course_tables_follow(f); /* fewer channels leave the noise positive definite */
 }
 
 static void look(struct traj_course_filter *f)
@@ -757,120 +584,4 @@ double traj_course_filter_step(struct traj_course_filter *f,
     else if (f->model->chain.drift > 0.0)
         follow_drift(f);
     return *recovered ? NAN : evidence;
-}
-
-/* ---- what is published --------------------------------------------------------------------- */
-
-/* Mean and covariance over states of values with a spread within each state. */
-static void mixture_moments(const struct traj_course_filter *f, const double *value,
-                            const double *spread, double *mean, double *cov)
-{
-    const size_t dim = f->dim;
-    double off[TRAJ_DIM_MAX];
-    memset(mean, 0, dim * sizeof(double));
-    memset(cov, 0, dim * dim * sizeof(double));
-    for (size_t i = 0; i < f->now.count; i++) {
-        const size_t j = (size_t)f->now.active[i];
-        for (size_t d = 0; d < dim; d++)
-            mean[d] += f->weight[i] * value[j * dim + d];
-    }
-    for (size_t i = 0; i < f->now.count; i++) {
-        const size_t j = (size_t)f->now.active[i];
-        for (size_t d = 0; d < dim; d++)
-            off[d] = value[j * dim + d] - mean[d];
-        for (size_t d = 0; d < dim; d++)
-            for (size_t e = 0; e < dim; e++)
-                cov[d * dim + e] +=
-                    f->weight[i] * (spread[(j * dim + d) * dim + e] + off[d] * off[e]);
-    }
-}
-
-/* Probabilities of targets and places: states of one and the other follow each other, so that their
- * sums are taken together. */
-static void add_classes(const struct traj_course_filter *f, double *target, double *place)
-{
-    const struct traj_chain *c = &f->model->chain;
-    memset(target, 0, f->model->dims.targets * sizeof(double));
-    memset(place, 0, TRAJ_PLACES * sizeof(double));
-    for (size_t i = 0; i < f->now.count;) {
-        const int32_t to = c->target[f->now.active[i]];
-        const uint8_t at = c->place[f->now.active[i]];
-        double sum = 0.0;
-        for (; i < f->now.count && c->target[f->now.active[i]] == to &&
-               c->place[f->now.active[i]] == at;
-             i++)
-            sum += f->weight[i];
-        place[at] += sum;
-        if (to >= 0)
-            target[to] += sum;
-    }
-}
-
-/*
- * While the trial goes on only the way out tells which target it is for: the hold at one, the way
- * back or no course at all say nothing against the next.  Where the effector goes does.
- */
-static void redirect(const struct traj_course_filter *f, double *target)
-{
-    const struct traj_chain *c = &f->model->chain;
-    double elsewhere = 0.0;
-    if (!f->steer.told || f->context != TRAJ_CONTEXT_TRIAL)
-        return;
-    for (size_t i = 0; i < f->now.count; i++) {
-        const size_t j = (size_t)f->now.active[i];
-        if (c->target[j] >= 0 && (c->place[j] == TRAJ_PLACE_PLAN || c->place[j] == TRAJ_PLACE_MOVE))
-            continue;
-        elsewhere += f->weight[i];
-        if (c->target[j] >= 0)
-            target[c->target[j]] -= f->weight[i];
-    }
-    traj_steer_redirect(&f->steer, elsewhere, target);
-}
-
-/* Progress and eta, over the states that have one. */
-static void add_times(const struct traj_course_filter *f, struct traj_plane *sum)
-{
-    const struct traj_chain *c = &f->model->chain;
-    for (size_t i = 0; i < f->now.count; i++) {
-        const size_t j = (size_t)f->now.active[i];
-        if (c->progress[j] >= 0.0) {
-            sum->on_course += f->weight[i];
-            sum->progress += f->weight[i] * c->progress[j];
-        }
-        if (c->eta[j] >= 0.0) {
-            sum->timed += f->weight[i];
-            sum->eta += f->weight[i] * c->eta[j];
-        }
-    }
-}
-
-void traj_course_filter_moments(const struct traj_course_filter *f, double *position,
-                                double *position_cov, double *velocity, double *velocity_cov,
-                                double *target, double *place, double *progress, double *eta)
-{
-    const struct traj_chain *c = &f->model->chain;
-    struct traj_plane sum = {.on_course = 0.0};
-    if (f->dim == 2) {
-        f->kernels->plane(f, &sum);
-        memcpy(position, sum.position, sizeof sum.position);
-        memcpy(velocity, sum.velocity, sizeof sum.velocity);
-        memcpy(position_cov, sum.position_cov, sizeof sum.position_cov);
-        memcpy(velocity_cov, sum.velocity_cov, sizeof sum.velocity_cov);
-    } else {
-        mixture_moments(f, c->position, c->position_spread, position, position_cov);
-        mixture_moments(f, c->velocity, c->velocity_spread, velocity, velocity_cov);
-        add_times(f, &sum);
-    }
-    if (f->recent.stages > 0)
-        traj_recent_correct(&f->recent, f->weight, f->now.active, f->now.count, position,
-                            position_cov, velocity, velocity_cov);
-    add_classes(f, target, place);
-    redirect(f, target);
-    *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
-    *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;
-    if (f->steer.steered) {
-        traj_steer_moments(&f->steer, position, position_cov, velocity, velocity_cov, target,
-                           place);
-        *progress = *eta = NAN;
-    }
 }

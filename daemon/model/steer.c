@@ -50,7 +50,7 @@ void traj_steer_clear(struct traj_steer *s)
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-/* P B by the Woodbury identity, a column at a time (course_filter.c: tabulate_gaussian). */
+/* P B by the Woodbury identity, a column at a time (course_tables.c: tabulate_gaussian). */
 static void read_noise(struct traj_steer *s, const uint8_t *observed, const double *factor)
 {
     const struct traj_chain *c = &s->model->chain;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the filter over courses looks up: what never changes of the states, and the tables over
+ * nodes for the channels that are observed now, from which a frame's l is summed (course_filter.h).
+ */
+#ifndef TRAJ_MODEL_COURSE_TABLES_H
+#define TRAJ_MODEL_COURSE_TABLES_H
+
+#include "daemon/model/course_filter.h"
+
+/* Once, after the arrays are laid out and zero: the states, and the rates of all units. */
+void traj_course_tables_make(struct traj_course_filter *filter);
+
+/* Tables for the channels that are observed[C]; what was observed before has no part in them.
+ * False where the noise over them is not positive definite, which fewer channels never make it. */
+bool traj_course_tables_follow(struct traj_course_filter *filter);
+
+#endif
