@@ -194,6 +194,7 @@ class Live(daemon.DaemonTest):
             for seq in range(20):
                 rig.frame(daemon.counts_of(seq), t=(seq + 1) * daemon.BIN, dt=daemon.BIN)
             rig.gaze(0.4, [1.0, 2.0], np.eye(2))
+            rig.effector(0.4, np.array([1.0, 2.0]))
             rig.trial_stop(0.4)
             rig.trial_label(0.4, target=None, rewarded=True)
             got = [intents.receive(daemon.PATIENCE) for _ in range(20)]
@@ -201,7 +202,7 @@ class Live(daemon.DaemonTest):
             self.assertEqual(intents.lost, 0)
             self.assertEqual(len(got[0].position), 2)
             self.assertAlmostEqual(sum(got[-1].target_prob) + got[-1].free_prob, 1.0, places=9)
-            d.settle(events=6)
+            d.settle(events=7)
             status = control.status()
             self.assertEqual(sum(status["events"]["refused"].values()), 0)
             self.assertEqual(status["frames"]["invalid"], 0)
@@ -415,6 +416,7 @@ class Live(daemon.DaemonTest):
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": CLIENT})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("60 intents, 0 lost", done.stdout)
+        self.assertEqual(d.status()["events"]["accepted"]["effector"], 60)
 
 
 class Said:

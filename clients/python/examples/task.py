@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A task computer's loop: shows targets, moves a cursor by the decoded velocity, rewards.
+"""A task computer's loop: shows targets, puts a cursor at the decoded position, rewards.
 
     python3 task.py [--trials N] [--frames ENDPOINT] [--intents ENDPOINT] [--bin S]
 
@@ -17,15 +17,15 @@ import trajd
 
 
 class Cursor:
-    """Moves with the decoded velocity and stops whenever the decoder is not to be trusted."""
+    """Stands at the decoded position, or where it is whenever the decoder is not to be trusted."""
 
     def __init__(self):
         self.position = [0.0, 0.0]
 
-    def follow(self, message, dt):
-        if isinstance(message, trajd.Stale) or not message.valid or message.velocity is None:
+    def follow(self, message):
+        if isinstance(message, trajd.Stale) or not message.valid or message.position is None:
             return
-        self.position = [p + v * dt for p, v in zip(self.position, message.velocity)]
+        self.position = list(message.position)
 
 
 def run(arguments):
@@ -43,11 +43,12 @@ def run(arguments):
             rig.trial_start(now)
             for _ in range(arguments.bins):
                 now += arguments.bin
+                rig.effector(now, cursor.position)  # what the subject sees and corrects
                 rig.frame([chance.randrange(3) for _ in range(model["units"])], t=now, dt=arguments.bin)
                 message = intents.receive(5.0)
                 if message is None:
                     raise SystemExit("no intent came in 5 s")
-                cursor.follow(message, arguments.bin)
+                cursor.follow(message)
                 rig.kinematics(now, cursor.position)
                 number += isinstance(message, trajd.Intent)
                 if not arguments.asap:

@@ -105,6 +105,11 @@ class Source(sockets.Connection):
         """Where the eyes are: position [D], covariance [D][D] or its D*D numbers row by row."""
         self.event("gaze", t=t, position=position, cov=_flat(cov))
 
+    def effector(self, t: float, position: Sequence[float]) -> None:
+        """Where the cursor or arm that follows the intents is now [D].  In a closed loop to be sent before
+        every frame: from it trajd knows a correction from a reach.  After 0.25 s it is not known any more."""
+        self.event("effector", t=t, position=position)
+
     def estimate(self, t: float, *, position: Optional[Sequence[float]] = None,
                  velocity: Optional[Sequence[float]] = None, cov: Optional[Sequence] = None,
                  loglik: Optional[Sequence[float]] = None) -> None:
