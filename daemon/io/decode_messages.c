@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Frames and events come in, intents go out; see decode_parts.h. */
+#include "daemon/io/decode_parts.h"
+
+#include <string.h>
+
+#include "daemon/io/clock.h"
+#include "proto/intent.h"
+#include "proto/intent_binary.h"
+
+void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
+                      enum traj_refusal refusal, const struct traj_refusal_detail *detail)
+{
+    struct traj_note record = {.kind = kind, .refusal = refusal};
+
+    if (detail != NULL) {
+        record.detail = *detail;
+    }
+    if (!traj_exchange_note(loop->exchange, &record)) {
+        loop->state.notes_lost++;
+    }
+}
+
+enum traj_refusal traj_decode_event(struct traj_decode_loop *loop)
+{
+    enum traj_refusal refusal = traj_pipeline_event(loop->pipeline, loop->event);
+
+    if (refusal == TRAJ_ACCEPTED && loop->event->kind == TRAJ_EVENT_SESSION) {
+        loop->state.session = true;
+        traj_delay_clear(&loop->delay); /* perhaps another clock */
+        memcpy(loop->state.run, loop->event->text, sizeof loop->state.run);
+    }
+    return refusal;
+}
+
+static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
+{
+    struct traj_refusal_detail detail = {NULL, NULL, 0};
+    /* zmq_msg_data is not const-correct; the message is only read. */
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+    struct traj_moment at = traj_decode_moment(loop, item->recv);
+    enum traj_refusal refusal =
+        traj_event_parse(zmq_msg_data(body), zmq_msg_size(body), loop->event, &detail);
+
+    if (refusal != TRAJ_ACCEPTED) {
+        traj_pipeline_refuse_event(loop->pipeline, refusal);
+    } else {
+        refusal = traj_decode_event(loop);
+    }
+    if (refusal != TRAJ_ACCEPTED) {
+        traj_decode_note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);
+    }
+    traj_journal_event(&loop->journal, zmq_msg_data(body), zmq_msg_size(body),
+                       traj_pipeline_counters(loop->pipeline)->events,
+                       traj_pipeline_at_once(loop->pipeline), refusal, at);
+}
+
+/*
+ * Decodes one frame; true if there is an intent.  What waits behind it is taken in as soon as it is
+ * done, so that `behind` counts it; the clock is read once for `done` and for those arrivals.
+ */
+static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_item *item,
+                       struct traj_intent *intent)
+{
+    struct traj_refusal_detail detail = {NULL, NULL, 0};
+    enum traj_disposition disposition = TRAJ_INVALID;
+    /* zmq_msg_data is not const-correct; the message is only read. */
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+    struct traj_moment at = traj_decode_moment(loop, item->recv);
+    enum traj_refusal refusal =
+        traj_frame_parse(zmq_msg_data(body), zmq_msg_size(body), &loop->frame, &detail);
+
+    loop->parsed = traj_clock_now();
+    if (refusal != TRAJ_ACCEPTED) {
+        traj_pipeline_refuse_frame(loop->pipeline, refusal);
+    } else {
+        disposition =
+            traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
+    }
+    if (disposition == TRAJ_INVALID) {
+        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
+    }
+    traj_journal_frame(&loop->journal, zmq_msg_data(body), zmq_msg_size(body), disposition, refusal,
+                       at);
+    return disposition == TRAJ_DECODED;
+}
+
+/* Tells of a message that was refused before it was looked at. */
+static void record_bad(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
+{
+    enum traj_record_bad what = TRAJ_RECORD_BAD_TOPIC;
+    zmq_msg_t *body = (zmq_msg_t *)&item->body;
+
+    if (item->arrival == TRAJ_ARRIVAL_BAD_EVENT) {
+        what = TRAJ_RECORD_BAD_EVENT;
+    } else if (item->arrival == TRAJ_ARRIVAL_BAD_FRAME) {
+        what = TRAJ_RECORD_BAD_FRAME;
+    }
+    traj_journal_bad(&loop->journal, what, zmq_msg_data(body), zmq_msg_size(body),
+                     traj_decode_moment(loop, item->recv));
+}
+
+static void refuse_message(struct traj_decode_loop *loop, enum traj_arrival arrival)
+{
+    struct traj_refusal_detail detail = {"message", "not of two parts, topic and body", 0};
+
+    if (arrival == TRAJ_ARRIVAL_BAD_EVENT) {
+        traj_pipeline_refuse_event(loop->pipeline, TRAJ_REFUSED_SYNTAX);
+        traj_decode_note(loop, TRAJ_NOTE_EVENT_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
+    } else if (arrival == TRAJ_ARRIVAL_BAD_FRAME) {
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_SYNTAX);
+        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_SYNTAX, &detail);
+    } else if (arrival == TRAJ_ARRIVAL_STRANGE) {
+        detail.field = "topic";
+        detail.reason = "frames come from the configured source alone";
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_TYPE);
+        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_TYPE, &detail);
+    } else {
+        detail.field = "topic";
+        detail.reason = "neither \"frame\" nor \"event\"";
+        traj_pipeline_refuse_frame(loop->pipeline, TRAJ_REFUSED_TYPE);
+        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, TRAJ_REFUSED_TYPE, &detail);
+    }
+}
+
+void traj_decode_flush_bytes(struct traj_decode_loop *loop)
+{
+    if (loop->bytes_size > 0) {
+        traj_link_publish(loop->link, TRAJ_TOPIC_BINARY, loop->bytes, loop->bytes_size);
+        loop->bytes_size = 0;
+    }
+}
+
+double traj_decode_flush(struct traj_decode_loop *loop, double now)
+{
+    double sent = now;
+
+    if (loop->out_size > 0) {
+        traj_link_publish(loop->link, "intent", loop->out, loop->out_size);
+        loop->state.published++;
+        loop->out_size = 0;
+        traj_decode_flush_bytes(loop);
+        sent = traj_clock_now();
+        traj_stages_record(loop->stages, TRAJ_STAGE_SEND, sent - now);
+    }
+    return sent;
+}
+
+/* Told before it is published: what anybody has received is in the recording. */
+static void record_intent(struct traj_decode_loop *loop, double done)
+{
+    struct traj_moment at = traj_decode_moment(loop, done);
+    size_t effects;
+    const uint64_t *effect = traj_pipeline_effects(loop->pipeline, &effects);
+
+    at.frame--; /* its own frame has been decoded meanwhile */
+    traj_journal_intent(&loop->journal, effect, effects, loop->out, loop->out_size, at);
+}
+
+/* When the message at hand was received, s, daemon's clock; as in struct traj_inbox_item. */
+struct times {
+    double recv, began, taken;
+};
+
+/*
+ * Finishes an intent that was decoded at `done`: stamps, bytes; sends it unless a newer one may
+ * follow.
+ */
+static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *intent,
+                          const struct times *times, double done)
+{
+    double from = traj_clock_now();
+    double now;
+
+    intent->stamps.done = done;
+    intent->stamps.behind = loop->inbox->frames;
+    if (intent->stamps.behind > loop->state.behind_max) {
+        loop->state.behind_max = intent->stamps.behind;
+    }
+    loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
+    loop->bytes_size = loop->link->binaries > 0
+                           ? traj_intent_write_binary(intent, loop->bytes, loop->bytes_cap)
+                           : 0;
+    record_intent(loop, done);
+    now = traj_clock_now();
+    traj_stages_record(loop->stages, TRAJ_STAGE_FORMAT, now - from);
+    if (!loop->newest) {
+        now = traj_decode_flush(loop, now);
+    }
+    traj_stages_record(loop->stages, TRAJ_STAGE_TOTAL, now - times->recv);
+    /* What needs no haste comes after the intent has left. */
+    traj_stages_record(loop->stages, TRAJ_STAGE_RECEIVE, times->taken - times->began);
+    traj_stages_record(loop->stages, TRAJ_STAGE_WAIT, loop->begun - times->taken);
+    traj_stages_record(loop->stages, TRAJ_STAGE_PARSE, loop->parsed - loop->begun);
+    traj_stages_record(loop->stages, TRAJ_STAGE_DECODE, done - loop->parsed);
+    loop->last = done;
+    loop->silences = 0;
+    traj_expect_frame(&loop->expect, times->recv, loop->frame.dt);
+    traj_delay_note(&loop->delay, loop->frame.t, times->recv);
+}
+
+bool traj_decode_message(struct traj_decode_loop *loop)
+{
+    struct traj_inbox_item *item = traj_inbox_first(loop->inbox);
+    struct traj_intent intent;
+    struct times times = {.recv = item->recv, .began = item->began, .taken = item->taken};
+    double done;
+    bool decoded = false;
+
+    loop->begun = traj_clock_now();
+
+    switch (item->arrival) {
+    case TRAJ_ARRIVAL_FRAME:
+        decoded = take_frame(loop, item, &intent);
+        break;
+    case TRAJ_ARRIVAL_EVENT:
+        take_event(loop, item);
+        break;
+    case TRAJ_ARRIVAL_BAD_FRAME:
+    case TRAJ_ARRIVAL_BAD_EVENT:
+    case TRAJ_ARRIVAL_UNKNOWN:
+    case TRAJ_ARRIVAL_STRANGE:
+    case TRAJ_ARRIVAL_NONE:
+    case TRAJ_ARRIVAL_ERROR:
+        record_bad(loop, item);
+        refuse_message(loop, item->arrival);
+        break;
+    }
+    traj_inbox_drop(loop->inbox);
+    loop->state_changed = true;
+    loop->touched = true;
+    done = traj_clock_now();
+    if (!traj_inbox_fill(loop->inbox, loop->link, done)) {
+        return false;
+    }
+    if (decoded) {
+        finish_intent(loop, &intent, &times, done);
+    }
+    return true;
+}
