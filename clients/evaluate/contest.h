@@ -49,6 +49,9 @@ struct traj_contest {
     bool by_trial;
 };
 
+/* Whether it begins with the model of another day. */
+bool traj_condition_begins_yesterday(enum traj_condition condition);
+
 /* Whether a method is run under a condition: a prior means nothing to a baseline. */
 bool traj_contest_applies(const struct traj_contest *contest, enum traj_condition condition,
                           size_t method);

@@ -60,18 +60,6 @@ static int choose_lists(struct traj_contest *b)
     return 0;
 }
 
-static bool begins_yesterday(enum traj_condition condition)
-{
-    return condition == TRAJ_CONDITION_ADAPTED || condition == TRAJ_CONDITION_YESTERDAY;
-}
-
-bool traj_contest_applies(const struct traj_contest *b, enum traj_condition condition,
-                          size_t method)
-{
-    bool own = condition == TRAJ_CONDITION_WRONG_PRIOR || begins_yesterday(condition);
-    return b->options.condition[condition] && (!own || !traj_method_at(method).baseline);
-}
-
 /* Adds the runs of one amount of data; counts the units alone where run is NULL. */
 static void list_size(struct traj_contest *b, size_t size, struct traj_run *run, size_t *runs,
                       size_t *units)
@@ -264,7 +252,8 @@ int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_ans
     struct traj_error why = {0};
     int result = traj_protocol_split(&b->protocol, b->options.per_target[run->size], seed,
                                      unit - run->first, &train, &test, &why);
-    if (result == 0 && begins_yesterday(run->condition) && !b->yesterday[run->method].model) {
+    if (result == 0 && traj_condition_begins_yesterday(run->condition) &&
+        !b->yesterday[run->method].model) {
         why = b->yesterday[run->method].why;
     } else if (result == 0 && lose(b, run, train, test)) {
         traj_error_set(&why, "%s: not enough memory to lose units", b->session->path);
@@ -272,7 +261,7 @@ int traj_contest_work(const struct traj_contest *b, size_t unit, struct traj_ans
         struct traj_method_run how = {.trials = b->options.marks,
                                       .wrong_prior = run->condition == TRAJ_CONDITION_WRONG_PRIOR,
                                       .seed = seed};
-        if (begins_yesterday(run->condition)) {
+        if (traj_condition_begins_yesterday(run->condition)) {
             how.from = b->yesterday[run->method].model;
             how.as_is = run->condition == TRAJ_CONDITION_YESTERDAY;
         }

@@ -111,51 +111,6 @@ int traj_nwb_has_spikes(const struct traj_nwb_file *file)
     return status;
 }
 
-static int read_index(const struct traj_h5_input *input, const struct traj_h5_dataset *index,
-                      size_t limit, size_t *end)
-{
-    double *value = calloc(index->rows + 1, sizeof *value);
-    int status = value != NULL ? traj_h5_read_doubles(input, index, value)
-                               : traj_error_set(input->error, "%s: no memory", input->path);
-    for (size_t i = 0; status == 0 && i < index->rows; i++) {
-        double before = i > 0 ? value[i - 1] : 0.0;
-        if (!(value[i] >= before && value[i] <= (double)limit) || floor(value[i]) < value[i])
-            status = traj_error_set(
-                input->error, "%s: %s[%zu] = %.15g, where an end from %.15g to %zu is expected",
-                input->path, index->name, i, value[i], before, limit);
-        else
-            end[i] = (size_t)value[i];
-    }
-    free(value);
-    return status;
-}
-
-int traj_nwb_index(const struct traj_nwb_file *file, const char *table, const char *name,
-                   size_t rows, size_t limit, size_t **end)
-{
-    struct traj_h5_dataset index;
-    char place[TRAJ_H5_PATH], column[128];
-    *end = NULL;
-    (void)snprintf(column, sizeof column, "%.100s_index", name);
-    int status = traj_nwb_column(file, table, column, false, place, &index);
-    if (status == 1 && (index.rows != rows || index.columns != 1))
-        status = traj_error_set(file->input.error, "%s: %s has %zu ends for %zu rows",
-                                file->input.path, place, index.rows, rows);
-    if (status == 1) {
-        *end = calloc(rows + 1, sizeof **end);
-        status = *end != NULL
-                     ? read_index(&file->input, &index, limit, *end)
-                     : traj_error_set(file->input.error, "%s: no memory", file->input.path);
-        status = status == 0 ? 1 : -1;
-    }
-    traj_h5_dataset_close(&index);
-    if (status != 1) {
-        free(*end);
-        *end = NULL;
-    }
-    return status;
-}
-
 static int read_spike_times(const struct traj_nwb_file *file, struct trains *t)
 {
     const struct traj_h5_input *input = &file->input;
@@ -174,7 +129,7 @@ static int read_spike_times(const struct traj_nwb_file *file, struct trains *t)
             there = traj_error_set(input->error, "%s: no memory for %zu spikes", input->path,
                                    times.rows);
         else if (traj_h5_read_doubles(input, &times, t->time) != 0 ||
-                 read_index(input, &index, times.rows, t->end) != 0)
+                 traj_nwb_read_index(input, &index, times.rows, t->end) != 0)
             there = -1;
     }
     if (status == 1)

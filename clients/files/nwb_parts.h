@@ -111,6 +111,10 @@ int traj_nwb_column(const struct traj_nwb_file *file, const char *table, const c
 int traj_nwb_index(const struct traj_nwb_file *file, const char *table, const char *name,
                    size_t rows, size_t limit, size_t **end);
 
+/* The same of an index that is open already, into end [index->rows]: 0, or -1 with a sentence. */
+int traj_nwb_read_index(const struct traj_h5_input *input, const struct traj_h5_dataset *index,
+                        size_t limit, size_t *end);
+
 /* Whether the comma-separated list holds the word. */
 bool traj_nwb_listed(const char *list, const char *word);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* NWB file -> struct traj_session: the whole; the parts are in files of their own. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,23 +9,6 @@
 #include "clients/files/nwb_parts.h"
 
 #define TEXT_MAX 65536 /* a longer description is not one */
-
-void traj_nwb_tell(struct traj_nwb_file *file, const char *format, ...)
-{
-    struct traj_nwb_report *report = file->report;
-    size_t room = sizeof report->text - report->length;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(report->text + report->length, room, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length + 1 >= room) {
-        report->text[report->length] = '\0';
-        return;
-    }
-    report->length += (size_t)length;
-    report->text[report->length++] = '\n';
-    report->text[report->length] = '\0';
-}
 
 /* NWB 2 says so by an attribute; NWB 1 had a dataset of that name, and another layout. */
 int traj_nwb_check_version(const struct traj_h5_input *input)

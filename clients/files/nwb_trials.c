@@ -13,18 +13,6 @@
 
 /* ---- columns ----------------------------------------------------------------------------- */
 
-int traj_nwb_column(const struct traj_nwb_file *file, const char *table, const char *name,
-                    bool required, char place[TRAJ_H5_PATH], struct traj_h5_dataset *column)
-{
-    int length = snprintf(place, TRAJ_H5_PATH, "%s/%s", table, name);
-    if (length < 0 || length >= TRAJ_H5_PATH) {
-        *column = (struct traj_h5_dataset){.id = -1, .type = -1};
-        return traj_error_set(file->input.error, "%s: %.40s... is too long a name",
-                              file->input.path, name);
-    }
-    return traj_h5_dataset_open(&file->input, place, TRAJ_H5_ROWS, required, column);
-}
-
 struct table {
     const char *path; /* of the group */
     size_t rows;

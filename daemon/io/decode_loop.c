@@ -7,7 +7,6 @@
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "daemon/io/clock.h"
@@ -54,14 +53,6 @@ static void find_wakes(struct traj_decode_loop *loop)
     loop->wakes[COMMANDS] = traj_exchange_command_fd(loop->exchange);
     loop->wakes[SIGNALS] = loop->signal_fd;
     loop->wakes[TIMER] = loop->timer_fd;
-}
-
-void traj_decode_use_config(struct traj_decode_loop *loop, const struct traj_config *config)
-{
-    loop->newest = config->newest;
-    loop->asked = config->receive;
-    loop->receive = traj_realtime_receive(loop->realtime, loop->asked);
-    loop->stale_s = 1e-3 * config->stale_ms;
 }
 
 struct traj_decode_loop *
@@ -164,22 +155,7 @@ void traj_decode_loop_close(struct traj_decode_loop **loop)
     *loop = NULL;
 }
 
-/* --- what others are told -------------------------------------------------------------------- */
-
-void traj_decode_publish_state(struct traj_decode_loop *loop)
-{
-    loop->state.counters = *traj_pipeline_counters(loop->pipeline);
-    loop->state.t = traj_pipeline_time(loop->pipeline);
-    loop->state.offset = traj_delay_offset(&loop->delay);
-    loop->state.paused = traj_pipeline_paused(loop->pipeline);
-    loop->state.subscribers = loop->link->subscribers + loop->link->binaries;
-    loop->state.recording = loop->journal.on;
-    loop->state.records = loop->journal.records;
-    loop->state.records_lost = loop->journal.lost_all;
-    loop->state.record_inputs_lost = loop->journal.lost_inputs_all;
-    traj_exchange_publish(loop->exchange, &loop->state);
-    loop->state_changed = false;
-}
+/* --- work ------------------------------------------------------------------------------------ */
 
 /* Whether a frame, or an event, is there to be received. */
 static bool frames_wait(const struct traj_link *link)

@@ -2,36 +2,9 @@
 /* Frames and events come in, intents go out; see decode_parts.h. */
 #include "daemon/io/decode_parts.h"
 
-#include <string.h>
-
 #include "daemon/io/clock.h"
 #include "proto/intent.h"
 #include "proto/intent_binary.h"
-
-void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
-                      enum traj_refusal refusal, const struct traj_refusal_detail *detail)
-{
-    struct traj_note record = {.kind = kind, .refusal = refusal};
-
-    if (detail != NULL) {
-        record.detail = *detail;
-    }
-    if (!traj_exchange_note(loop->exchange, &record)) {
-        loop->state.notes_lost++;
-    }
-}
-
-enum traj_refusal traj_decode_event(struct traj_decode_loop *loop)
-{
-    enum traj_refusal refusal = traj_pipeline_event(loop->pipeline, loop->event);
-
-    if (refusal == TRAJ_ACCEPTED && loop->event->kind == TRAJ_EVENT_SESSION) {
-        loop->state.session = true;
-        traj_delay_clear(&loop->delay); /* perhaps another clock */
-        memcpy(loop->state.run, loop->event->text, sizeof loop->state.run);
-    }
-    return refusal;
-}
 
 static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
 {

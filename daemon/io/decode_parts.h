@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The decode thread, in three files: decode_loop.c waits for what comes and says what is due,
- * decode_messages.c makes intents of frames, decode_orders.c does what housekeeping asks for.
+ * The decode thread, in four files: decode_loop.c waits for what comes and says what is due,
+ * decode_messages.c makes intents of frames, decode_orders.c does what housekeeping asks for, and
+ * all of them use decode_state.c.
  */
 #ifndef TRAJ_DECODE_PARTS_H
 #define TRAJ_DECODE_PARTS_H
@@ -74,7 +75,7 @@ static inline struct traj_moment traj_decode_moment(const struct traj_decode_loo
                                 .stamp = stamp};
 }
 
-/* ---- decode_loop.c -------------------------------------------------------------------------- */
+/* ---- decode_state.c ------------------------------------------------------------------------- */
 
 /* Settings that may change between two frames. */
 void traj_decode_use_config(struct traj_decode_loop *loop, const struct traj_config *config);
@@ -82,14 +83,14 @@ void traj_decode_use_config(struct traj_decode_loop *loop, const struct traj_con
 /* Refreshes the snapshot from which others read. */
 void traj_decode_publish_state(struct traj_decode_loop *loop);
 
-/* ---- decode_messages.c ---------------------------------------------------------------------- */
-
 /* Tells the log, by way of housekeeping; detail may be NULL. */
 void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
                       enum traj_refusal refusal, const struct traj_refusal_detail *detail);
 
 /* The event that has been read goes to the pipeline; status names the session that runs. */
 enum traj_refusal traj_decode_event(struct traj_decode_loop *loop);
+
+/* ---- decode_messages.c ---------------------------------------------------------------------- */
 
 /*
  * Takes the oldest message out of the inbox and does what it asks for; false if the socket has

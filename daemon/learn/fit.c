@@ -5,7 +5,6 @@
 #include <gsl/gsl_errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "daemon/learn/assemble.h"
 #include "daemon/learn/course_fit.h"
@@ -14,24 +13,6 @@
 #include "daemon/learn/select.h"
 #include "daemon/learn/session_fit.h"
 #include "daemon/learn/summary.h"
-
-static const char *const family_name[TRAJ_FAMILIES] = {"auto",   "course", "places", "mixture",
-                                                       "warped", "stm",    "rwm"};
-
-const char *traj_family_name(enum traj_family family)
-{
-    return family_name[family];
-}
-
-int traj_family_parse(const char *name, enum traj_family *family)
-{
-    for (size_t i = 0; i < TRAJ_FAMILIES; i++)
-        if (strcmp(name, family_name[i]) == 0) {
-            *family = (enum traj_family)i;
-            return 0;
-        }
-    return -1;
-}
 
 void traj_fit_options_default(struct traj_fit_options *options)
 {

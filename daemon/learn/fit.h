@@ -13,23 +13,9 @@
 #include <stdint.h>
 
 #include "daemon/learn/error.h"
+#include "daemon/learn/family.h"
 #include "daemon/learn/session.h"
 #include "traj/model.h"
-
-enum traj_family {
-    /* The default: course for trials that were cut out of a recording; for an unbroken one the
-     * filter over courses and free places, free places alone or the mixture, by
-     * cross-validation. */
-    TRAJ_FAMILY_AUTO,
-    /* filter over courses: target, phase and warp (daemon/model/course_filter.h) */
-    TRAJ_FAMILY_COURSE,
-    TRAJ_FAMILY_PLACES,  /* the same over free places alone, for unbroken recordings */
-    TRAJ_FAMILY_MIXTURE, /* one component a target and a free one (Yu et al. 2007) */
-    TRAJ_FAMILY_WARPED,  /* the same with courses at speeds of their own (Corbett et al. 2010) */
-    TRAJ_FAMILY_STM,     /* single trajectory model: one component fitted to all reaches */
-    TRAJ_FAMILY_RWM      /* one component with a random-walk prior */
-};
-#define TRAJ_FAMILIES (TRAJ_FAMILY_RWM + 1) /* how many there are */
 
 struct traj_fit_options {
     enum traj_family family;
@@ -53,8 +39,5 @@ void traj_fit_options_default(struct traj_fit_options *options);
 struct traj_model *traj_fit(const struct traj_session *const *sessions, size_t count,
                             const struct traj_session *const *priors, size_t prior_count,
                             const struct traj_fit_options *options, struct traj_error *error);
-
-const char *traj_family_name(enum traj_family family);
-int traj_family_parse(const char *name, enum traj_family *family);
 
 #endif
