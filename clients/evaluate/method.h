@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The decoders that an evaluation knows by name: `default` (the family that `trajctl train` chooses
- * for itself), every family of daemon/learn/fit.h, and the baselines.
+ * for itself), every family of daemon/learn/family.h, and the baselines.
  */
 #ifndef TRAJ_EVALUATE_METHOD_H
 #define TRAJ_EVALUATE_METHOD_H

@@ -4,8 +4,8 @@
  * decode_messages.c makes intents of frames, decode_orders.c does what housekeeping asks for, and
  * all of them use decode_state.c.
  */
-#ifndef TRAJ_DECODE_PARTS_H
-#define TRAJ_DECODE_PARTS_H
+#ifndef TRAJ_IO_DECODE_PARTS_H
+#define TRAJ_IO_DECODE_PARTS_H
 
 #include "daemon/core/delay.h"
 #include "daemon/core/expect.h"

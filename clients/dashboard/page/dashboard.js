@@ -137,6 +137,14 @@ function contradiction(record) {
   return p < 0.5 ? "" : ` — although target ${targetName(announced)} was announced (${percent(record.prior[announced])})`;
 }
 
+// The target that the decoded position is nearest to: the probable one may be the next.
+function whereAt(intent) {
+  const away = data.model?.targets.map((t) => t.position && intent.position
+    ? Math.hypot(...t.position.map((x, d) => x - intent.position[d])) : Infinity) ?? [];
+  const least = Math.min(...away);
+  return Number.isFinite(least) ? `target ${targetName(away.indexOf(least))}` : null;
+}
+
 function describeState(record) {
   const intent = record.intent, where = whereTo(intent), against = contradiction(record);
   const state = intent.state, level = against ? "warn" : "good";
@@ -146,8 +154,11 @@ function describeState(record) {
   case "rest": return [level, "rest", `At rest${where ? `; if a reach comes, then to ${where}` : ""}${against}.`];
   case "plan": return [level, "planning", `Planning a reach${where ? ` to ${where}` : ", still undecided where to"}${against}.`];
   case "move": return [level, "reaching", `Reaching${where ? ` for ${where}` : ""}${eta}${against}.`];
-  case "hold": return [level, "holding", `Holding${where ? ` at ${where}` : ""}${against}.`];
-  case "return": return ["good", "returning", `On the way back${where ? ` from ${where}` : ""}.`];
+  case "hold": {
+    const at = whereAt(intent);
+    return [level, "holding", `Holding${at ? ` at ${at}` : ""}${against}.`];
+  }
+  case "return": return ["good", "returning", "On the way back."];
   case "free": return ["good", "elsewhere", "Elsewhere: neither at rest nor on the way to a target."];
   default: return where ? [level, "decoding", `Going for ${where}${against}.`] : ["wait", "idle", `${between}.`];
   }
@@ -155,7 +166,6 @@ function describeState(record) {
 
 // [level, badge, sentence] for what is looked at.
 function describe(record, clock) {
-  if (!data.connected) return ["bad", "no connection", "The dashboard program does not answer; trying again."];
   if (!record && data.status) return ["wait", "waiting", "trajd is there; no frame has been decoded yet."];
   if (!record) return ["wait", "waiting", `Waiting for trajd at ${data.hello?.intents ?? "?"}: no intent has come yet.`];
   if (record.silent !== null) {
@@ -172,22 +182,31 @@ function describe(record, clock) {
   return describeState(record);
 }
 
+function describeNow() {
+  const now = clockNow();
+  if (!data.connected) return ["bad", "no connection", "The dashboard program does not answer; trying again."];
+  return describe(recordAt(now), now);
+}
+
 // Of a frozen picture it is said how old it is, and what goes wrong meanwhile.
 function describeFrozen(record, clock) {
-  const now = clockNow(), [level, , wrong] = describe(recordAt(now), now), [, , then] = describe(record, clock);
+  const now = clockNow(), [level, , wrong] = describeNow(), [, , then] = describe(record, clock);
   const bad = level === "bad" || level === "warn";
   return [bad ? level : "wait", "frozen", `${(now - clock).toFixed(1)} s ago: ${then}${bad ? ` Now: ${wrong}` : ""}`];
 }
 
 function say(record, clock) {
-  const [level, badge, sentence] = view.frozenAt === null ? describe(record, clock) : describeFrozen(record, clock);
-  if (performance.now() - view.saidAt < 150 && $("headline").dataset.level === level) return;
+  const [level, badge, sentence] = view.frozenAt === null ? describeNow() : describeFrozen(record, clock);
+  if (performance.now() - view.saidAt < 150 && $("headline").dataset.level === level) {
+    view.dirty = true; // said with the next picture
+    return;
+  }
   view.saidAt = performance.now();
   $("headline").dataset.level = level;
   $("badge").textContent = badge;
   $("says").textContent = sentence;
-  if (badge !== view.announced) {
-    view.announced = badge;
+  if (badge + level !== view.announced) {
+    view.announced = badge + level;
     $("announce").textContent = sentence;
   }
   const running = data.status?.model, model = data.model ?? running;
@@ -313,6 +332,8 @@ function draw() {
   if (performance.now() - (view.drawnAt ?? -1e9) < 31) return;
   view.drawnAt = performance.now();
   view.dirty = false;
+  // What was frozen so long ago that it is not kept any more goes on with the oldest that is.
+  if (view.frozenAt !== null) view.frozenAt = Math.max(view.frozenAt, data.records[0]?.clock ?? -Infinity);
   const clock = viewTime(), past = countUntil(clock), record = data.records[past - 1] ?? null;
   const records = data.records.slice(countUntil(clock - view.span - 0.5), past), colours = plots.themeColours();
   if (record && !records.length) records.push(record);

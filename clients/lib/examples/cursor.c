@@ -70,11 +70,26 @@ static int wait_for_subscription(struct connections *all)
     return rc;
 }
 
+/* Where the subject sees the cursor: from it trajd knows a correction from a reach. */
+static int tell_cursor(struct connections *all, double t, const double *cursor, size_t dim)
+{
+    char event[512];
+    int size = snprintf(event, sizeof event, "{\"type\":\"effector\",\"t\":%.9g,\"position\":[", t);
+
+    for (size_t d = 0; d < dim; d++) {
+        size += snprintf(event + size, sizeof event - (size_t)size, "%s%.9g", d > 0 ? "," : "",
+                         cursor[d]);
+    }
+    size += snprintf(event + size, sizeof event - (size_t)size, "]}");
+    return traj_source_event(all->rig, event, (size_t)size);
+}
+
 static int run(struct connections *all, size_t units, unsigned long bins)
 {
     static const char session[] = "{\"type\":\"session\",\"run\":\"c example\",\"marks\":false}";
     static uint16_t counts[UNITS_MAX];
-    double cursor[16] = {0.0};
+    double cursor[16];
+    size_t dim = 0; /* until the first intent the cursor is nowhere */
     const struct traj_intent *intent;
     unsigned long decoded = 0;
     double silent;
@@ -84,19 +99,24 @@ static int run(struct connections *all, size_t units, unsigned long bins)
         for (size_t n = 0; n < units; n++) {
             counts[n] = (uint16_t)(rand() % 3);
         }
-        rc = traj_source_counts(all->rig, bin, BIN_S * (double)(bin + 1), BIN_S, counts, units);
+        if (dim > 0) {
+            rc = tell_cursor(all, BIN_S * (double)(bin + 1), cursor, dim);
+        }
+        if (rc == 0) {
+            rc = traj_source_counts(all->rig, bin, BIN_S * (double)(bin + 1), BIN_S, counts, units);
+        }
         if (rc == 0) {
             rc = traj_sink_intent(all->intents, PATIENCE_MS, &intent, &silent);
         }
         /* What is stale or not valid is not acted upon. */
-        if (rc == 0 && isnan(silent) && intent->valid && intent->velocity != NULL) {
-            for (size_t d = 0; d < intent->dim; d++) {
-                cursor[d] += BIN_S * intent->velocity[d];
-            }
+        if (rc == 0 && isnan(silent) && intent->valid && intent->position != NULL) {
+            dim = intent->dim;
+            memcpy(cursor, intent->position, dim * sizeof *cursor);
             decoded++;
         }
     }
-    printf("%lu intents, cursor at %.1f, %.1f\n", decoded, cursor[0], cursor[1]);
+    printf("%lu intents, cursor at %.1f, %.1f\n", decoded, dim > 0 ? cursor[0] : 0.0,
+           dim > 1 ? cursor[1] : 0.0);
     return rc;
 }
 

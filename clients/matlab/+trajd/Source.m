@@ -74,6 +74,11 @@ classdef Source < handle
             self.event('target_prior', struct('t', t, 'prob', prob));
         end
 
+        function effector(self, t, position)
+            % Where the cursor that follows the intents is, 1 x D; in a closed loop with every frame.
+            self.event('effector', struct('t', t, 'position', position));
+        end
+
         function kinematics(self, t, position)
             % Where the hand was, 1 x D; for recording and learning alone.
             self.event('kinematics', struct('t', t, 'position', position));

@@ -1,6 +1,6 @@
 % SPDX-License-Identifier: GPL-3.0-or-later
 function cursor(frames, intents, control, bins)
-% CURSOR is a rig and a cursor: sends frames to a running trajd and moves by what it decodes.
+% CURSOR is a rig and a cursor: sends frames to a running trajd and goes where it decodes.
 %
 %   cursor
 %   cursor(FRAMES, INTENTS, CONTROL, BINS)    endpoints, and how many bins to send
@@ -27,13 +27,14 @@ rig.trial_start(0);
 position = zeros(1, model.dim);
 decoded = 0;
 for bin = 1:bins
+    rig.effector(bin * dt, position);     % what the subject sees and corrects
     rig.frame(floor(3 * rand(1, model.units)), bin * dt, dt);
     intent = sink.receive(10);
     if isempty(intent)
         error('no intent came in 10 s');
     end
-    if intent.valid && ~isempty(intent.velocity)
-        position = position + dt * intent.velocity;
+    if intent.valid && ~isempty(intent.position)
+        position = intent.position(:)';
         decoded = decoded + 1;
     end
     rig.kinematics(bin * dt, position);

@@ -20,7 +20,7 @@ class Cursor:
     """Stands at the decoded position, or where it is whenever the decoder is not to be trusted."""
 
     def __init__(self):
-        self.position = [0.0, 0.0]
+        self.position = None  # nowhere, until something is decoded
 
     def follow(self, message):
         if isinstance(message, trajd.Stale) or not message.valid or message.position is None:
@@ -38,24 +38,28 @@ def run(arguments):
         while control.status()["subscribers"] == 0:  # until the daemon knows of us
             time.sleep(0.01)
         rig.session("task", marks=True)
+        cursor = Cursor()
         for trial in range(arguments.trials):
-            cursor, target = Cursor(), trial % max(1, model["targets"])
+            target = trial % max(1, model["targets"])
             rig.trial_start(now)
             for _ in range(arguments.bins):
                 now += arguments.bin
-                rig.effector(now, cursor.position)  # what the subject sees and corrects
+                if cursor.position is not None:
+                    rig.effector(now, cursor.position)  # what the subject sees and corrects
                 rig.frame([chance.randrange(3) for _ in range(model["units"])], t=now, dt=arguments.bin)
                 message = intents.receive(5.0)
                 if message is None:
                     raise SystemExit("no intent came in 5 s")
                 cursor.follow(message)
-                rig.kinematics(now, cursor.position)
+                if cursor.position is not None:
+                    rig.kinematics(now, cursor.position)
                 number += isinstance(message, trajd.Intent)
                 if not arguments.asap:
                     time.sleep(arguments.bin)
             rig.trial_stop(now)
-            rig.trial_label(now, target=target, rewarded=math.hypot(*cursor.position) > 50.0)
-            print(f"trial {trial}: cursor at {cursor.position[0]:.1f}, {cursor.position[1]:.1f}")
+            place = cursor.position or [0.0]
+            rig.trial_label(now, target=target, rewarded=math.hypot(*place) > 50.0)
+            print(f"trial {trial}: cursor at", ", ".join(f"{x:.1f}" for x in place))
     control.close()
     print(f"{number} intents, {intents.lost} lost")
 

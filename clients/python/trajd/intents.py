@@ -70,7 +70,7 @@ class Intents(sockets.Connection):
         with Intents() as intents:
             for intent in intents:
                 if intent.valid:
-                    cursor.move(intent.velocity)
+                    cursor.move_to(intent.position)
 
     `lost` counts the intents that this subscriber missed (holes in seq).  One object a thread.
 
