@@ -29,46 +29,36 @@ static void mixture_moments(const struct traj_course_filter *f, const double *va
     }
 }
 
-/* Probabilities of targets and places: states of one and the other follow each other, so that their
- * sums are taken together. */
+/*
+ * Probabilities of targets and places: states of one and the other follow each other, so that their
+ * sums are taken together.  Where the effector is told, while a trial goes on, only the way out
+ * tells which target it is for: the hold at one, the way back or no course at all say nothing
+ * against the next.  Where the effector goes does.
+ */
 static void add_classes(const struct traj_course_filter *f, double *target, double *place)
 {
     const struct traj_chain *c = &f->model->chain;
+    const bool steers = f->steer.told && f->context == TRAJ_CONTEXT_TRIAL;
+    double elsewhere = 0.0;
     memset(target, 0, f->model->dims.targets * sizeof(double));
     memset(place, 0, TRAJ_PLACES * sizeof(double));
     for (size_t i = 0; i < f->now.count;) {
         const int32_t to = c->target[f->now.active[i]];
         const uint8_t at = c->place[f->now.active[i]];
+        const bool out = at == TRAJ_PLACE_PLAN || at == TRAJ_PLACE_MOVE;
         double sum = 0.0;
         for (; i < f->now.count && c->target[f->now.active[i]] == to &&
                c->place[f->now.active[i]] == at;
              i++)
             sum += f->weight[i];
         place[at] += sum;
-        if (to >= 0)
+        if (to >= 0 && (out || !steers))
             target[to] += sum;
+        else
+            elsewhere += sum;
     }
-}
-
-/*
- * While the trial goes on only the way out tells which target it is for: the hold at one, the way
- * back or no course at all say nothing against the next.  Where the effector goes does.
- */
-static void redirect(const struct traj_course_filter *f, double *target)
-{
-    const struct traj_chain *c = &f->model->chain;
-    double elsewhere = 0.0;
-    if (!f->steer.told || f->context != TRAJ_CONTEXT_TRIAL)
-        return;
-    for (size_t i = 0; i < f->now.count; i++) {
-        const size_t j = (size_t)f->now.active[i];
-        if (c->target[j] >= 0 && (c->place[j] == TRAJ_PLACE_PLAN || c->place[j] == TRAJ_PLACE_MOVE))
-            continue;
-        elsewhere += f->weight[i];
-        if (c->target[j] >= 0)
-            target[c->target[j]] -= f->weight[i];
-    }
-    traj_steer_redirect(&f->steer, elsewhere, target);
+    if (steers)
+        traj_steer_redirect(&f->steer, elsewhere, target);
 }
 
 /* Progress and eta, over the states that have one. */
@@ -109,7 +99,6 @@ void traj_course_filter_moments(const struct traj_course_filter *f, double *posi
         traj_recent_correct(&f->recent, f->weight, f->now.active, f->now.count, position,
                             position_cov, velocity, velocity_cov);
     add_classes(f, target, place);
-    redirect(f, target);
     *progress = sum.on_course > 0.0 ? sum.progress / sum.on_course : NAN;
     *eta = sum.timed > 0.0 ? sum.eta / sum.timed : NAN;
     if (f->steer.steered) {

@@ -387,7 +387,6 @@ void traj_steer_redirect(const struct traj_steer *s, double share, double *targe
         for (size_t k = 0; k < s->paces; k++)
             mine += s->prob[g * s->paces + k];
         target[g] += share * mine;
-        target[g] = target[g] > 0.0 ? target[g] : 0.0; /* rounding */
     }
 }
 

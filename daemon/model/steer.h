@@ -22,10 +22,9 @@
  * regression.  They are in force first, from a trial's start on, and are over when the states that
  * stand for their end (course_filter.c: share_over) have lasted about as long as in training: then
  * what is steered is published, until the next trial starts or, where no marks come, until the goal
- * is reached.  Before that, within a marked trial, the probability of all but ways out goes to the
- * targets as it lies here: the hold at one target says nothing against the next.  The evidence of
- * the two does not decide it: that of free states is as good, and says nothing of where the
- * effector is to go.
+ * is reached.  The evidence of the two does not decide when: that of free states is as
+ * good, and says nothing of where the effector is to go.  Before that, within a marked trial, the
+ * probability of all but ways out is spread over the targets as it lies here (course_moments.c).
  *
  * While no place of an effector is told nothing here has any part in what is decoded.
  */

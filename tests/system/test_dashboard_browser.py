@@ -128,6 +128,7 @@ class PageTest(DaemonTest):
         page.value("document.getElementById('help').close()")
         page.value("document.getElementById('pause').click()")
         page.wait("document.body.classList.contains('frozen')")
+        self.assertEqual(page.console, [])
         self.dashboard.process.send_signal(signal.SIGINT)
         self.dashboard.process.wait()
         page.wait(f"{SENTENCE}.includes('Now: The dashboard program does not answer')")

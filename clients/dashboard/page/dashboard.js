@@ -182,21 +182,20 @@ function describe(record, clock) {
   return describeState(record);
 }
 
-function describeNow() {
-  const now = clockNow();
+function describeLive(record, clock) {
   if (!data.connected) return ["bad", "no connection", "The dashboard program does not answer; trying again."];
-  return describe(recordAt(now), now);
+  return describe(record, clock);
 }
 
 // Of a frozen picture it is said how old it is, and what goes wrong meanwhile.
 function describeFrozen(record, clock) {
-  const now = clockNow(), [level, , wrong] = describeNow(), [, , then] = describe(record, clock);
+  const now = clockNow(), [level, , wrong] = describeLive(recordAt(now), now), [, , then] = describe(record, clock);
   const bad = level === "bad" || level === "warn";
   return [bad ? level : "wait", "frozen", `${(now - clock).toFixed(1)} s ago: ${then}${bad ? ` Now: ${wrong}` : ""}`];
 }
 
 function say(record, clock) {
-  const [level, badge, sentence] = view.frozenAt === null ? describeNow() : describeFrozen(record, clock);
+  const [level, badge, sentence] = (view.frozenAt === null ? describeLive : describeFrozen)(record, clock);
   if (performance.now() - view.saidAt < 150 && $("headline").dataset.level === level) {
     view.dirty = true; // said with the next picture
     return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A rig and a cursor in C: sends frames of counts to a running trajd and moves by what it decodes.
+ * A rig and a cursor in C: sends frames of counts to a running trajd and goes where it decodes.
  *
  *     cc cursor.c $(pkg-config --cflags --libs trajclient) -o cursor
  *     ./cursor [FRAMES INTENTS CONTROL [UNITS [BINS]]]
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/event.h"
 #include "proto/intent.h"
 #include "traj/client.h"
 
@@ -73,15 +74,12 @@ static int wait_for_subscription(struct connections *all)
 /* Where the subject sees the cursor: from it trajd knows a correction from a reach. */
 static int tell_cursor(struct connections *all, double t, const double *cursor, size_t dim)
 {
-    char event[512];
-    int size = snprintf(event, sizeof event, "{\"type\":\"effector\",\"t\":%.9g,\"position\":[", t);
+    static struct traj_event event;
+    char text[1024];
 
-    for (size_t d = 0; d < dim; d++) {
-        size += snprintf(event + size, sizeof event - (size_t)size, "%s%.9g", d > 0 ? "," : "",
-                         cursor[d]);
-    }
-    size += snprintf(event + size, sizeof event - (size_t)size, "]}");
-    return traj_source_event(all->rig, event, (size_t)size);
+    event = (struct traj_event){.kind = TRAJ_EVENT_EFFECTOR, .t = t, .dim = dim, .count = dim};
+    memcpy(event.value, cursor, dim * sizeof *cursor);
+    return traj_source_event(all->rig, text, traj_event_write(&event, text, sizeof text));
 }
 
 static int run(struct connections *all, size_t units, unsigned long bins)
