@@ -53,7 +53,9 @@ size_t traj_decoder_size(const struct traj_dims *dims);
 /*
  * Lays a decoder out in memory[0..size) and puts it at its prior (as traj_decoder_reset does).
  * The model is borrowed for the decoder's whole life; settings are copied (NULL = default).
- * There is nothing to free.  On success *decoder points into memory.
+ * There is nothing to free.  On success *decoder points into memory.  Errors: those of
+ * traj_model_check, TRAJ_E_RANGE of a setting, TRAJ_E_MEMORY, and TRAJ_E_NOT_PD where a covariance
+ * that follows from good numbers cannot be factored because they lie too far apart.
  */
 enum traj_status traj_decoder_init(void *memory, size_t size, const struct traj_model *model,
                                    const struct traj_settings *settings,

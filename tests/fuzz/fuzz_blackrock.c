@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(3);
+
 static void require_same(const struct traj_cb_packet *packet)
 {
     static const int16_t wave[2] = {1, -1};
@@ -48,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE(offset == left);
         } else {
             REQUIRE(offset - before <= 1024);
+            ACCEPTED(protocol);
             if (packet.kind != TRAJ_CB_OTHER) {
                 require_same(&packet);
             }

@@ -14,6 +14,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(3);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint16_t out[ROOM];
@@ -30,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(field != NULL);
     memcpy(field, data + 1, left);
     if (traj_brand_counts(type, field, left, out, ROOM, &count, &detail) == TRAJ_ACCEPTED) {
+        ACCEPTED(0);
         REQUIRE(count > 0 && count <= ROOM && count * traj_brand_type_size(type) == left);
         for (size_t i = 0; i < count; i++) {
             REQUIRE(out[i] <= 65534);
@@ -38,9 +41,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(detail.reason != NULL && detail.offset <= left);
     }
     if (traj_brand_number(type, field, left, &number, NULL) == TRAJ_ACCEPTED) {
+        ACCEPTED(1);
         REQUIRE(number >= 0 && number <= INT64_C(9007199254740992));
     }
     if (traj_brand_label(field, left, "nsp_idx_1", &number, &detail) == TRAJ_ACCEPTED) {
+        ACCEPTED(2);
         REQUIRE(number >= 0 && number <= INT64_C(9007199254740992));
     } else {
         REQUIRE(detail.reason != NULL && detail.offset <= left);

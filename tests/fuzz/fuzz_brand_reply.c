@@ -12,6 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(1);
+
 static void try_fields(const struct traj_brand_layout *layout, const redisReply *fields)
 {
     struct traj_brand_entry entry;
@@ -19,6 +21,7 @@ static void try_fields(const struct traj_brand_layout *layout, const redisReply 
     if (!traj_brand_read(layout, fields, counts, ROOM, &entry)) {
         return;
     }
+    ACCEPTED(0);
     REQUIRE(entry.step >= 0 && entry.step <= INT64_C(9007199254740992));
     REQUIRE(entry.count > 0 && entry.count <= ROOM);
     for (size_t i = 0; i < entry.count; i++) {

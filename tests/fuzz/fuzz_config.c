@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 static void try_source(const char *text)
 {
     static struct traj_url url;
@@ -22,6 +24,7 @@ static void try_source(const char *text)
         REQUIRE(error.text[0] != '\0');
         return;
     }
+    ACCEPTED(1);
     REQUIRE(url.options <= TRAJ_URL_OPTIONS && strlen(url.host) < TRAJ_URL_SIZE);
     for (size_t i = 0; i < url.options; i++) {
         (void)traj_url_real(&url, url.option[i].key, 0.0, 1e6, &number, &error);
@@ -38,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(error.text[0] != '\0');
         return 0;
     }
+    ACCEPTED(0);
     try_source(config.source);
     char *text = traj_config_text(&config);
     REQUIRE(text != NULL);

@@ -10,6 +10,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(1);
+
 static int same_bits(double a, double b)
 {
     return memcmp(&a, &b, sizeof a) == 0 || (a != a && b != b);
@@ -39,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return 0;
     }
+    ACCEPTED(0);
     size_t written = traj_event_write(&first, out, sizeof out);
     REQUIRE(written > 0);
     REQUIRE(traj_event_parse(out, written, &second, NULL) == TRAJ_ACCEPTED);

@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 static void require_same(const struct traj_eb_message *message, const uint8_t *first)
 {
     static const float wave[2] = {0};
@@ -40,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     enum traj_refusal refusal = traj_eb_parse(data, first, body, size - first, &message, &detail);
     if (refusal == TRAJ_ACCEPTED) {
+        ACCEPTED(message.kind == TRAJ_EB_SPIKE ? 0 : 1);
         REQUIRE(memchr(message.stream, 0, sizeof message.stream) != NULL);
         REQUIRE(memchr(message.electrode, 0, sizeof message.electrode) != NULL);
         REQUIRE(message.sample >= 0 && message.state <= 1);

@@ -20,6 +20,8 @@ struct room {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 static enum traj_refusal parse(const void *body, size_t size, struct room *room,
                                struct traj_refusal_detail *detail)
 {
@@ -51,6 +53,7 @@ static void try_body(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return;
     }
+    ACCEPTED(data[0] == 'T' ? 1 : 0);
     size_t written = traj_frame_write_json(&first.frame, out, sizeof out);
     REQUIRE(written > 0);
     REQUIRE(parse(out, written, &second, NULL) == TRAJ_ACCEPTED);

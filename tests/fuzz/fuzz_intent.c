@@ -12,6 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(1);
+
 static void require_same_values(const struct traj_intent *a, const struct traj_intent *b)
 {
     REQUIRE(a->seq == b->seq && a->frame == b->frame && a->valid == b->valid);
@@ -36,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return 0;
     }
+    ACCEPTED(0);
     size_t cap = traj_intent_size(first.intent.dim, first.intent.targets);
     char *out = malloc(cap);
     char *again = malloc(cap);

@@ -14,6 +14,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 #define SIZE_MOST (TRAJ_INTENT_HEADER + 8 * (2 * 16 + 2 * 256 + 256) + 2 * 63)
 
 static size_t write_again(const struct traj_intent *intent, double silent, unsigned char *out)
@@ -35,6 +37,7 @@ static void judge(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return;
     }
+    ACCEPTED(isnan(silent) ? 0 : 1);
     size_t written = write_again(&buffer.intent, silent, out);
     REQUIRE(written > 0);
     REQUIRE(written <= traj_intent_binary_size(buffer.intent.dim, buffer.intent.targets));

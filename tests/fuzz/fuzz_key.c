@@ -8,6 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 static void require_key(const char *key)
 {
     REQUIRE(memchr(key, '\0', TRAJ_KEY_SIZE) != NULL);
@@ -42,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct traj_key_pair pair;
 
     if (traj_key_parse(text, size, &pair) == NULL) {
+        ACCEPTED(0);
         require_key(pair.public_key);
         if (pair.secret_key[0] != '\0') {
             require_key(pair.secret_key);
@@ -52,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         stop = stop != NULL ? stop : end;
         if (traj_client_parse(text, (size_t)(stop - text), &entry) == NULL && entry.rights != 0) {
+            ACCEPTED(1);
             require_same(&entry);
         }
         text = stop < end ? stop + 1 : end;

@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(4);
+
 /* A copy of exactly its size, so that a sanitizer sees the first byte read beyond the end. */
 static struct traj_oe_part copy_of(const uint8_t *data, size_t size)
 {
@@ -73,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (refusal != TRAJ_ACCEPTED) {
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= second);
     } else {
+        ACCEPTED(message.kind);
         REQUIRE(memchr(message.stream, 0, sizeof message.stream) != NULL);
         REQUIRE(memchr(message.name, 0, sizeof message.name) != NULL);
         REQUIRE(message.sample >= 0 && message.state <= 1);

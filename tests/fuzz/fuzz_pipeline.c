@@ -34,6 +34,8 @@ struct rig {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(2);
+
 static struct traj_decoder *make_decoder(struct rig *rig, void *memory)
 {
     struct traj_decoder *decoder = NULL;
@@ -87,6 +89,7 @@ static void take_frame(struct rig *rig, const struct traj_frame *frame)
         traj_pipeline_frame(rig->pipeline, frame, 1.0, &intent, &refusal);
     REQUIRE((disposition == TRAJ_INVALID) == (refusal != TRAJ_ACCEPTED));
     if (disposition == TRAJ_DECODED) {
+        ACCEPTED(0);
         check_intent(rig, &intent, before);
         rig->seq = frame->seq;
         rig->t = frame->t;
@@ -134,6 +137,7 @@ static void take_event(struct rig *rig, const uint8_t *body, size_t size)
         traj_pipeline_refuse_event(rig->pipeline, refusal);
         return;
     }
+    ACCEPTED(1);
     if (rig->event.kind == TRAJ_EVENT_SESSION)
         rig->intents = 0;
     (void)traj_pipeline_event(rig->pipeline, &rig->event);

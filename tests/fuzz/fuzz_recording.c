@@ -12,6 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(FUZZ_READERS_MAX);
+
 static void try_header(const uint8_t *data, size_t size)
 {
     struct traj_recording_header header;
@@ -22,6 +24,7 @@ static void try_header(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return;
     }
+    ACCEPTED(0);
     struct traj_recording_header again;
     traj_recording_write_header(&header, out);
     REQUIRE(traj_recording_parse_header(out, sizeof out, &again, NULL) == TRAJ_ACCEPTED);
@@ -49,24 +52,30 @@ static void try_payload(const struct traj_record *record)
     const void *body;
     size_t size, count;
     if (traj_recorded_settings(record, &settings)) {
+        ACCEPTED(2);
         REQUIRE(traj_recorded_put_settings(&settings, out) == record->size);
         REQUIRE(memcmp(out, record->payload, record->size) == 0);
     }
     if (traj_recorded_model(record, &model)) {
+        ACCEPTED(3);
         REQUIRE(traj_recorded_put_model(&model, out) == record->size);
         REQUIRE(memcmp(out, record->payload, record->size) == 0);
     }
     if (traj_recorded_event(record, &number, &body, &size)) {
+        ACCEPTED(4);
         require_inside(record, body, size);
     }
     if (traj_recorded_intent(record, effect, &count, &body, &size)) {
+        ACCEPTED(5);
         REQUIRE(count <= TRAJ_RECORDING_EFFECTS);
         require_inside(record, body, size);
     }
     if (traj_recorded_start(record, &start)) {
+        ACCEPTED(6);
         REQUIRE(traj_recorded_put_start(&start, out) == record->size);
     }
     if (traj_recorded_loss(record, &loss)) {
+        ACCEPTED(7);
         REQUIRE(traj_recorded_put_loss(&loss, out) == record->size);
     }
     REQUIRE(strcmp(traj_record_name(record->kind), "unknown") != 0);
@@ -92,6 +101,7 @@ static void try_records(const uint8_t *data, size_t size)
             REQUIRE(traj_record_write(&record, copy, used) == used);
             REQUIRE(memcmp(copy, data + at, used) == 0);
             free(copy);
+            ACCEPTED(1);
             try_payload(&record);
         }
         at += used;

@@ -12,6 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(1);
+
 static void require_inside(const struct traj_tensors *tensors, const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < tensors->tensors; i++) {
@@ -63,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return 0;
     }
+    ACCEPTED(0);
     require_inside(&first, data, size);
     char *texts = malloc(size + TRAJ_METADATA_MAX);
     REQUIRE(texts != NULL);

@@ -10,6 +10,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+FUZZ_READERS(1);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct traj_map_unit unit[ROOM], other[ROOM];
@@ -22,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(refusal < TRAJ_REFUSALS && detail.reason != NULL && detail.offset <= size);
         return 0;
     }
+    ACCEPTED(0);
     size_t written = traj_units_map_write(&map, text, sizeof text);
     REQUIRE(written > 0);
     REQUIRE(traj_units_map_parse(text, written, &again, NULL) == TRAJ_ACCEPTED);

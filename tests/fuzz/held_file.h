@@ -12,20 +12,21 @@
 
 struct held_file {
     int fd;
-    char path[32]; /* may be opened as often as wished */
+    char path[32]; /* may be opened as often as wished, until it is dropped */
 };
 
+/* It keeps its name: HDF5 wants the real path of what it opens, which a deleted file has not. */
 static inline void held_file_make(struct held_file *held, const void *data, size_t size)
 {
-    char name[] = "/tmp/trajd-fuzz-XXXXXX";
-    held->fd = mkstemp(name);
-    REQUIRE(held->fd >= 0 && unlink(name) == 0);
+    (void)snprintf(held->path, sizeof held->path, "/tmp/trajd-fuzz-XXXXXX");
+    held->fd = mkstemp(held->path);
+    REQUIRE(held->fd >= 0);
     REQUIRE(size == 0 || write(held->fd, data, size) == (ssize_t)size);
-    (void)snprintf(held->path, sizeof held->path, "/proc/self/fd/%d", held->fd);
 }
 
 static inline void held_file_drop(struct held_file *held)
 {
+    REQUIRE(unlink(held->path) == 0);
     (void)close(held->fd);
 }
 

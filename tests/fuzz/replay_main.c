@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Replays a folder of inputs through a fuzzer's entry point, so that every input that once mattered
- * is an ordinary test with any compiler: replay_main CORPUS.  An empty folder is a failure, because
- * a replay of nothing proves nothing.
+ * is an ordinary test with any compiler: replay_main CORPUS.  A folder of which the fuzzer reads
+ * nothing is a failure, because a replay of refusals alone tries no more than the first check.
  */
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,6 +52,21 @@ static int replay(const char *folder, const char *name)
     return 1;
 }
 
+/* Says what was read, and for which way of reading the folder holds no input: false then. */
+static bool all_accepted(const char *folder)
+{
+    bool all = true;
+    for (size_t i = 0; i < traj_fuzz_readers; i++) {
+        printf("%s %zu", i == 0 ? "read:" : ",", traj_fuzz_accepted[i]);
+        all = all && traj_fuzz_accepted[i] > 0;
+    }
+    printf("%s\n", all ? "" : ": no input is read in some way");
+    if (!all) {
+        fprintf(stderr, "%s: holds no good input for each way of reading it\n", folder);
+    }
+    return all;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -68,5 +86,5 @@ int main(int argc, char **argv)
     }
     closedir(folder);
     printf("%zu inputs of %s replayed\n", replayed, argv[1]);
-    return outcome < 0 || replayed == 0;
+    return outcome < 0 || replayed == 0 || !all_accepted(argv[1]);
 }

@@ -153,6 +153,36 @@ static void invert(size_t n, real a[UNITS][UNITS])
     }
 }
 
+void chain_add_steering(struct chain_model *m, struct chain_steering *s, struct random *random)
+{
+    m->model.dims.paces = PACES;
+    m->model.steer = (struct traj_steer_model){.tuning = s->tuning,
+                                               .pace = s->pace,
+                                               .pace_prob = s->pace_prob,
+                                               .home = s->home,
+                                               .speed_most = 150.0,
+                                               .velocity_spread = 900.0,
+                                               .place_spread = 4.0,
+                                               .close = 8.0,
+                                               .mark = 0.9,
+                                               .change = 0.05,
+                                               .change_unmarked = 0.2,
+                                               .patience = 1e9};
+    for (size_t i = 0; i < UNITS * INPUTS; i++)
+        s->tuning[i] = random_normal(random) * (i % INPUTS == 0 ? 1.0 : 0.01);
+    for (size_t k = 0; k < PACES; k++) {
+        s->pace[k] = 4.0 * (double)k;
+        for (size_t to = 0; to < PACES; to++)
+            s->pace_prob[k * PACES + to] = k == to ? 0.6 : 0.2;
+    }
+    for (size_t d = 0; d < 2; d++)
+        s->home[d] = random_normal(random);
+    for (size_t m_ = 0; m_ < TARGETS; m_++)
+        for (size_t d = 0; d < 2; d++)
+            m->target_position[2 * m_ + d] = 20.0 * random_normal(random);
+    m->model.target_position = m->target_position;
+}
+
 /* The transformed count. */
 real chain_root(const struct chain_model *m, const struct story *s, size_t t, size_t n)
 {

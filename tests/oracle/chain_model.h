@@ -18,7 +18,9 @@
 #define RANK 2
 #define GAINS 2
 #define STAGES 3
-#define OUT 4 /* position and velocity */
+#define PACES 3
+#define INPUTS 6 /* of the tuning of a steered effector */
+#define OUT 4    /* position and velocity */
 
 typedef long double real;
 
@@ -37,6 +39,11 @@ struct chain_model {
     double answer_noise[OUT * OUT], answer_gain[OUT * OUT];
 };
 
+/* What a subject that steers an effector does. */
+struct chain_steering {
+    double tuning[UNITS * INPUTS], pace[PACES], pace_prob[PACES * PACES], home[2];
+};
+
 /* What was observed, and what happened before it. */
 struct story {
     uint16_t count[FRAMES][UNITS];
@@ -52,6 +59,9 @@ void chain_draw_story(struct story *s, struct random *random);
 
 /* Gives a Gaussian model a regression on the recent past. */
 void chain_remember(struct chain_model *m, struct random *random);
+
+/* Gives a Gaussian model what it expects of a subject that steers; it points into s. */
+void chain_add_steering(struct chain_model *m, struct chain_steering *s, struct random *random);
 
 /* The transformed count of a unit. */
 real chain_root(const struct chain_model *m, const struct story *s, size_t t, size_t n);

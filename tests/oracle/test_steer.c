@@ -19,51 +19,14 @@
 #include "daemon/model/internal.h"
 #include "tests/oracle/chain_model.h"
 
-#define PACES 3
 #define GOALS (TARGETS + 1)
-#define INPUTS 6
 #define BOUND 1e-9
-
-struct steering {
-    double tuning[UNITS * INPUTS], pace[PACES], pace_prob[PACES * PACES], home[2];
-};
-
-/* Gives a Gaussian model what it expects of a subject that steers. */
-static void add_steering(struct chain_model *m, struct steering *s, struct random *random)
-{
-    m->model.dims.paces = PACES;
-    m->model.steer = (struct traj_steer_model){.tuning = s->tuning,
-                                               .pace = s->pace,
-                                               .pace_prob = s->pace_prob,
-                                               .home = s->home,
-                                               .speed_most = 150.0,
-                                               .velocity_spread = 900.0,
-                                               .place_spread = 4.0,
-                                               .close = 8.0,
-                                               .mark = 0.9,
-                                               .change = 0.05,
-                                               .change_unmarked = 0.2,
-                                               .patience = 1e9};
-    for (size_t i = 0; i < UNITS * INPUTS; i++)
-        s->tuning[i] = random_normal(random) * (i % INPUTS == 0 ? 1.0 : 0.01);
-    for (size_t k = 0; k < PACES; k++) {
-        s->pace[k] = 4.0 * (double)k;
-        for (size_t to = 0; to < PACES; to++)
-            s->pace_prob[k * PACES + to] = k == to ? 0.6 : 0.2;
-    }
-    for (size_t d = 0; d < 2; d++)
-        s->home[d] = random_normal(random);
-    for (size_t m_ = 0; m_ < TARGETS; m_++)
-        for (size_t d = 0; d < 2; d++)
-            m->target_position[2 * m_ + d] = 20.0 * random_normal(random);
-    m->model.target_position = m->target_position;
-}
 
 /* ---- the twin ------------------------------------------------------------------------------- */
 
 struct twin {
     const struct chain_model *m;
-    const struct steering *s;
+    const struct chain_steering *s;
     real prob[GOALS][PACES], at[2];
 };
 
@@ -179,11 +142,11 @@ static void equals_the_plain_recursion(void **state)
     for (uint64_t seed = 1; seed <= 30; seed++) {
         struct random random = {seed};
         struct chain_model m;
-        struct steering s;
+        struct chain_steering s;
         struct story story;
         void *memory;
         chain_draw(&m, &random, true, 0);
-        add_steering(&m, &s, &random);
+        chain_add_steering(&m, &s, &random);
         chain_draw_story(&story, &random);
         struct traj_decoder *decoder = chain_decoder(&m.model, &memory);
         struct twin twin = {.m = &m, .s = &s};
@@ -224,11 +187,11 @@ static void has_no_part_while_nothing_is_told(void **state)
     (void)state;
     struct random random = {7};
     struct chain_model m;
-    struct steering s;
+    struct chain_steering s;
     struct story story;
     void *memory, *other;
     chain_draw(&m, &random, true, 0);
-    add_steering(&m, &s, &random);
+    chain_add_steering(&m, &s, &random);
     chain_draw_story(&story, &random);
     struct chain_model without = m;
     without.model.dims.paces = 0;
@@ -276,12 +239,12 @@ static void check_redirected(const struct traj_decoder *decoder,
     assert_true(fabs(estimate->free_prob - (trial ? elsewhere * home : elsewhere)) < 1e-9);
 }
 
-static void draw_steered(struct chain_model *m, struct steering *s, struct story *story,
+static void draw_steered(struct chain_model *m, struct chain_steering *s, struct story *story,
                          uint64_t seed)
 {
     struct random random = {seed};
     chain_draw(m, &random, true, 0);
-    add_steering(m, s, &random);
+    chain_add_steering(m, s, &random);
     chain_draw_story(story, &random);
 }
 
@@ -289,7 +252,7 @@ static void ways_out_alone_tell_of_a_target(void **state)
 {
     (void)state;
     struct chain_model m;
-    struct steering s;
+    struct chain_steering s;
     struct story story;
     void *memory;
     draw_steered(&m, &s, &story, 13);
@@ -323,7 +286,7 @@ static void comes_into_force_when_courses_are_over(void **state)
 {
     (void)state;
     struct chain_model m;
-    struct steering s;
+    struct chain_steering s;
     struct story story;
     void *memory;
     draw_steered(&m, &s, &story, 11);
@@ -398,11 +361,11 @@ static void is_recalibrated_as_the_tables_are(void **state)
     (void)state;
     struct random random = {5};
     struct chain_model m;
-    struct steering s;
+    struct chain_steering s;
     struct traj_error error = {""};
     double x[INPUTS], coefficient[UNITS * TRAJ_RETUNE_COLUMNS_MAX];
     chain_draw(&m, &random, true, 0);
-    add_steering(&m, &s, &random);
+    chain_add_steering(&m, &s, &random);
     for (size_t j = 0; j < STATES; j++) {
         m.node[j] = (int32_t)(j % NODES);
         m.share[j] = 0;
