@@ -237,10 +237,11 @@ static int set_text(void *handle, int option, const char *value)
 /* The daemon is the one that is connected to: it asks for a key. */
 static int make_server(const struct traj_guard *guard, enum traj_socket socket, void *handle)
 {
-    /* A domain makes libzmq ask; whoever got no answer is not let in. */
+    /* A domain makes libzmq ask; enforced, nobody is let in where there is nobody to ask. */
     return set_number(handle, ZMQ_CURVE_SERVER, 1) != 0 ||
                    set_text(handle, ZMQ_CURVE_SECRETKEY, guard->own.secret_key) != 0 ||
-                   set_text(handle, ZMQ_ZAP_DOMAIN, traj_socket_name(socket)) != 0
+                   set_text(handle, ZMQ_ZAP_DOMAIN, traj_socket_name(socket)) != 0 ||
+                   set_number(handle, ZMQ_ZAP_ENFORCE_DOMAIN, 1) != 0
                ? -1
                : 0;
 }
