@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from machine import machine
+
 TOLERANCE = 0.15
 FRAMES = 72  # four trials of the bin below
 BIN_MS = 111.2  # 18 nodes for each target, however many targets there are
@@ -43,6 +45,7 @@ def check(what, sizes, counts):
 
 
 def main(program, valgrind):
+    print(machine())
     by_units = [count(valgrind, program, units, 8) for units in UNITS]
     by_targets = [count(valgrind, program, 96, targets) for targets in TARGETS]
     units = check("units", UNITS, by_units)

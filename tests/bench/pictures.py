@@ -30,6 +30,7 @@ def main():
     import browser
     import daemon
     from dashboard import Dashboard
+    from machine import machine
     from watched import Source
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,6 +40,7 @@ def main():
     parser.add_argument("--bin-ms", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
+    print(machine())
     os.environ.setdefault("TRAJD", os.path.abspath(os.path.join(options.build, "daemon/trajd")))
     os.environ.setdefault("TRAJCTL", os.path.abspath(os.path.join(options.build, "clients/trajctl/trajctl")))
     if not browser.find():

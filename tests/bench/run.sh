@@ -19,6 +19,7 @@ export TRAJD TRAJCTL TRAJ_PEERS
 # The distribution's Python, for which the packages are.
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
+"$python" tests/bench/machine.py
 echo "The decode step alone:"
 "$build/tests/bench/bench_course"
 exec "$python" tests/bench/peers/compare.py "$@"

@@ -199,6 +199,7 @@ def main():
     parser.add_argument("--no-count", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    print(machine())
     os.environ.setdefault("TRAJD", os.path.abspath(os.path.join(options.build, "daemon/trajd")))
     os.environ.setdefault("TRAJCTL", os.path.abspath(os.path.join(options.build, "clients/trajctl/trajctl")))
     with tempfile.TemporaryDirectory(prefix="trajd-watched-") as folder:
@@ -214,6 +215,7 @@ def main():
 
 import daemon  # noqa: E402 (found by the path above)
 import dashboard  # noqa: E402
+from machine import machine  # noqa: E402
 
 if __name__ == "__main__":
     main()

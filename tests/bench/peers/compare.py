@@ -21,7 +21,6 @@ Times are printed, never judged.  Environment: TRAJD, TRAJCTL, TRAJ_PEERS (folde
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -31,6 +30,9 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from machine import machine  # noqa: E402 (found by the path above)
+
 PYTHON = sys.executable
 WARMUP = 100
 PATIENCE = 60.0
@@ -236,17 +238,6 @@ def ask_trajd(stage, key="trajd"):
         sys.exit("trajd does not answer")
     stages = json.loads(control.recv())["stages_ms"]
     return {name: {q: 1e3 * stage[q] for q in ("p50", "p99")} for name, stage in stages.items()}
-
-
-def machine():
-    model = "unknown"
-    with open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    return f"{model}, {os.cpu_count()} processors, {platform.system()} {platform.release()}, " \
-           f"load {os.getloadavg()[0]:.1f}"
 
 
 def say_stages(name, stages):
