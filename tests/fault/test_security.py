@@ -397,6 +397,12 @@ class Files(Guarded):
             os.chmod(clients, mode)
             self.refused("clients.list: others may write it; chmod go-w")
         os.chmod(clients, 0o644)
+        if os.geteuid() == 0:  # nobody else may give a file away
+            nobody = 65534
+            for path in (secret, clients):
+                os.chown(path, nobody, -1)
+                self.refused("belongs to another user; chown it to the user of trajd")
+                os.chown(path, 0, -1)
         other = self.keys.options("stranger")["CURVE_PUBLICKEY"].decode()
         own = read_key(self.keys.path("trajd.key"), "public-key").decode()
         for text, words in (("", "public-key"), (good.replace("secret-key", "secret"), "secret-key"),
