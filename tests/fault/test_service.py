@@ -80,12 +80,25 @@ class Watchdog(daemon.DaemonTest):
             self.assertTrue(self.silence(2 * WATCHDOG_S))
 
 
+def unit_text():
+    with open(os.path.join(os.environ["TRAJ_BUILD_DIR"], "daemon", "trajd.service")) as file:
+        return file.read()
+
+
+class Settings(unittest.TestCase):
+    def test_what_was_in_memory_outlives_the_daemon(self):
+        """systemd must leave alone what the recorder of a killed daemon left in /dev/shm."""
+        settings = dict(re.findall(r"^(\w+)=(.*)$", unit_text(), flags=re.M))
+        self.assertEqual(settings["RemoveIPC"], "no")
+        self.assertNotIn("DynamicUser", settings)  # which would remove it whatever RemoveIPC says
+        self.assertNotIn("PrivateIPC", settings)
+
+
 class Unit(unittest.TestCase):
     def setUp(self):
         if shutil.which("systemd-analyze") is None:
             self.skipTest("systemd-analyze is not installed: the unit was not checked")
-        with open(os.path.join(os.environ["TRAJ_BUILD_DIR"], "daemon", "trajd.service")) as file:
-            text = file.read()
+        text = unit_text()
         self.folder = tempfile.TemporaryDirectory(prefix="trajd-unit-")
         self.addCleanup(self.folder.cleanup)
         self.unit = os.path.join(self.folder.name, "trajd.service")
@@ -105,7 +118,11 @@ class Unit(unittest.TestCase):
         self.assertEqual(status, 0, said)
 
     def test_security(self):
-        status, said = self.analyze("security", "--offline=true", "--threshold=20")
+        """The exposure is at most what security.md says it is."""
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "daemon", "man",
+                               "security.md")) as file:
+            told = float(re.search(r"`systemd-analyze security` gives it ([0-9.]+) of 10", file.read())[1])
+        status, said = self.analyze("security", "--offline=true", f"--threshold={round(10 * told)}")
         if "Unknown" in said or "unrecognized option" in said:
             self.skipTest("this systemd-analyze cannot judge a file")
         print([line for line in said.splitlines() if "exposure" in line.lower()][-1:], end=" ")
