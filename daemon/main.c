@@ -117,7 +117,7 @@ static int build(struct parts *parts, struct traj_error *error)
 {
     struct traj_service *service = &parts->service;
 
-    traj_log_init(&service->log, stderr, service->config.log_level);
+    traj_log_init(&service->log, STDERR_FILENO, service->config.log_level);
     if (load_model(parts, error) != 0) {
         return -1;
     }
@@ -291,6 +291,7 @@ int main(int argc, char **argv)
     }
     parts->signal_fd = -1;
     parts->notifier.fd = -1;
+    traj_log_init(&parts->service.log, STDERR_FILENO, TRAJ_LOG_ERROR);
     (void)gsl_set_error_handler_off();
     rc = traj_options_parse(&options, argc, argv, &error);
     if (rc == 0 && options.help) {
@@ -311,9 +312,9 @@ int main(int argc, char **argv)
         }
     }
     take_down(parts);
-    free(parts);
     if (rc != 0) {
-        (void)fprintf(stderr, "trajd: error: %s\n", error.text);
+        traj_log_write(&parts->service.log, TRAJ_LOG_ERROR, "%s", error.text);
     }
+    free(parts);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

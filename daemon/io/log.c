@@ -2,9 +2,17 @@
 /* The operational log; see log.h. */
 #include "daemon/io/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *const level_names[TRAJ_LOG_LEVELS] = {"error", "warning", "info", "debug"};
 static const char *const kind_names[TRAJ_LOG_KINDS] = {"refused frames", "refused events",
@@ -16,7 +24,7 @@ const char *traj_log_level_name(enum traj_log_level level)
     return (unsigned)level < TRAJ_LOG_LEVELS ? level_names[level] : "unknown";
 }
 
-void traj_log_init(struct traj_log *log, FILE *out, enum traj_log_level level)
+void traj_log_init(struct traj_log *log, int out, enum traj_log_level level)
 {
     *log = (struct traj_log){.out = out, .level = level};
     for (int kind = 0; kind < TRAJ_LOG_KINDS; kind++) {
@@ -24,31 +32,69 @@ void traj_log_init(struct traj_log *log, FILE *out, enum traj_log_level level)
     }
 }
 
+/*
+ * One call a line, so that lines of two processes on one terminal do not mix, and none that waits:
+ * a pipe that is called writable takes PIPE_BUF bytes at once.  A socket, such as the journal's,
+ * may take less, but can be told not to wait.
+ */
+static bool put(const struct traj_log *log, const char *line, size_t length)
+{
+    struct pollfd item = {.fd = log->out, .events = POLLOUT};
+    ssize_t written;
+
+    if (poll(&item, 1, 0) != 1 || (item.revents & POLLOUT) == 0) {
+        return false;
+    }
+    written = send(log->out, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written < 0 && errno == ENOTSOCK) {
+        written = write(log->out, line, length);
+    }
+    return written == (ssize_t)length;
+}
+
+/* Says how many lines are lost, if any are; false if that cannot be written either. */
+static bool say_lost(struct traj_log *log)
+{
+    char line[128];
+    int length;
+
+    if (log->lost == 0) {
+        return true;
+    }
+    length = snprintf(line, sizeof line,
+                      "trajd: warning: lines of the log that could not be written: %" PRIu64 "\n",
+                      log->lost);
+    if (length < 0 || !put(log, line, (size_t)length)) {
+        return false;
+    }
+    log->lost = 0;
+    return true;
+}
+
 __attribute__((format(printf, 3, 0))) static void
 write_line(struct traj_log *log, enum traj_log_level level, const char *format, va_list arguments)
 {
-    char line[1024];
-    int length;
+    char line[PIPE_BUF] = "trajd: ";
+    char *text = line + strlen(line);
 
     if (level > log->level) {
         return;
     }
-    length = vsnprintf(line, sizeof line, format, arguments);
-    if (length < 0) {
+    if (level != TRAJ_LOG_INFO) {
+        text = stpcpy(stpcpy(text, traj_log_level_name(level)), ": ");
+    }
+    if (vsnprintf(text, (size_t)(line + sizeof line - text), format, arguments) < 0) {
         return;
     }
-    for (char *at = line; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) {
-            *at = '?';
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            *text = '?';
         }
     }
-    /* One call a line, so that lines of two processes on one terminal do not mix. */
-    if (level == TRAJ_LOG_INFO) {
-        (void)fprintf(log->out, "trajd: %s\n", line);
-    } else {
-        (void)fprintf(log->out, "trajd: %s: %s\n", traj_log_level_name(level), line);
+    *text++ = '\n';
+    if (!say_lost(log) || !put(log, line, (size_t)(text - line))) {
+        log->lost++;
     }
-    (void)fflush(log->out);
 }
 
 void traj_log_write(struct traj_log *log, enum traj_log_level level, const char *format, ...)
@@ -101,4 +147,5 @@ void traj_log_flush(struct traj_log *log, double now)
             end_period(log, (enum traj_log_kind)kind, now);
         }
     }
+    (void)say_lost(log);
 }

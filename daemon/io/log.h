@@ -3,12 +3,15 @@
  * The operational log: one line a record on stderr, "trajd: warning: ...", at a limited rate for
  * what a stranger's messages can provoke.  Used by one thread at a time and never by the decode
  * thread.
+ *
+ * It never waits: a line that stderr does not take at once, because it is a pipe that nobody reads
+ * or a terminal that is stopped, is dropped, and how many were is said as soon as one can be
+ * written.
  */
 #ifndef TRAJ_IO_LOG_H
 #define TRAJ_IO_LOG_H
 
 #include <stdint.h>
-#include <stdio.h>
 
 enum traj_log_level {
     TRAJ_LOG_ERROR,
@@ -35,8 +38,9 @@ enum traj_log_kind {
 #define TRAJ_LOG_PERIOD_S 10.0
 
 struct traj_log {
-    FILE *out;
+    int out;                   /* descriptor, borrowed */
     enum traj_log_level level; /* records above it are dropped */
+    uint64_t lost;             /* lines that could not be written, since that was last said */
     struct {
         double since;        /* s, when the period began */
         uint64_t written;    /* lines in it */
@@ -44,9 +48,12 @@ struct traj_log {
     } limit[TRAJ_LOG_KINDS];
 };
 
-void traj_log_init(struct traj_log *log, FILE *out, enum traj_log_level level);
+/* Begins with nothing held back; out is borrowed. */
+void traj_log_init(struct traj_log *log, int out, enum traj_log_level level);
 
-/* One line; control characters of what strangers sent are shown as '?'. */
+/*
+ * One line, cut at PIPE_BUF bytes; control characters of what strangers sent are shown as '?'.
+ */
 void traj_log_write(struct traj_log *log, enum traj_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -58,7 +65,10 @@ void traj_log_limited(struct traj_log *log, enum traj_log_kind kind, double now,
                       enum traj_log_level level, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Says what was held back in periods that are over at time now; call it now and then. */
+/*
+ * Says what was held back in periods that are over at time now (s), and how many lines could not
+ * be written; call it now and then.
+ */
 void traj_log_flush(struct traj_log *log, double now);
 
 #endif

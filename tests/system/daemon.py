@@ -72,7 +72,7 @@ class Daemon:
     """A running trajd; config is laid over short status and no stale messages."""
 
     def __init__(self, config=None, model=None, arguments=(), environment=None, wait=True,
-                 endpoints=None):
+                 endpoints=None, stderr=None):
         self.folder = tempfile.mkdtemp(prefix="trajd-")
         self.context = zmq.Context()
         self.sockets = []
@@ -87,8 +87,8 @@ class Daemon:
         for name, endpoint in self.endpoints.items():
             command += ["--" + name, "@" + endpoint]
         self.log = open(self.path("log"), "w+")
-        self.process = subprocess.Popen(command + list(arguments), stderr=self.log,
-                                        stdout=self.log, env={**os.environ, **(environment or {})})
+        self.process = subprocess.Popen(command + list(arguments), stdout=self.log,
+                                        stderr=self.log if stderr is None else stderr, env={**os.environ, **(environment or {})})
         self.control = None
         if wait:
             self.ask(cmd="ping")

@@ -315,6 +315,81 @@ class Reload(daemon.DaemonTest):
         self.assertTrue(d.ask(cmd="ping")["ok"])
 
 
+class Log(daemon.DaemonTest):
+    """Standard error as a pipe whose reader stands still."""
+
+    def setUp(self):
+        super().setUp()
+        self.out, self.end = os.pipe()
+        self.addCleanup(os.close, self.out)
+        self.addCleanup(os.close, self.end)
+        os.set_blocking(self.out, False)
+        # Opened anew: the daemon's end must stay one that waits.
+        self.filler = os.open(f"/proc/self/fd/{self.end}", os.O_WRONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, self.filler)
+
+    def fill(self):
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(self.filler, b"." * size)
+            except BlockingIOError:
+                pass
+
+    def drain(self):
+        read = b""
+        try:
+            while True:
+                read += os.read(self.out, 1 << 16)
+        except BlockingIOError:
+            return read.decode().lstrip(".")
+
+    def load(self, d):
+        """Something that is logged."""
+        d.must(cmd="model", action="load", path=d.model)
+
+    def test_nobody_reads_it(self):
+        d = self.start(stderr=self.end)
+        self.assertIn("trajd: ready: ", self.drain())
+        self.fill()
+        for _ in range(3):
+            self.load(d)
+        self.assertTrue(d.must(cmd="pause", on=True)["ok"])
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"frame", b"{"])
+        source.send_multipart([b"frame", frame(0)])
+        d.intents(sink, 1)
+        lost = "trajd: warning: lines of the log that could not be written: "
+        said = self.drain()
+        while lost not in said:
+            self.load(d)
+            said += self.drain()
+        first, *rest = said.splitlines()
+        self.assertRegex(first, f"^{lost}([3-9]|1[0-9])$")
+        for line in rest:  # whole ones; the frame's may come before or after
+            self.assertRegex(line, "^trajd: (model loaded: |warning: frame refused )")
+        self.fill()
+        d.signal(signal.SIGHUP)
+        self.load(d)
+        d.signal(signal.SIGTERM)
+        self.assertEqual(d.wait(), 0)
+
+    def test_an_error_that_nobody_reads_ends_it_all_the_same(self):
+        self.fill()
+        d = self.start(stderr=self.end, endpoints={"frames": "tcp://192.168.1.4:5601"}, wait=False)
+        self.assertEqual(d.wait(), 1)
+        self.assertEqual(self.forget(d)[0], 1)
+
+    def test_a_line_that_is_too_long_is_cut(self):
+        """A pipe takes so much at once, and no more for certain."""
+        d = self.start(stderr=self.end)
+        self.drain()
+        path = d.folder + "/." * ((4094 - len(d.folder) - len("/model.tjm")) // 2) + "/model.tjm"
+        d.must(cmd="model", action="load", path=path)
+        said = self.drain()
+        self.assertEqual((len(said), said[-1], said.count("\n")), (4096, "\n", 1))
+
+
 class Limits(daemon.DaemonTest):
     def test_configured_limits_are_those_of_the_pipeline(self):
         with_limits, d = self.run_through(frames(0, 30), 30, config={

@@ -117,7 +117,7 @@ static int start(void **state)
     f->service = service;
     service->options = &f->options;
     assert_int_equal(traj_options_config(&f->options, &service->config, &error), 0);
-    traj_log_init(&service->log, stderr, TRAJ_LOG_ERROR);
+    traj_log_init(&service->log, STDERR_FILENO, TRAJ_LOG_ERROR);
     service->models.current = traj_loaded_open(f->model, &error);
     assert_non_null(service->models.current);
     f->signal_fd = traj_signals_open(&error);
