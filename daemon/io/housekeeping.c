@@ -242,6 +242,7 @@ static int reload(struct traj_service *service, struct traj_error *error)
         traj_guard_use(&service->guard, &clients);
         service->config = *next;
         service->log.level = next->log_level;
+        traj_realtime_tell(&service->realtime, next->receive, &service->log);
     }
     traj_clients_free(&clients);
     traj_loaded_close(&loaded);

@@ -45,16 +45,24 @@ static int run_on(int cpu)
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
-/*
- * SCHED_FIFO at a priority, or with 0 the ordinary policy; 0 or an errno value.  Threads that this
- * one makes do not inherit it: glibc's attributes cannot say SCHED_OTHER to a child of SCHED_FIFO.
- */
-static int schedule(int priority)
+/* For the calling thread; 0 or an errno value. */
+static int schedule(int policy, int priority)
 {
     const struct sched_param parameters = {.sched_priority = priority};
-    int policy = priority > 0 ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER;
 
     return sched_setscheduler(0, policy, &parameters) == 0 ? 0 : errno;
+}
+
+/*
+ * Whether a thread may have this priority; this one is an ordinary one again.  0 or an errno value.
+ * Without SCHED_RESET_ON_FORK: who has the priority by RLIMIT_RTPRIO and no privilege may set that
+ * flag, but cannot go back to a policy without it.
+ */
+static int try_priority(int priority)
+{
+    int refused = schedule(SCHED_FIFO, priority);
+
+    return refused != 0 ? refused : schedule(SCHED_OTHER, 0);
 }
 
 /* Whether this thread could run there; it stays where it was.  0 or an errno value. */
@@ -89,11 +97,10 @@ void traj_realtime_context(struct traj_realtime *realtime, void *context,
      * priority or neither does.
      */
     if (config->priority > 0) {
-        int refused = schedule(config->priority);
+        int refused = try_priority(config->priority);
 
-        if (refused == 0 && schedule(0) == 0 &&
-            (zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_FIFO) != 0 ||
-             zmq_ctx_set(context, ZMQ_THREAD_PRIORITY, config->priority) != 0)) {
+        if (refused == 0 && (zmq_ctx_set(context, ZMQ_THREAD_SCHED_POLICY, SCHED_FIFO) != 0 ||
+                             zmq_ctx_set(context, ZMQ_THREAD_PRIORITY, config->priority) != 0)) {
             refused = zmq_errno();
         }
         /* Said once, when the decode thread has it too. */
@@ -137,30 +144,61 @@ __attribute__((no_sanitize_address)) static int touch_object(struct dl_phdr_info
 enum traj_receive traj_realtime_receive(const struct traj_realtime *realtime,
                                         enum traj_receive asked)
 {
-    if (asked != TRAJ_RECEIVE_AUTO) {
+    const bool first = realtime->priority == TRAJ_GRANT_GIVEN; /* others wait for this thread */
+
+    if (asked == TRAJ_RECEIVE_BLOCK || asked == TRAJ_RECEIVE_EXPECT ||
+        (asked == TRAJ_RECEIVE_SPIN && (!first || realtime->apart))) {
         return asked;
     }
-    return realtime->awake ? TRAJ_RECEIVE_EXPECT : TRAJ_RECEIVE_BLOCK;
+    return first && realtime->two ? TRAJ_RECEIVE_EXPECT : TRAJ_RECEIVE_BLOCK;
 }
 
-/* Whether this thread and libzmq's can run at the same time; before it has a processor of its own.
- */
-static bool have_two(const struct traj_config *config)
+void traj_realtime_tell(const struct traj_realtime *realtime, enum traj_receive asked,
+                        struct traj_log *log)
 {
-    cpu_set_t set;
+    enum traj_receive given = traj_realtime_receive(realtime, asked);
 
-    if (config->cpu >= 0 && config->io_cpu >= 0) {
-        return config->cpu != config->io_cpu;
+    if (asked != TRAJ_RECEIVE_AUTO && given != asked) {
+        traj_log_write(log, TRAJ_LOG_WARNING,
+                       "receive is \"%s\" instead of \"%s\", which with a priority needs \"cpu\" "
+                       "and \"io_cpu\" granted at the start",
+                       traj_receive_name(given), traj_receive_name(asked));
     }
-    return pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
+/*
+ * Whether this thread and libzmq's can run at the same time, by the processors that they were
+ * granted; former are those of a thread that was granted none.
+ */
+static bool have_two(const struct traj_realtime *realtime, const struct traj_config *config,
+                     const cpu_set_t *former)
+{
+    const bool decode = realtime->cpu == TRAJ_GRANT_GIVEN;
+    const bool io = realtime->io_cpu == TRAJ_GRANT_GIVEN;
+    cpu_set_t either;
+
+    CPU_ZERO(&either);
+    if (!decode || !io) {
+        either = *former;
+    }
+    if (decode) {
+        CPU_SET((size_t)config->cpu, &either);
+    }
+    if (io) {
+        CPU_SET((size_t)config->io_cpu, &either);
+    }
+    return CPU_COUNT(&either) > 1;
 }
 
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log)
 {
     unsigned char sum = 0;
-    const bool two = have_two(config);
+    cpu_set_t former;
 
+    if (pthread_getaffinity_np(pthread_self(), sizeof former, &former) != 0) {
+        CPU_ZERO(&former); /* cannot be told, and so not counted upon */
+    }
     touch_stack();
     /* Code that the first frame is the first to need must not come from the disk then. */
     (void)dl_iterate_phdr(touch_object, &sum);
@@ -175,9 +213,14 @@ void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_conf
         realtime->cpu = report(log, "cpu", run_on(config->cpu));
     }
     if (realtime->priority == TRAJ_GRANT_GIVEN) {
-        realtime->priority = report(log, "priority", schedule(config->priority));
+        /* glibc's attributes cannot say SCHED_OTHER to a child of SCHED_FIFO; the flag does. */
+        realtime->priority =
+            report(log, "priority", schedule(SCHED_FIFO | SCHED_RESET_ON_FORK, config->priority));
     }
-    realtime->awake = two && realtime->priority == TRAJ_GRANT_GIVEN;
+    realtime->two = have_two(realtime, config, &former);
+    realtime->apart = realtime->cpu == TRAJ_GRANT_GIVEN && realtime->io_cpu == TRAJ_GRANT_GIVEN &&
+                      config->cpu != config->io_cpu;
+    traj_realtime_tell(realtime, config->receive, log);
 }
 
 int traj_realtime_ordinary(pthread_attr_t *attributes)

@@ -22,17 +22,24 @@ struct traj_realtime {
     enum traj_grant priority;
     enum traj_grant cpu;
     enum traj_grant io_cpu;
-    bool awake; /* expecting frames gains: see traj_realtime_receive */
+    bool two;   /* decoding and libzmq's threads can run at the same time */
+    bool apart; /* and each has a processor of its own */
 };
 
 /*
  * How the decode thread waits: as configured, or where that is left to trajd, TRAJ_RECEIVE_EXPECT
  * at a priority that was granted, if decoding and libzmq's threads have two processors (who looks
  * for a frame at a real-time priority must not keep libzmq from bringing it), else
- * TRAJ_RECEIVE_BLOCK.  What was granted at the start holds over later configurations.
+ * TRAJ_RECEIVE_BLOCK.  For the same reason TRAJ_RECEIVE_SPIN at a priority that was granted is as
+ * if it were left to trajd, unless two processors were granted with it.  What was granted at the
+ * start holds over later configurations.
  */
 enum traj_receive traj_realtime_receive(const struct traj_realtime *realtime,
                                         enum traj_receive asked);
+
+/* Logs why the decode thread does not wait as asked, if so. */
+void traj_realtime_tell(const struct traj_realtime *realtime, enum traj_receive asked,
+                        struct traj_log *log);
 
 /*
  * Gives libzmq's threads their processor and priority.  Before the first socket of the context is
@@ -45,7 +52,7 @@ void traj_realtime_context(struct traj_realtime *realtime, void *context,
 /*
  * Processor, priority and locked memory for the calling thread, which is to decode; touches its
  * stack and all code, so that they are in memory before the first frame.  After all memory has been
- * made.  From then on traj_realtime_receive knows.
+ * made.  From then on traj_realtime_receive knows, and where it is not as configured it is said.
  */
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log);

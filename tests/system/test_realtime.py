@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Spinning, or being awake when a frame is due, instead of sleeping; and the privileges of real time: asked for, reported, and no more than a
-wish where the system refuses them."""
+wish where the system refuses them.
+
+Environment: TRAJ_UNPRIVILEGED (the library of unprivileged.c, where there is one)."""
 import os
 import signal
 import subprocess
 import tempfile
 import time
+from unittest import mock
 
 import daemon
 from daemon import bare, event, frame, zmq
@@ -38,6 +41,23 @@ def threads(d):
 def scheduler(tid):
     """A thread's policy, without the flag that its children shall not have it."""
     return os.sched_getscheduler(tid) & ~os.SCHED_RESET_ON_FORK
+
+
+# As trajd.service has it: without the privilege, within a limit.
+WITHOUT = "setpriv --bounding-set -sys_nice --inh-caps -sys_nice"
+LIMIT = "prlimit --rtprio=2"
+
+# Processors that no machine of ours has.
+ABSENT = {"cpu": 1000, "io_cpu": 1001}
+
+
+def runs(words):
+    """Whether `true` can be run behind these words, and what is said if not."""
+    try:
+        done = subprocess.run([*words.split(), "true"], capture_output=True, text=True)
+    except FileNotFoundError as missing:
+        return False, str(missing)
+    return done.returncode == 0, done.stderr.strip()
 
 
 class RealTime(daemon.DaemonTest):
@@ -123,6 +143,50 @@ class RealTime(daemon.DaemonTest):
         plain, _ = self.run_through(messages(), FRAMES)
         self.assertEqual([bare(i) for i in d.intents(sink, FRAMES)], plain)
 
+    def started_behind(self, words, **options):
+        """A daemon whose command follows these words, or the test is skipped."""
+        able, said = runs(words)
+        if not able:
+            self.skipTest(f"`{words}` cannot be run here: {said}")
+        words += " " + os.environ.get("TRAJD_PREFIX", "")
+        with mock.patch.dict(os.environ, TRAJD_PREFIX=words):
+            return self.start(**options)
+
+    def priority(self, d):
+        """What is told of the priority, which must be true of decoding and of libzmq's threads."""
+        told = d.status()["realtime"]["priority"]
+        policy = os.SCHED_FIFO if told == "granted" else os.SCHED_OTHER
+        self.assertIn(f"priority {told}", d.said())
+        found = {name: scheduler(tid) for name, tid in threads(d).items() if "ZMQbg" in name}
+        self.assertGreater(len(found), 1)
+        found["decode"] = scheduler(d.process.pid)
+        self.assertEqual(set(found.values()), {policy}, (told, found))
+        self.assertEqual(scheduler(threads(d)["housekeeping"]), os.SCHED_OTHER)
+        return told
+
+    def test_a_priority_within_a_limit(self):
+        words = f"{LIMIT} {WITHOUT}"
+        able, said = runs(f"{words} chrt --fifo 2")
+        if not able:
+            self.skipTest(f"no limit can be raised here, or it is not heeded: {said}")
+        d = self.started_behind(words, config={"priority": 2})
+        self.assertEqual(self.priority(d), "granted")
+
+    def test_a_priority_without_a_limit(self):
+        d = self.started_behind(f"prlimit --rtprio=0 {WITHOUT}", config={"priority": 2})
+        self.assertEqual(self.priority(d), "refused")
+        self.assertEqual(d.status()["realtime"]["receive"], "block")
+
+    def test_a_flag_that_nobody_may_clear(self):
+        """The same as within a limit, for machines that let nobody raise one."""
+        library = os.environ.get("TRAJ_UNPRIVILEGED")
+        if not library:
+            self.skipTest("TRAJ_UNPRIVILEGED is not set")
+        if not runs("chrt --fifo 2")[0]:
+            self.skipTest("the system grants no priority here")
+        d = self.start(config={"priority": 2}, environment={"LD_PRELOAD": library})
+        self.assertEqual(self.priority(d), "granted")
+
     def test_who_has_a_priority_expects_frames(self):
         d = self.start(config={"priority": 2})
         told = d.status()["realtime"]
@@ -130,6 +194,43 @@ class RealTime(daemon.DaemonTest):
         self.assertEqual(told["receive"], "expect" if gains else "block")
         d = self.start(config={"priority": 2, "receive": "block"})
         self.assertEqual(d.status()["realtime"]["receive"], "block")
+
+    def granted(self, d, **others):
+        """The daemon's real time, given a priority and besides what is said."""
+        told = d.status()["realtime"]
+        if told["priority"] != "granted":
+            self.skipTest("the system grants no priority here")
+        self.assertEqual({name: told[name] for name in others}, others)
+        return told
+
+    def test_two_processors_that_were_refused_are_none(self):
+        cpu = min(os.sched_getaffinity(0))
+        d = self.started_behind(f"taskset -c {cpu}", config={"priority": 2, **ABSENT})
+        self.granted(d, cpu="refused", io_cpu="refused", receive="block")
+
+    def test_no_spinning_at_a_priority_without_processors(self):
+        """Nothing else would run where such a thread happens to be."""
+        gains = "expect" if len(os.sched_getaffinity(0)) > 1 else "block"
+        words = f'receive is "{gains}" instead of "spin"'
+        d = self.start(config={"priority": 2, "receive": "spin", **ABSENT})
+        self.granted(d, cpu="refused", io_cpu="refused", receive=gains)
+        self.assertIn(words, d.said())
+        # Nor by a configuration that is read later, since processors are given at the start alone.
+        d = self.start(config={"priority": 2})
+        self.granted(d, receive=gains)
+        d.write_config({**d.config, "cpu": 0, "io_cpu": 1, "receive": "spin"})
+        d.signal(signal.SIGHUP)
+        daemon.wait_for(lambda: "reloaded" in d.said())
+        self.granted(d, cpu="not asked", io_cpu="not asked", receive=gains)
+        self.assertIn(words, d.said())
+
+    def test_spinning_at_a_priority_with_processors(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("this machine has one processor")
+        d = self.start(config={"priority": 2, "cpu": cpus[0], "io_cpu": cpus[1], "receive": "spin"})
+        self.granted(d, cpu="granted", io_cpu="granted", receive="spin")
+        self.assertNotIn("instead of", d.said())
 
     def test_a_refusal_is_not_the_end(self):
         absent = 1023
