@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -180,27 +181,90 @@ static void answer_requests(struct traj_housekeeping *self, double now)
 
 /* --- configuration and model again, after SIGHUP --------------------------------------------- */
 
-/* Says which changes only a restart brings. */
-static void warn_of_restart(struct traj_service *service, const struct traj_config *next)
-{
-    const struct traj_config *now = &service->config;
-
-    if (strcmp(now->source, next->source) != 0 || strcmp(now->lsl_outlet, next->lsl_outlet) != 0 ||
-        strcmp(now->frames, next->frames) != 0 || strcmp(now->intents, next->intents) != 0 ||
-        strcmp(now->control, next->control) != 0 || now->receive_hwm != next->receive_hwm ||
-        now->send_hwm != next->send_hwm || now->message_max != next->message_max ||
-        strcmp(now->record.directory, next->record.directory) != 0 ||
-        strcmp(now->curve.secret_key, next->curve.secret_key) != 0 ||
-        memcmp(now->curve.server, next->curve.server, sizeof now->curve.server) != 0) {
-        traj_log_write(
-            &service->log, TRAJ_LOG_WARNING,
-            "source, lsl_outlet, endpoints, receive_hwm, send_hwm, message_max, record and the "
-            "daemon's keys change at a restart alone");
+/* Settings that only a restart changes; text is compared up to its end. */
+#define RESTART(name, member, text)                                                                \
+    {                                                                                              \
+        name, offsetof(struct traj_config, member), sizeof(((struct traj_config *)0)->member),     \
+            text                                                                                   \
     }
-    if (now->priority != next->priority || now->cpu != next->cpu || now->io_cpu != next->io_cpu ||
-        now->lock_memory != next->lock_memory) {
+
+static const struct {
+    const char *name; /* of which several in a row are one */
+    size_t offset, size;
+    bool text;
+} restart[] = {
+    RESTART("source", source, true),
+    RESTART("lsl_outlet", lsl_outlet, true),
+    RESTART("frames", frames, true),
+    RESTART("intents", intents, true),
+    RESTART("control", control, true),
+    RESTART("receive_hwm", receive_hwm, false),
+    RESTART("send_hwm", send_hwm, false),
+    RESTART("message_max", message_max, false),
+    RESTART("curve", curve.secret_key, true),
+    RESTART("curve", curve.server[0], true),
+    RESTART("curve", curve.server[1], true),
+    RESTART("curve", curve.server[2], true),
+    RESTART("record", record.directory, true),
+    RESTART("record", record.start, false),
+    RESTART("record", record.rotate_mb, false),
+    RESTART("record", record.buffer_mb, false),
+    RESTART("record", record.sync_s, false),
+    RESTART("priority", priority, false),
+    RESTART("cpu", cpu, false),
+    RESTART("io_cpu", io_cpu, false),
+    RESTART("lock_memory", lock_memory, false),
+};
+_Static_assert(TRAJ_SOCKETS == 3, "each socket's server stands above");
+
+/* Keeps what is in force of these settings, in *next, and says which of them it would change. */
+static void keep(struct traj_service *service, struct traj_config *next)
+{
+    char names[256] = "";
+    char *end = names;
+    const char *last = "";
+
+    for (size_t i = 0; i < sizeof restart / sizeof restart[0]; i++) {
+        const char *now = (const char *)&service->config + restart[i].offset;
+        char *then = (char *)next + restart[i].offset;
+        bool same = restart[i].text ? strncmp(now, then, restart[i].size) == 0
+                                    : memcmp(now, then, restart[i].size) == 0;
+
+        if (!same && strcmp(last, restart[i].name) != 0) {
+            end = stpcpy(stpcpy(end, last[0] != '\0' ? ", " : ""), restart[i].name);
+            last = restart[i].name;
+        }
+        memcpy(then, now, restart[i].size);
+    }
+    if (last[0] != '\0') {
         traj_log_write(&service->log, TRAJ_LOG_WARNING,
-                       "priority, cpu, io_cpu and lock_memory change at a restart alone");
+                       "what these settings say now comes into force at a restart alone: %s",
+                       names);
+    }
+}
+
+/* The shadow and recalibration go on as they are, whatever the configuration says. */
+static void tell_observers(struct traj_service *service, const struct traj_config *next)
+{
+    const struct traj_observers *observers = &service->observers;
+    const struct traj_recalibrate_options *would = &next->recalibration, *are = would;
+    const char *shadow = "";
+
+    if (observers->shadow != NULL) {
+        shadow = traj_shadow_model(observers->shadow)->path;
+    }
+    if (observers->recalibrator != NULL) {
+        are = traj_recalibrator_options(observers->recalibrator);
+    }
+    if (strcmp(shadow, next->shadow) != 0) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "shadow goes on as it was: it changes at a restart, or by a request");
+    }
+    if (next->recalibrate != (observers->recalibrator != NULL) || are->method != would->method ||
+        are->interval_s != would->interval_s || are->half_life_s != would->half_life_s ||
+        are->labels != would->labels) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "recalibrate goes on as it was: it changes at a restart, or by a request");
     }
 }
 
@@ -238,7 +302,8 @@ static int reload(struct traj_service *service, struct traj_error *error)
         }
     }
     if (rc == 0) {
-        warn_of_restart(service, next);
+        keep(service, next);
+        tell_observers(service, next);
         traj_guard_use(&service->guard, &clients);
         service->config = *next;
         service->log.level = next->log_level;

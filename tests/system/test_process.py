@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -308,11 +309,68 @@ class Reload(daemon.DaemonTest):
         got += d.intents(sink, 20)
         self.assertEqual([bare(i) for i in got], expected)
 
-    def test_endpoints_change_at_a_restart_alone(self):
-        d = self.start()
-        d.write_config({**d.config, "receive_hwm": 5})
-        self.hangup(d, "at a restart alone")
-        self.assertTrue(d.ask(cmd="ping")["ok"])
+    def rig(self, folder, port):
+        """The address of a rig of 12 channels, which need not be there."""
+        path = os.path.join(folder, "units.json")
+        with open(path, "w") as file:
+            json.dump({"type": "units", "v": 1, "source": "open-ephys", "stream": "probe", "rate": 30000,
+                       "units": [{"name": f"u{n}", "channel": f"Electrode {n}", "unit": 1}
+                                 for n in range(daemon.UNITS)]}, file)
+        return f"open-ephys://127.0.0.1:{port}?units={path}"
+
+    def test_what_changes_at_a_restart_alone(self):
+        """Each is named, each time; and what is told is what is in force."""
+        restart = "what these settings say now comes into force at a restart alone: "
+        with tempfile.TemporaryDirectory() as folder:
+            record = {"directory": folder, "rotate_mb": 1, "buffer_mb": 1, "sync_s": 0.5, "start": False}
+            d = self.start(config={"source": self.rig(folder, 1), "record": record})
+            other = {"source": self.rig(folder, 2), "lsl_outlet": "name", "receive_hwm": 5,
+                     "send_hwm": 5, "message_max": 5000, "priority": 1, "cpu": 0, "io_cpu": 0,
+                     "lock_memory": True,
+                     "curve": {"secret_key": "a", "clients": "b", "servers": {"control": "c"}}}
+            changes = [{name: value} for name, value in other.items()]
+            changes += [{"record": {**record, name: value}} for name, value in
+                        (("directory", "x"), ("rotate_mb", 2), ("buffer_mb", 2), ("sync_s", 2),
+                         ("start", True))]
+            for change in changes + changes:
+                d.write_config({**d.config, **change})
+                self.hangup(d, restart + "".join(change) + "\n")
+            d.write_config({**d.config, **other, "record": None})
+            self.hangup(d, restart + "source, lsl_outlet, receive_hwm, send_hwm, message_max, curve, "
+                        "record, priority, cpu, io_cpu, lock_memory\n")
+            status = d.status()
+            self.assertEqual(status["source"]["address"], d.config["source"])
+            self.assertIsNotNone(status["recording"])
+            d.write_config(d.config)
+            said = d.said().count("restart")
+            self.hangup(d, "reloaded")
+            self.assertEqual(d.said().count("restart"), said)
+
+    def test_observers_go_on_as_they_are(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        model = os.path.join(folder.name, "course.tjm")
+        subprocess.run([os.environ["TRAJCTL"], "bench", "--write-model", model], check=True,
+                       stdout=subprocess.DEVNULL)
+        d = self.start(model=model)
+        words = " goes on as it was: it changes at a restart, or by a request\n"
+        d.write_config({**d.config, "shadow": d.model})
+        self.hangup(d, "shadow" + words)
+        self.assertIsNone(d.status()["shadow"])
+        for options in ({}, {"half_life_s": 30}):
+            d.write_config({**d.config, "recalibrate": options})
+            self.hangup(d, "recalibrate" + words)
+            self.assertFalse((d.status()["recalibration"] or {"on": False})["on"])
+        # Once it is as the configuration has it there is nothing to say.
+        d.write_config({**d.config, "shadow": d.model, "recalibrate": {}})
+        d.must(cmd="model", action="shadow", path=d.model)
+        d.must(cmd="recalibrate", action="on", options={"half_life_s": 60})
+        said = d.said().count(words)
+        self.hangup(d, "reloaded")
+        self.assertEqual(d.said().count(words), said)
+        for change in {"method": "smoothbatch"}, {"interval_s": 11}, {"labels": False}:
+            d.write_config({**d.config, "shadow": d.model, "recalibrate": change})
+            self.hangup(d, "recalibrate" + words)
 
 
 class Log(daemon.DaemonTest):
