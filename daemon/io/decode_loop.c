@@ -257,7 +257,7 @@ static void read_signals(struct traj_decode_loop *loop)
 
     while ((signal = traj_signals_next(loop->signal_fd)) != TRAJ_SIGNAL_NONE) {
         if (signal == TRAJ_SIGNAL_RELOAD) {
-            traj_decode_note(loop, TRAJ_NOTE_RELOAD, TRAJ_ACCEPTED, NULL);
+            traj_exchange_reload(loop->exchange);
         } else {
             loop->stop = true;
         }

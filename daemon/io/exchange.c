@@ -35,6 +35,7 @@ struct traj_exchange {
     uint64_t given;         /* decode side: how far it has been read */
     struct traj_stages stages;
     int command_fd, answer_fd, note_fd;
+    atomic_bool reload; /* asked for and not yet seen */
     atomic_bool ended;
     bool noted; /* decode side: notes were left since housekeeping was last woken */
 };
@@ -88,6 +89,7 @@ struct traj_exchange *traj_exchange_open(struct traj_error *error)
         return NULL;
     }
     self->command_fd = self->answer_fd = self->note_fd = -1;
+    atomic_init(&self->reload, false);
     atomic_init(&self->ended, false);
     traj_stages_init(&self->stages);
     if (open_parts(self) != 0) {
@@ -201,6 +203,11 @@ bool traj_exchange_next_note(struct traj_exchange *exchange, struct traj_note *n
     return traj_ring_pop(exchange->notes, note);
 }
 
+bool traj_exchange_reload_asked(struct traj_exchange *exchange)
+{
+    return atomic_exchange_explicit(&exchange->reload, false, memory_order_acquire);
+}
+
 bool traj_exchange_ended(const struct traj_exchange *exchange)
 {
     return atomic_load_explicit(&exchange->ended, memory_order_acquire);
@@ -250,6 +257,12 @@ const char *traj_exchange_left(struct traj_exchange *exchange, const char **body
     *body = message + TOPIC_MAX;
     *size -= TOPIC_MAX;
     return message;
+}
+
+void traj_exchange_reload(struct traj_exchange *exchange)
+{
+    exchange->noted = true;
+    atomic_store_explicit(&exchange->reload, true, memory_order_release);
 }
 
 void traj_exchange_stir(struct traj_exchange *exchange)

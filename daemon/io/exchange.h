@@ -62,8 +62,7 @@ struct traj_answer {
 
 enum traj_note_kind {
     TRAJ_NOTE_FRAME_REFUSED, /* refusal, detail */
-    TRAJ_NOTE_EVENT_REFUSED, /* refusal, detail */
-    TRAJ_NOTE_RELOAD         /* SIGHUP came */
+    TRAJ_NOTE_EVENT_REFUSED  /* refusal, detail */
 };
 
 struct traj_note {
@@ -116,6 +115,8 @@ int traj_exchange_call(struct traj_exchange *exchange, const struct traj_command
 int traj_exchange_note_fd(const struct traj_exchange *exchange);
 void traj_exchange_note_clear(struct traj_exchange *exchange);
 bool traj_exchange_next_note(struct traj_exchange *exchange, struct traj_note *note);
+/* Whether SIGHUP has come since the last call. */
+bool traj_exchange_reload_asked(struct traj_exchange *exchange);
 bool traj_exchange_ended(const struct traj_exchange *exchange);
 void traj_exchange_state(struct traj_exchange *exchange, struct traj_state *state);
 
@@ -129,6 +130,8 @@ void traj_exchange_answer(struct traj_exchange *exchange, const struct traj_answ
 const char *traj_exchange_left(struct traj_exchange *exchange, const char **body, size_t *size);
 /* false if there was no room for the note. */
 bool traj_exchange_note(struct traj_exchange *exchange, const struct traj_note *note);
+/* SIGHUP came: no note, since it must arrive however many of those wait. */
+void traj_exchange_reload(struct traj_exchange *exchange);
 /* There is something new for housekeeping besides notes. */
 void traj_exchange_stir(struct traj_exchange *exchange);
 /* Wakes housekeeping if there is anything new for it since the last time. */

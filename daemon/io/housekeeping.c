@@ -354,7 +354,6 @@ static void read_notes(struct traj_housekeeping *self, double now)
 {
     struct traj_service *service = self->service;
     struct traj_note note;
-    bool reload_asked = false;
 
     while (traj_exchange_next_note(service->exchange, &note)) {
         switch (note.kind) {
@@ -364,12 +363,9 @@ static void read_notes(struct traj_housekeeping *self, double now)
         case TRAJ_NOTE_EVENT_REFUSED:
             log_refusal(&service->log, TRAJ_LOG_EVENT, "event", &note, now);
             break;
-        case TRAJ_NOTE_RELOAD:
-            reload_asked = true;
-            break;
         }
     }
-    if (reload_asked && !traj_exchange_ended(service->exchange)) {
+    if (traj_exchange_reload_asked(service->exchange) && !traj_exchange_ended(service->exchange)) {
         handle_reload(self);
     }
 }

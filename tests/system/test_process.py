@@ -346,6 +346,37 @@ class Reload(daemon.DaemonTest):
             self.hangup(d, "reloaded")
             self.assertEqual(d.said().count("restart"), said)
 
+    def test_it_comes_however_much_there_is_to_be_told(self):
+        """SIGHUP while housekeeping waits for the configuration and there is no room for a note more."""
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        path, ends = d.path("config.json"), []
+        os.remove(path)
+        os.mkfifo(path)
+
+        def reads():
+            try:
+                ends.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                return False
+            return True
+
+        d.signal(signal.SIGHUP)
+        wait_for(reads)
+        os.remove(path)
+        d.write_config(d.config)
+        for _ in range(2000):
+            source.send_multipart([b"frame", b"{"])
+        for seq in range(3):
+            source.send_multipart([b"frame", frame(seq)])
+            d.intents(sink, 1)
+            if seq == 0:
+                d.signal(signal.SIGHUP)
+        with os.fdopen(ends[0], "w") as file:
+            json.dump(d.config, file)
+        wait_for(lambda: d.said().count("reloaded") == 2)
+        self.assertGreater(d.status()["notes_lost"], 0)  # or it was no test
+
     def test_observers_go_on_as_they_are(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
