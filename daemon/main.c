@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajd: builds everything in the order of dependence, runs it, takes it down in reverse. */
+#include <errno.h>
 #include <gsl/gsl_errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "daemon/io/notify.h"
 #include "daemon/io/options.h"
 #include "daemon/io/recorder.h"
+#include "daemon/io/recorder_file.h"
 #include "daemon/io/service.h"
 #include "daemon/io/signals.h"
 #include "daemon/io/source/tap.h"
@@ -66,10 +68,9 @@ static int open_recorder(struct parts *parts, struct traj_error *error)
     return 0;
 }
 
-/* A second model and recalibration, where they are configured, see the first frame already. */
-static int open_observers(struct parts *parts, struct traj_error *error)
+/* A second model and recalibration, where they are configured; neither sees anything yet. */
+static int make_observers(struct traj_service *service, struct traj_error *error)
 {
-    struct traj_service *service = &parts->service;
     struct traj_observers *observers = &service->observers;
 
     if (service->config.shadow[0] != '\0') {
@@ -85,6 +86,17 @@ static int open_observers(struct parts *parts, struct traj_error *error)
         if (observers->recalibrator == NULL) {
             return -1;
         }
+    }
+    return 0;
+}
+
+/* They see the first frame already. */
+static int open_observers(struct parts *parts, struct traj_error *error)
+{
+    struct traj_observers *observers = &parts->service.observers;
+
+    if (make_observers(&parts->service, error) != 0) {
+        return -1;
     }
     if (observers->shadow == NULL && observers->recalibrator == NULL) {
         return 0;
@@ -250,32 +262,54 @@ static void take_down(struct parts *parts)
     traj_notifier_close(&parts->notifier);
 }
 
+/* The directory as a recorder would have it; one that was made for that is taken away again. */
+static int check_record(const struct traj_record_config *config, struct traj_error *error)
+{
+    struct traj_recorder_file *file;
+    bool absent;
+
+    if (config->directory[0] == '\0') {
+        return 0;
+    }
+    absent = access(config->directory, F_OK) != 0 && errno == ENOENT;
+    file = traj_recorder_file_open(config, error);
+    if (absent) {
+        (void)rmdir(config->directory);
+    }
+    if (file == NULL) {
+        return -1;
+    }
+    traj_recorder_file_free(&file);
+    return 0;
+}
+
 /*
- * --check-config: prints what would be in force, reads the keys if any are configured, and loads
- * the model if one is named.
+ * --check-config: prints what would be in force, reads the keys if any are configured, looks at the
+ * directory for recordings, and loads the models that are named.
  */
 static int check_config(struct parts *parts, struct traj_error *error)
 {
-    char *text = traj_config_text(&parts->service.config);
+    struct traj_service *service = &parts->service;
+    char *text = traj_config_text(&service->config);
 
     if (text == NULL) {
         return traj_error_set(error, "the configuration cannot be printed");
     }
     (void)puts(text);
     free(text);
-    if (traj_guard_read(&parts->service.guard, &parts->service.config, error) != 0) {
+    if (traj_guard_read(&service->guard, &service->config, error) != 0 ||
+        check_record(&service->config.record, error) != 0) {
         return -1;
     }
-    if (parts->service.config.model[0] == '\0') {
+    if (service->config.model[0] == '\0') {
         return 0;
     }
-    if (load_model(parts, error) != 0) {
+    if (load_model(parts, error) != 0 || make_observers(service, error) != 0) {
         return -1;
     }
-    return parts->service.config.source[0] == '\0'
+    return service->config.source[0] == '\0'
                ? 0
-               : traj_rig_check(parts->service.config.source, parts->service.models.current->model,
-                                error);
+               : traj_rig_check(service->config.source, service->models.current->model, error);
 }
 
 int main(int argc, char **argv)

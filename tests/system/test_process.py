@@ -101,6 +101,38 @@ class Configuration(unittest.TestCase):
             self.assertEqual(status, 1)
             self.assertIn("workspace", err)
 
+    def test_all_that_a_start_needs_is_checked(self):
+        """What ends a start with a sentence ends --check-config with the same one, and leaves nothing."""
+        with tempfile.TemporaryDirectory() as folder:
+            model = daemon.make_model(os.path.join(folder, "m.tjm"))
+            path, plain, wide = (os.path.join(folder, name) for name in ("c.json", "plain", "wide"))
+            open(plain, "w").close()
+            os.mkdir(wide)
+            os.chmod(wide, 0o777)
+            there = sorted(os.listdir(folder) + ["c.json"])
+            for config, words in (
+                    ({"shadow": os.path.join(folder, "none.tjm")}, "none.tjm"),
+                    ({"shadow": plain}, plain),
+                    ({"recalibrate": {}}, "no tables that could be recalibrated"),
+                    ({"record": {"directory": plain}}, "is no directory"),
+                    ({"record": {"directory": wide}}, "chmod o-w"),
+                    ({"record": {"directory": os.path.join(folder, "none", "r")}}, "cannot be made")):
+                with open(path, "w") as file:
+                    json.dump({"model": model, **config}, file)
+                checked = run_alone("--check-config", "--config", path)
+                started = run_alone("--config", path, *(word for name in ("frames", "intents", "control")
+                                    for word in ("--" + name, "@inproc://" + name)))
+                self.assertEqual((checked[0], started[0]), (1, 1), config)
+                self.assertIn(words, checked[2])
+                self.assertEqual(checked[2].splitlines()[-1], started[2].splitlines()[-1])
+                self.assertEqual(sorted(os.listdir(folder)), there)
+            with open(path, "w") as file:
+                json.dump({"model": model, "shadow": model,
+                           "record": {"directory": os.path.join(folder, "r")}}, file)
+            status, _, err = run_alone("--check-config", "--config", path)
+            self.assertEqual((status, err), (0, ""))
+            self.assertEqual(sorted(os.listdir(folder)), there)
+
     def test_beyond_loopback_is_refused(self):
         beyond = ["tcp://*:5601", "tcp://0.0.0.0:5601", "tcp://192.168.1.4:5601", "tcp://[::]:5601",
                   "tcp://example.org:5601", "tcp://127.0.0.1.example.org:5601", "tcp://eth0:5601",
