@@ -3,8 +3,10 @@
  * The decode thread: frames and events from the frames socket through the pipeline to the intents
  * socket. It owns both sockets, the signals and the deadline of `stale`; commands come through the
  * exchange and take effect between two frames.  After traj_decode_loop_open nothing here allocates,
- * locks or logs (inside libzmq, each intent that is sent allocates once: a constant message, which
- * would not, must outlive a subscriber that nobody knows to be done with it).
+ * locks or logs.  Inside libzmq each message that is sent allocates once, so that an intent costs
+ * two blocks where anybody subscribes to it without text as well (a constant message, which would
+ * cost none, must outlive a subscriber that nobody knows to be done with it), and so does a
+ * subscription that begins.
  */
 #ifndef TRAJ_IO_DECODE_LOOP_H
 #define TRAJ_IO_DECODE_LOOP_H
