@@ -424,12 +424,16 @@ struct traj_model *traj_model_parse(const void *image, size_t size, const char *
 /* The whole file in new memory, or NULL with a sentence. */
 static void *read_file(const char *path, size_t *size, struct traj_error *error)
 {
-    FILE *file = fopen(path, "rb");
+    /* Of a pipe nobody need ever write to, which must not hold up who asked for it. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
     struct stat status;
-    if (!file || fstat(fileno(file), &status) != 0) {
+    if (!file || fstat(fd, &status) != 0) {
         traj_error_set(error, "%s: cannot be opened: %s", path, strerror(errno));
         if (file)
             (void)fclose(file);
+        else if (fd >= 0)
+            (void)close(fd);
         return NULL;
     }
     unsigned char *image = NULL;

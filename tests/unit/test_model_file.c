@@ -284,6 +284,15 @@ static void files_that_are_no_models_are_refused(void **state)
     error.text[0] = '\0';
     assert_null(traj_model_load(folder, &error));
     assert_non_null(strstr(error.text, "not a regular file"));
+    /* A pipe that nobody writes to does not hold it up. */
+    error.text[0] = '\0';
+    (void)unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)alarm(60);
+    assert_null(traj_model_load(path, &error));
+    (void)alarm(0);
+    assert_non_null(strstr(error.text, "not a regular file"));
+    assert_int_equal(unlink(path), 0);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fclose(file), 0);
