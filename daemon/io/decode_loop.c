@@ -74,6 +74,7 @@ traj_decode_loop_open(struct traj_link *link, struct traj_exchange *exchange,
     loop->signal_fd = signal_fd;
     loop->realtime = realtime;
     loop->last = NAN;
+    loop->passed_told = NAN;
     loop->command_base = NAN;
     traj_delay_clear(&loop->delay);
     traj_expect_clear(&loop->expect);

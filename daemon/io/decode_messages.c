@@ -6,6 +6,14 @@
 #include "proto/intent.h"
 #include "proto/intent_binary.h"
 
+/*
+ * So many late frames and duplicates with nothing decoded between them are told to the log, once
+ * the silence has lasted for stale_ms (or this long where that is 0), and so often while it lasts.
+ */
+#define PASSED_FRAMES 5
+#define PASSED_SILENCE_S 1.0
+#define PASSED_PERIOD_S 10.0
+
 static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_item *item)
 {
     struct traj_refusal_detail detail = {NULL, NULL, 0};
@@ -26,6 +34,35 @@ static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_it
     traj_journal_event(&loop->journal, zmq_msg_data(body), zmq_msg_size(body),
                        traj_pipeline_counters(loop->pipeline)->events,
                        traj_pipeline_at_once(loop->pipeline), refusal, at);
+}
+
+/*
+ * Looks at what became of a frame that was read.  One stamp that is far ahead, or a source that
+ * begins anew without saying so, makes every frame behind it late: nothing can tell from frames
+ * which of two clocks is right, so it is dropped, as it should be, but a person has to know.
+ * Decoding depends on none of this.
+ */
+static void watch_order(struct traj_decode_loop *loop, enum traj_disposition disposition,
+                        double recv)
+{
+    const double patience = loop->stale_s > 0.0 ? loop->stale_s : PASSED_SILENCE_S;
+    struct traj_passed *passed = &loop->passed;
+
+    if (disposition == TRAJ_DECODED) {
+        passed->frames = 0;
+        passed->last_seq = loop->frame.seq;
+        passed->last_t = loop->frame.t;
+    } else if (disposition == TRAJ_LATE || disposition == TRAJ_DUPLICATE) {
+        passed->frames++;
+        passed->since = recv - loop->last;
+        passed->seq = loop->frame.seq;
+        passed->t = loop->frame.t;
+        if (passed->frames >= PASSED_FRAMES && passed->since >= patience &&
+            !(recv - loop->passed_told < PASSED_PERIOD_S)) {
+            loop->passed_told = recv;
+            traj_decode_note_passed(loop);
+        }
+    }
 }
 
 /*
@@ -50,6 +87,7 @@ static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_it
         disposition =
             traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
     }
+    watch_order(loop, disposition, item->recv);
     if (disposition == TRAJ_INVALID) {
         traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
     }

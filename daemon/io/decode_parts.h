@@ -65,6 +65,9 @@ struct traj_decode_loop {
 
     double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
     uint64_t silences; /* stale messages since then */
+
+    struct traj_passed passed; /* what has been passed over since then, for the log alone */
+    double passed_told;        /* s, daemon's clock: when the log was last told of it */
 };
 
 /* Now, as a record tells it. */
@@ -86,6 +89,9 @@ void traj_decode_publish_state(struct traj_decode_loop *loop);
 /* Tells the log, by way of housekeeping; detail may be NULL. */
 void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
                       enum traj_refusal refusal, const struct traj_refusal_detail *detail);
+
+/* The same of frames that come and are passed over. */
+void traj_decode_note_passed(struct traj_decode_loop *loop);
 
 /* The event that has been read goes to the pipeline; status names the session that runs. */
 enum traj_refusal traj_decode_event(struct traj_decode_loop *loop);

@@ -27,6 +27,13 @@ void traj_decode_publish_state(struct traj_decode_loop *loop)
     loop->state_changed = false;
 }
 
+static void note(struct traj_decode_loop *loop, const struct traj_note *record)
+{
+    if (!traj_exchange_note(loop->exchange, record)) {
+        loop->state.notes_lost++;
+    }
+}
+
 void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
                       enum traj_refusal refusal, const struct traj_refusal_detail *detail)
 {
@@ -35,9 +42,14 @@ void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
     if (detail != NULL) {
         record.detail = *detail;
     }
-    if (!traj_exchange_note(loop->exchange, &record)) {
-        loop->state.notes_lost++;
-    }
+    note(loop, &record);
+}
+
+void traj_decode_note_passed(struct traj_decode_loop *loop)
+{
+    struct traj_note record = {.kind = TRAJ_NOTE_FRAMES_PASSED, .passed = loop->passed};
+
+    note(loop, &record);
 }
 
 enum traj_refusal traj_decode_event(struct traj_decode_loop *loop)

@@ -62,13 +62,23 @@ struct traj_answer {
 
 enum traj_note_kind {
     TRAJ_NOTE_FRAME_REFUSED, /* refusal, detail */
-    TRAJ_NOTE_EVENT_REFUSED  /* refusal, detail */
+    TRAJ_NOTE_EVENT_REFUSED, /* refusal, detail */
+    TRAJ_NOTE_FRAMES_PASSED  /* passed: frames come and none of them is decoded */
+};
+
+/* Frames that were late or duplicates, since the last decoded one. */
+struct traj_passed {
+    uint64_t frames;
+    double since;           /* s since the last one was decoded */
+    uint64_t last_seq, seq; /* of the last decoded frame, and of the one at hand */
+    double last_t, t;       /* s, source's clock: the same */
 };
 
 struct traj_note {
     enum traj_note_kind kind;
     enum traj_refusal refusal;
     struct traj_refusal_detail detail; /* static text */
+    struct traj_passed passed;
 };
 
 /* The decode thread's state, as of some moment between two frames. */

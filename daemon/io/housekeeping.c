@@ -2,6 +2,7 @@
 /* The housekeeping thread; see housekeeping.h. */
 #include "daemon/io/housekeeping.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -350,6 +351,17 @@ static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const cha
     }
 }
 
+/* The decode thread says it seldom enough. */
+static void log_passed(struct traj_log *log, const struct traj_passed *passed)
+{
+    traj_log_write(
+        log, TRAJ_LOG_WARNING,
+        "nothing has been decoded for %.1f s: the %" PRIu64
+        " frames since are all late or duplicates, because the last decoded one was seq "
+        "%" PRIu64 ", t %.10g, and now seq %" PRIu64 ", t %.10g comes; a session event begins anew",
+        passed->since, passed->frames, passed->last_seq, passed->last_t, passed->seq, passed->t);
+}
+
 static void read_notes(struct traj_housekeeping *self, double now)
 {
     struct traj_service *service = self->service;
@@ -362,6 +374,9 @@ static void read_notes(struct traj_housekeeping *self, double now)
             break;
         case TRAJ_NOTE_EVENT_REFUSED:
             log_refusal(&service->log, TRAJ_LOG_EVENT, "event", &note, now);
+            break;
+        case TRAJ_NOTE_FRAMES_PASSED:
+            log_passed(&service->log, &note.passed);
             break;
         }
     }

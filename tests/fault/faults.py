@@ -119,10 +119,20 @@ class Rig:
                                     [b"frame", self.chance.randbytes(200)]))]
 
     def clock_back(self):
-        """The rig's clock jumps back: its frames are late until it is where it was."""
-        back = self.chance.uniform(0.02, 50)
-        made = [[b"frame", self.body(seq=self.seq + i, t=self.t + self.shift - back)] for i in range(3)]
-        return made
+        """The rig's clock jumps back and stays there: its frames are late until it is where it was, or, from
+        far back, until somebody sees it and a session begins."""
+        if self.chance.random() < 0.5:
+            self.shift -= self.chance.uniform(self.dt, 20 * self.dt)
+            return []
+        self.shift -= self.chance.uniform(5, 50)
+        return [self.frame() for _ in range(self.chance.randrange(3, 60))] + self.restart()
+
+    def restart_unsaid(self):
+        """The rig starts anew and does not say so, until somebody sees that nothing is decoded: its frames
+        came before by their seq, or are late."""
+        count = min(self.chance.randrange(3, 60), self.seq)
+        back = self.t + self.shift - 100
+        return [[b"frame", self.body(seq=i, t=back + i * self.dt)] for i in range(count)] + self.restart()
 
     def clock_ahead(self):
         self.shift += self.chance.choice((0.031, 0.5, 5.0, 1e6))
@@ -144,7 +154,7 @@ class Rig:
         return ready
 
     KINDS = ("drop", "duplicate", "reorder", "delay", "truncate", "corrupt", "burst", "units_change",
-             "absurd", "nonsense", "clock_back", "clock_ahead", "restart")
+             "absurd", "nonsense", "clock_back", "clock_ahead", "restart", "restart_unsaid")
 
     def turn(self, kinds=KINDS, share=0.15):
         """One good frame, and perhaps something that goes wrong."""

@@ -299,6 +299,66 @@ class Refusals(daemon.DaemonTest):
         self.assertEqual((counted["late"], counted["duplicate"], counted["gaps"]), (1, 1, 1))
 
 
+class Deaf(daemon.DaemonTest):
+    """Frames come and none of them is decoded: the log says why, and a session event ends it."""
+
+    def until_told(self, d, source, made):
+        """Sends frames, as (seq, t), until the log speaks, and some more; how many they were."""
+        sent, give_up = 0, time.monotonic() + daemon.PATIENCE
+        while "nothing has been decoded" not in d.said():
+            self.assertLess(time.monotonic(), give_up)
+            source.send_multipart([b"frame", frame(*made(sent))])
+            sent += 1
+            time.sleep(0.002)
+        for _ in range(50):
+            source.send_multipart([b"frame", frame(*made(sent))])
+            sent += 1
+        return sent
+
+    def test_one_stamp_far_ahead(self):
+        for stale_ms in (60, 0):
+            d = self.start(config={"stale_ms": stale_ms})
+            sink, source = d.sink("intent"), d.source()
+            for seq in range(10):
+                source.send_multipart([b"frame", frame(seq)])
+            source.send_multipart([b"frame", frame(10, t=1e6)])
+            d.intents(sink, 11)
+            sent = self.until_told(d, source, lambda i: (11 + i, 0.02 * (12 + i)))
+            counted = d.settle(frames=11 + sent)["frames"]
+            self.assertEqual((counted["decoded"], counted["late"]), (11, sent))
+            [said] = [line for line in d.said().splitlines() if "nothing has been decoded" in line]
+            self.assertRegex(said, "frames since are all late or duplicates, because the last decoded "
+                                   "one was seq 10, t 1000000, and now seq [0-9]+, t [0-9.]+ comes; "
+                                   "a session event begins anew")
+            source.send_multipart([b"event", event("session", run="again", marks=False)])
+            source.send_multipart([b"frame", frame(1000)])
+            self.assertEqual(d.intents(sink, 1)[0]["frame"], 1000)
+
+    def test_a_source_that_begins_anew_and_does_not_say_so(self):
+        d = self.start(config={"stale_ms": 60})
+        sink, source = d.sink("intent"), d.source()
+        for seq in range(10000, 10040):
+            source.send_multipart([b"frame", frame(seq)])
+        d.intents(sink, 40)
+        # Some that came before, then such as never came.
+        self.until_told(d, source, lambda i: (10000 + i if i < 20 else i, 0.02 * (i + 1)))
+        self.assertIn("one was seq 10039, t 200.8, and now seq ", d.said())
+        self.assertGreater(d.status()["frames"]["duplicate"], 0)
+
+    def test_what_is_overtaken_now_and_then_is_not_told(self):
+        d = self.start(config={"stale_ms": 10})
+        sink, source = d.sink("intent"), d.source()
+        for seq in range(0, 60, 2):
+            source.send_multipart([b"frame", frame(seq + 1)])
+            time.sleep(0.02)
+            for one in (seq, seq + 1):
+                source.send_multipart([b"frame", frame(one)])
+        d.intents(sink, 30)
+        counted = d.settle(frames=90)["frames"]
+        self.assertEqual((counted["late"], counted["duplicate"]), (30, 30))
+        self.assertNotIn("nothing has been decoded", d.said())
+
+
 class Silence(daemon.DaemonTest):
     def test_stale_speaks_once_a_period_and_changes_nothing(self):
         messages = frames(40)
