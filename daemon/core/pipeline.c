@@ -341,6 +341,18 @@ static enum traj_refusal check_targets(struct traj_pipeline *pipeline,
     return TRAJ_ACCEPTED;
 }
 
+/* Lets an event wait for its frame; false if there is no room, even if what is superseded goes. */
+static bool let_wait(struct traj_pipeline *pipeline, const struct traj_event *event,
+                     uint64_t number)
+{
+    if (traj_queue_put(&pipeline->queue, event, number))
+        return true;
+    if (!traj_queue_give_way(&pipeline->queue, event))
+        return false;
+    pipeline->counters.events_superseded++;
+    return traj_queue_put(&pipeline->queue, event, number);
+}
+
 /* Takes a checked event that is not a session's. */
 static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct traj_event *event)
 {
@@ -370,7 +382,7 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
             apply(pipeline, &pending);
             pipeline->at_once = true;
         }
-    } else if (acts && !traj_queue_put(&pipeline->queue, event, number)) {
+    } else if (acts && !let_wait(pipeline, event, number)) {
         if (event->kind == TRAJ_EVENT_TARGETS)
             forget_set(pipeline, number);
         return TRAJ_REFUSED_SIZE;

@@ -71,6 +71,8 @@ struct traj_counters {
     uint64_t event[TRAJ_EVENT_KINDS]; /* accepted, by kind */
     uint64_t events_late;             /* accepted, but a later frame had been decoded */
     uint64_t events_duplicate;        /* accepted, but a copy of one before: without effect */
+    uint64_t events_superseded; /* accepted, but gave way to others while it waited: without effect
+                                 */
     uint64_t events_refused[TRAJ_REFUSALS];
 };
 
@@ -114,7 +116,9 @@ void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusa
 /*
  * Takes one event (copied).  It takes effect before the first frame whose t is later than the
  * event's; if such a frame has been decoded, at once, counted late and flagged in the next intent.
- * Kinds that only recordings use are counted and otherwise ignored, and are never late.
+ * Kinds that only recordings use are counted and otherwise ignored, and are never late.  Where so
+ * many wait that there is no room for one more, a gaze, effector or estimate that another of its
+ * kind behind it replaces anyhow gives way, and is counted as superseded.
  * Returns TRAJ_ACCEPTED, TRAJ_REFUSED_UNITS/FIELD (prob not M long, gaze not D long, ...) or
  * TRAJ_REFUSED_SIZE (too many events wait for a frame that does not come).
  */

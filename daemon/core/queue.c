@@ -47,10 +47,54 @@ const struct traj_pending *traj_queue_at(const struct traj_queue *queue, size_t 
     return i < queue->used ? &queue->slot[queue->order[i]] : NULL;
 }
 
+static void drop(struct traj_queue *queue, size_t i)
+{
+    unsigned char place = queue->order[i];
+    queue->used--;
+    memmove(queue->order + i, queue->order + i + 1, queue->used - i);
+    queue->order[queue->used] = place;
+}
+
 void traj_queue_drop(struct traj_queue *queue)
 {
-    unsigned char place = queue->order[0];
-    queue->used--;
-    memmove(queue->order, queue->order + 1, queue->used);
-    queue->order[queue->used] = place;
+    drop(queue, 0);
+}
+
+/* Kinds of which the newest replaces the last; estimates of each quantity are one of their own. */
+enum { GAZE, EFFECTOR, ESTIMATE, SUCCESSIONS = ESTIMATE + 3, NONE = SUCCESSIONS };
+static_assert(TRAJ_ESTIMATE_TARGETS < 3, "each quantity of an estimate has its place");
+
+static size_t succession(enum traj_event_kind kind, enum traj_estimate_of of)
+{
+    switch (kind) {
+    case TRAJ_EVENT_GAZE:
+        return GAZE;
+    case TRAJ_EVENT_EFFECTOR:
+        return EFFECTOR;
+    case TRAJ_EVENT_ESTIMATE:
+        return (size_t)ESTIMATE + (size_t)of;
+    default:
+        return NONE;
+    }
+}
+
+bool traj_queue_give_way(struct traj_queue *queue, const struct traj_event *event)
+{
+    if (queue->used < TRAJ_QUEUE_CAPACITY)
+        return false;
+    size_t last[SUCCESSIONS + 1] = {0}; /* of each, that waits */
+    size_t coming = succession(event->kind, event->of);
+    for (size_t i = 0; i < queue->used; i++) {
+        const struct traj_pending *entry = traj_queue_at(queue, i);
+        last[succession(entry->kind, entry->of)] = i;
+    }
+    for (size_t i = 0; i < queue->used; i++) {
+        const struct traj_pending *entry = traj_queue_at(queue, i);
+        size_t s = succession(entry->kind, entry->of);
+        if (s != NONE && (i < last[s] || (s == coming && entry->t <= event->t))) {
+            drop(queue, i);
+            return true;
+        }
+    }
+    return false;
 }

@@ -3,6 +3,10 @@
  * Events that wait for the first frame later than they are: sorted by t, those of equal t in the
  * order in which they came.  Fixed capacity; an entry holds what the decoder needs, not the whole
  * event, so that the queue stays small.
+ *
+ * Gaze, effector and estimates come with every frame, and of each of them the newest replaces the
+ * last.  While frames pause they would fill the queue and keep trial marks out: once it is full,
+ * one that is superseded (behind it waits another of its kind) gives way, the earliest first.
  */
 #ifndef TRAJ_CORE_QUEUE_H
 #define TRAJ_CORE_QUEUE_H
@@ -41,6 +45,13 @@ void traj_queue_clear(struct traj_queue *queue);
  * entry holds.
  */
 bool traj_queue_put(struct traj_queue *queue, const struct traj_event *event, uint64_t number);
+
+/*
+ * Makes room in a full queue for an event: drops the earliest entry that is superseded by what
+ * waits, or will be by this event; the others keep their order.  False, and nothing has changed, if
+ * the queue is not full or there is no such entry.
+ */
+bool traj_queue_give_way(struct traj_queue *queue, const struct traj_event *event);
 
 /* The i-th to take effect, or NULL beyond the last. */
 const struct traj_pending *traj_queue_at(const struct traj_queue *queue, size_t i);

@@ -76,9 +76,10 @@ static json_t *events_json(const struct traj_counters *counters)
         (void)json_object_set_new(accepted, traj_event_name((enum traj_event_kind)kind),
                                   count(counters->event[kind]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "received", count(counters->events), "accepted",
-                     accepted, "late", count(counters->events_late), "duplicate",
-                     count(counters->events_duplicate), "refused",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "received", count(counters->events),
+                     "accepted", accepted, "late", count(counters->events_late), "duplicate",
+                     count(counters->events_duplicate), "superseded",
+                     count(counters->events_superseded), "refused",
                      refusals(counters->events_refused));
 }
 

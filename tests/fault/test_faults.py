@@ -236,6 +236,34 @@ class Killed(daemon.DaemonTest):
             self.assertEqual(recorded[:watch.intents], watch.bodies)
 
 
+    def test_events_of_a_long_pause_keep_no_mark_out_and_replay_to_the_byte(self):
+        """Frames pause while the task goes on telling where its cursor is, and then marks a trial."""
+        with tempfile.TemporaryDirectory(prefix="trajd-pause-") as folder:
+            model = daemon.make_model(os.path.join(folder, "m.tjm"))
+            d = self.start(config={"record": {"directory": folder, "sync_s": 0}}, model=model)
+            sink, source = d.sink("intent"), d.source()
+            source.send_multipart([b"event", event("session", run="pause", marks=True)])
+            for seq in range(20):
+                source.send_multipart([b"frame", daemon.frame(seq)])
+            d.intents(sink, 20)
+            for i in range(300):
+                source.send_multipart([b"event", event("effector", t=0.4 + i * 0.002, position=[i * 0.01, 1])])
+            for kind, t in (("trial_start", 0.9), ("go", 0.99)):
+                source.send_multipart([b"event", event(kind, t=t)])
+            events = d.settle(frames=20, events=303)["events"]
+            self.assertEqual(sum(events["refused"].values()), 0, events)
+            self.assertEqual(events["superseded"], 302 - 256)
+            for seq in range(50, 80):
+                source.send_multipart([b"frame", daemon.frame(seq)])
+            self.assertEqual([i["frame"] for i in d.intents(sink, 30)], list(range(50, 80)))
+            code, said = self.forget(d)
+            self.assertEqual(code, 0, said)
+            [path] = glob.glob(os.path.join(folder, "*.rec"))
+            found = json.loads(self.record("verify", path, "--json"))
+            self.assertEqual(found["replay"]["equal"], 50, found)
+            self.assertEqual(found["replay"]["differ"] + found["replay"]["unknown"], 0, found)
+
+
 class Flood(daemon.DaemonTest):
     """TRAJ_FLOOD=1000000 is the long one: that many messages at each socket."""
 

@@ -692,6 +692,81 @@ static void too_many_waiting_events_are_refused(void **state)
     assert_int_equal(b->counters->events_refused[TRAJ_REFUSED_SIZE], 1);
 }
 
+static enum traj_refusal estimate(struct bench *b, double t, enum traj_estimate_of of)
+{
+    struct traj_event *event = new_event(b, TRAJ_EVENT_ESTIMATE, t);
+    event->of = of;
+    event->dim = of == TRAJ_ESTIMATE_TARGETS ? 0 : 2;
+    event->count = of == TRAJ_ESTIMATE_TARGETS ? 3 : 6;
+    if (event->dim == 2)
+        event->value[2] = event->value[5] = 1;
+    return traj_pipeline_event(b->pipeline, event);
+}
+
+/* A place of the effector at a time; it is told from others by its numbers. */
+static enum traj_refusal effector(struct bench *b, double t)
+{
+    struct traj_event *event = new_event(b, TRAJ_EVENT_EFFECTOR, t);
+    event->dim = event->count = 2;
+    event->value[0] = t;
+    return traj_pipeline_event(b->pipeline, event);
+}
+
+/* Whoever steers tells where the effector is, frames or not: that keeps no trial mark out. */
+static void what_is_superseded_gives_way_when_too_many_wait(void **state)
+{
+    struct bench *b = *state;
+    session(b, true); /* event 1 */
+    assert_int_equal(frame(b, 0, 1), TRAJ_DECODED);
+    assert_int_equal(estimate(b, 1.001, TRAJ_ESTIMATE_TARGETS), TRAJ_ACCEPTED); /* 2 */
+    assert_int_equal(gaze(b, 1.001, 1, 0, 0, 1), TRAJ_ACCEPTED);                /* 3 */
+    for (int i = 0; i < 300; i++)                                               /* 4 to 303 */
+        assert_int_equal(effector(b, 1.002 + 1e-3 * i), TRAJ_ACCEPTED);
+    mark(b, TRAJ_EVENT_TRIAL_START, 1.0015);                                     /* 304 */
+    mark(b, TRAJ_EVENT_GO, 1.5);                                                 /* 305 */
+    assert_int_equal(estimate(b, 1.6, TRAJ_ESTIMATE_VELOCITY), TRAJ_ACCEPTED);   /* 306 */
+    assert_int_equal(estimate(b, 1.0011, TRAJ_ESTIMATE_TARGETS), TRAJ_ACCEPTED); /* 307, for 2 */
+    assert_int_equal(b->counters->events_superseded, 2 + 300 + 3 + 1 - TRAJ_QUEUE_CAPACITY);
+    (void)spy_take(&b->spy);
+    const char *words = told(b, 1, 1.9);
+    assert_non_null(strstr(words, "start"));
+    assert_non_null(strstr(words, "go"));
+    size_t count;
+    const uint64_t *effect = traj_pipeline_effects(b->pipeline, &count);
+    assert_int_equal(count, TRAJ_QUEUE_CAPACITY);
+    /* Neither the one gaze nor the last of the targets; of effectors the earliest. */
+    assert_int_equal(effect[0], 3);
+    assert_int_equal(effect[1], 307);
+    assert_int_equal(effect[2], 304);
+    assert_int_equal(effect[3], 304 - (TRAJ_QUEUE_CAPACITY - 5));
+    assert_int_equal(effect[count - 3], 303);
+    assert_int_equal(b->counters->events_refused[TRAJ_REFUSED_SIZE], 0);
+}
+
+/* Where nothing is superseded the newest is refused, and the last word of each kind stays. */
+static void what_is_not_superseded_does_not_give_way(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(effector(b, 1), TRAJ_ACCEPTED);
+    assert_int_equal(estimate(b, 1, TRAJ_ESTIMATE_POSITION), TRAJ_ACCEPTED);
+    assert_int_equal(estimate(b, 1, TRAJ_ESTIMATE_VELOCITY), TRAJ_ACCEPTED);
+    for (int i = 3; i < TRAJ_QUEUE_CAPACITY; i++)
+        assert_int_equal(prior(b, 2 + 1e-4 * i, 1, 1, 1), TRAJ_ACCEPTED);
+    assert_int_equal(prior(b, 3, 1, 1, 1), TRAJ_REFUSED_SIZE);
+    assert_int_equal(gaze(b, 3, 1, 0, 0, 1), TRAJ_REFUSED_SIZE);
+    /* One that is older than what waits supersedes nothing. */
+    assert_int_equal(effector(b, 0.5), TRAJ_REFUSED_SIZE);
+    assert_int_equal(effector(b, 3), TRAJ_ACCEPTED);
+    assert_int_equal(b->counters->events_superseded, 1);
+    assert_int_equal(frame(b, 0, 4), TRAJ_DECODED);
+    size_t count;
+    const uint64_t *effect = traj_pipeline_effects(b->pipeline, &count);
+    assert_int_equal(count, TRAJ_QUEUE_CAPACITY);
+    assert_int_equal(effect[0], 2);
+    assert_int_equal(effect[1], 3);
+    assert_int_equal(effect[count - 1], TRAJ_QUEUE_CAPACITY + 4);
+}
+
 /* --- what is published ------------------------------------------------------------------------ */
 
 static void nothing_but_finite_numbers_is_published(void **state)
@@ -1065,6 +1140,8 @@ int main(int argc, char **argv)
         TEST(a_copy_of_an_event_has_no_effect),
         TEST(an_event_that_does_not_fit_the_model_is_refused),
         TEST(too_many_waiting_events_are_refused),
+        TEST(what_is_superseded_gives_way_when_too_many_wait),
+        TEST(what_is_not_superseded_does_not_give_way),
         TEST(nothing_but_finite_numbers_is_published),
         TEST(a_step_that_fails_publishes_nothing),
         TEST(a_recovered_posterior_is_not_valid),
