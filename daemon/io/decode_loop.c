@@ -237,7 +237,7 @@ static void say_stale(struct traj_decode_loop *loop, double now)
                             model->dims.position, model->about.digest, loop->out, loop->out_cap);
     traj_journal_stale(&loop->journal, loop->out, size, traj_decode_moment(loop, now));
     traj_link_publish(loop->link, "stale", loop->out, size);
-    if (loop->link->binaries > 0) {
+    if (loop->link->bytes) {
         loop->bytes_size = traj_stale_write_binary(
             traj_pipeline_time(loop->pipeline), now - loop->last, model->dims.position,
             model->about.digest, loop->bytes, loop->bytes_cap);

@@ -189,9 +189,8 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
         loop->state.behind_max = intent->stamps.behind;
     }
     loop->out_size = traj_intent_write(intent, loop->out, loop->out_cap);
-    loop->bytes_size = loop->link->binaries > 0
-                           ? traj_intent_write_binary(intent, loop->bytes, loop->bytes_cap)
-                           : 0;
+    loop->bytes_size =
+        loop->link->bytes ? traj_intent_write_binary(intent, loop->bytes, loop->bytes_cap) : 0;
     record_intent(loop, done);
     now = traj_clock_now();
     traj_stages_record(loop->stages, TRAJ_STAGE_FORMAT, now - from);

@@ -272,6 +272,10 @@ static bool asks_for_bytes(const char *prefix, size_t size)
     return size > 0 && covers(TRAJ_TOPIC_BINARY, prefix, size);
 }
 
+/*
+ * A count for people to read.  libzmq hands on whatever a peer says, and says once that a peer has
+ * gone, however often it had subscribed: what others get must not hang on it.
+ */
 static void count(uint64_t *subscriptions, char change)
 {
     if (change == 1) {
@@ -298,6 +302,7 @@ void traj_link_subscriptions(struct traj_link *link)
         }
         if (asks_for_bytes(body + 1, (size_t)size - 1)) {
             count(&link->binaries, body[0]);
+            link->bytes = link->bytes || body[0] == 1;
         }
     }
 }

@@ -38,8 +38,11 @@ struct traj_link {
     void *frames;
     void *source; /* NULL where none is configured */
     void *intents;
-    uint64_t subscribers; /* subscriptions that let intents through */
+    /* Subscriptions by what their owners said: roughly, for what is taken back need not have been
+       asked for, and who asks twice and goes has gone once. */
+    uint64_t subscribers; /* that let intents through */
     uint64_t binaries;    /* that ask for intents as bytes */
+    bool bytes;           /* somebody has asked for bytes; that stays, whatever the count says */
 };
 
 /* The zmq context of the whole daemon; NULL with a sentence. */

@@ -2,11 +2,28 @@
 """The daemon's policies on its way from frames to intents, each seen from outside."""
 import json
 import signal
+import socket
 import struct
 import time
 
 import daemon
 from daemon import BIN, TARGETS, UNITS, bare, event, frame, zmq
+
+
+def peer_says(peer, *messages):
+    """To a socket of libzmq's, as bytes of ZMTP 3.0; the handshake comes before the first."""
+    if not peer.gettimeout():
+        peer.settimeout(daemon.PATIENCE)
+        peer.sendall(b"\xff" + bytes(8) + b"\x7f\3\0" + b"NULL".ljust(20, b"\0") + bytes(32))
+        ready = b"\5READY\x0bSocket-Type" + struct.pack(">I", 3) + b"SUB"
+        peer.sendall(bytes((4, len(ready))) + ready)
+        heard = b""
+        while not heard.endswith(b"XPUB"):  # the daemon's part of it; before that it takes no message
+            more = peer.recv(1)
+            assert more, heard
+            heard += more
+    for message in messages:
+        peer.sendall(bytes((0, len(message))) + message)
 
 
 def frames(count, start=0):
@@ -170,6 +187,35 @@ class Decoding(daemon.DaemonTest):
             source.send_multipart([b"frame", frame(seq)])
         self.assertEqual(d.settle(frames=2000)["frames"]["decoded"], 2000)
         daemon.wait_for(lambda: d.status()["subscribers"] == 0)
+
+    def test_nobody_takes_the_bytes_from_another(self):
+        """One who takes back a subscription that it never had; one who subscribes twice and goes."""
+        d = self.start()
+        source = d.source()
+        twice = d.sink("binary", "binary")
+        daemon.wait_for(lambda: d.status()["subscribers"] > 0)
+        sink = d.sink("binary", "intent")
+        twice.close(0)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(d.path("intents"))
+            for _ in range(5):
+                peer_says(peer, b"\0binary", b"\0b", b"\0intent", b"\0")
+            # Heard: what it asks for behind all that is answered.
+            peer_says(peer, b"\1status")
+            d.write_config({**d.config, "status_ms": 10})
+            d.signal(signal.SIGHUP)
+            heard = b""
+            while b'"type":"status"' not in heard:
+                more = peer.recv(65536)
+                self.assertTrue(more, "the daemon has closed the connection")
+                heard += more
+            for seq in range(20):
+                source.send_multipart([b"frame", frame(seq)])
+            topics = []
+            for _ in range(40):
+                self.assertTrue(sink.poll(daemon.PATIENCE * 1000), topics)
+                topics.append(sink.recv_multipart()[0])
+        self.assertEqual(topics, [b"intent", b"binary"] * 20)
 
     def test_binary_frames_are_the_same_frames(self):
         text, _ = self.run_through(frames(60), 60)
