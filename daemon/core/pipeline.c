@@ -438,9 +438,17 @@ static enum traj_refusal check_frame(const struct traj_pipeline *pipeline,
     return TRAJ_ACCEPTED;
 }
 
+/* The longest gap that is predicted over, s; half a bin more, as spans are rounded to bins. */
+static double longest_gap(const struct traj_pipeline *pipeline)
+{
+    double bins = (TRAJ_GAP_BINS_MAX + 0.5) * pipeline->model->bin_width;
+    double limit = pipeline->settings.gap_reset_s;
+    return bins < limit ? bins : limit;
+}
+
 /*
- * Looks for a gap before a frame that is next in order, and starts the posterior anew beyond
- * gap_reset_s.  True if the posterior has no past: at the start of a run, or after that reset.
+ * Looks for a gap before a frame that is next in order, and starts the posterior anew beyond the
+ * longest one.  True if the posterior has no past: at the start of a run, or after that reset.
  */
 static bool pass_gap(struct traj_pipeline *pipeline, const struct traj_frame *frame)
 {
@@ -453,7 +461,7 @@ static bool pass_gap(struct traj_pipeline *pipeline, const struct traj_frame *fr
         return false;
     pipeline->counters.gaps++;
     pipeline->flags |= TRAJ_INTENT_GAP;
-    if (elapsed <= pipeline->settings.gap_reset_s)
+    if (elapsed <= longest_gap(pipeline))
         return false;
     reset_posterior(pipeline);
     return true;
@@ -461,8 +469,8 @@ static bool pass_gap(struct traj_pipeline *pipeline, const struct traj_frame *fr
 
 /*
  * The instant from which a posterior without past is predicted to the frame: the first trial start
- * that is due, for there the courses of the trial begin (no further back than gap_reset_s), else
- * one training bin before the frame.
+ * that is due, for there the courses of the trial begin (no further back than the longest gap),
+ * else one training bin before the frame.
  */
 static double first_instant(const struct traj_pipeline *pipeline, double t)
 {
@@ -471,7 +479,7 @@ static double first_instant(const struct traj_pipeline *pipeline, double t)
         if (!is_due(event->t, t))
             break;
         if (event->kind == TRAJ_EVENT_TRIAL_START && event->t > TRAJ_TIME_UNKNOWN) {
-            double earliest = t - pipeline->settings.gap_reset_s;
+            double earliest = t - longest_gap(pipeline);
             return event->t > earliest ? event->t : earliest;
         }
     }

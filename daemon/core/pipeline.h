@@ -12,9 +12,9 @@
  *   - Order: a seq that came before (decoded or late) is a duplicate; a seq that a later one has
  *     overtaken, or a t that is not later than the last, is late.  A source that starts anew must
  *     say so by a session event.
- *   - A gap longer than gap_reset_s starts the posterior anew and ends the trial: the reset comes
- *     first, then the events that are due, so that a trial_start inside the gap opens its trial on
- *     the new posterior.
+ *   - A gap longer than gap_reset_s, or than TRAJ_GAP_BINS_MAX training bins, starts the posterior
+ *     anew and ends the trial: the reset comes first, then the events that are due, so that a
+ *     trial_start inside the gap opens its trial on the new posterior.
  *   - Events that fall inside a gap are applied at their place in it, to the training bin: a trial
  *     that began five bins before the frame has run five bins when the frame is decoded.
  *   - A session event starts seq of the intents at 0, so that the same run always gives the same
@@ -23,6 +23,8 @@
  *     the same.  go and trial_stop outside a trial mean nothing.
  *   - An event before TRAJ_TIME_UNKNOWN has no time that can be told (a person's command before the
  *     first frame of a run): it takes effect just before the next frame.
+ *   - Where TRAJ_QUEUE_CAPACITY events wait, the earliest gaze, effector or estimate that a later
+ *     one of its kind replaces anyhow gives way to the next (queue.h).
  *   - An event equal to one of the last 64 of its run in kind, t and numbers is a copy of it:
  *     counted, without effect.
  *   - Frames that tell of no unit at all are decoded as predictions; once they have lasted longer
@@ -42,7 +44,13 @@
 #define TRAJ_TIME_GRACE 1e-6      /* s: times this close are equal */
 #define TRAJ_TIME_MAX 1e12        /* s: a time beyond is absurd */
 #define TRAJ_TIME_UNKNOWN (-9e11) /* s: an event before this is one of unknown time */
-#define TRAJ_DT_BINS_MAX 100.0    /* a frame wider than so many training bins is absurd */
+/*
+ * A gap of more training bins is not predicted over, whatever gap_reset_s says: each bin of it is
+ * one step of the estimator, and the frame behind the gap, and a pause or a signal with it, waits
+ * for them all.
+ */
+#define TRAJ_GAP_BINS_MAX 1000.0
+#define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd */
 
 struct traj_pipeline_settings {
     double gap_reset_s; /* a gap longer than this (frame's t less the last t) starts the posterior

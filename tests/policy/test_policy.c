@@ -392,6 +392,26 @@ static void beyond_gap_reset_the_posterior_starts_anew(void **state)
     assert_int_equal(b->counters->resets, 1);
 }
 
+/* However long a gap may last by the settings, the work of one frame is bounded. */
+static void a_gap_of_too_many_bins_starts_anew(void **state)
+{
+    struct bench *b = *state;
+    struct traj_pipeline_settings settings;
+    traj_pipeline_settings_default(&settings);
+    settings.gap_reset_s = 60;
+    start_pipeline(b, &settings);
+    const double longest = TRAJ_GAP_BINS_MAX * TINY_BIN;
+    (void)told(b, 0, 1);
+    assert_string_equal(told(b, 1, 1 + longest), "step1000");
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_GAP);
+    assert_string_equal(told(b, 2, 1 + 2 * longest + TINY_BIN), "reset step1");
+    assert_int_equal(b->intent.flags, TRAJ_INTENT_GAP | TRAJ_INTENT_RESET);
+    /* Nor does a start that is due reach further back. */
+    mark(b, TRAJ_EVENT_TRIAL_START, 2 + 2 * longest);
+    (void)spy_take(&b->spy);
+    assert_string_equal(told(b, 3, 1 + 4 * longest), "reset marks1 start blind1 step1000");
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
 static void an_event_waits_for_a_frame_later_than_itself(void **state)
@@ -1123,6 +1143,7 @@ int main(int argc, char **argv)
         TEST(half_a_bin_of_jitter_is_no_gap),
         TEST(steps_come_from_the_training_bin_and_exposure_from_the_frame),
         TEST(beyond_gap_reset_the_posterior_starts_anew),
+        TEST(a_gap_of_too_many_bins_starts_anew),
         TEST(an_event_waits_for_a_frame_later_than_itself),
         TEST(events_take_effect_by_time_and_equals_by_arrival),
         TEST(a_late_event_acts_at_once_and_is_flagged),
