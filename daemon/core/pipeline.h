@@ -128,7 +128,8 @@ void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusa
  * many wait that there is no room for one more, a gaze, effector or estimate that another of its
  * kind behind it replaces anyhow gives way, and is counted as superseded.
  * Returns TRAJ_ACCEPTED, TRAJ_REFUSED_UNITS/FIELD (prob not M long, gaze not D long, ...) or
- * TRAJ_REFUSED_SIZE (too many events wait for a frame that does not come).
+ * TRAJ_REFUSED_SIZE (too many events wait for a frame that does not come, or a set of targets is
+ * larger than the room for it).
  */
 enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event);

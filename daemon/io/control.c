@@ -44,6 +44,26 @@ static int call(struct request *request, const struct traj_command *command,
 
 /* --- events ---------------------------------------------------------------------------------- */
 
+/* Why there was no room for an event. */
+static int too_much(struct request *request, const struct traj_event *event)
+{
+    const size_t slots = traj_target_slots(&request->service->models.current->model->dims);
+
+    if (event->kind != TRAJ_EVENT_TARGETS) {
+        return traj_error_set(&request->error,
+                              "too many events wait for a frame that has not come");
+    }
+    if (event->ids > slots) {
+        return traj_error_set(&request->error,
+                              "targets: a set of %zu is too large: with this model there is room "
+                              "for %zu",
+                              event->ids, slots);
+    }
+    return traj_error_set(&request->error,
+                          "targets: too many sets of them, or other events, wait for a frame that "
+                          "has not come");
+}
+
 /* Hands an event to the pipeline; now = without a time of its own. */
 static int send_event(struct request *request, const struct traj_event *event, bool now)
 {
@@ -65,8 +85,7 @@ static int send_event(struct request *request, const struct traj_event *event, b
                               traj_event_name(event->kind), event->count, model->dims.targets,
                               model->dims.position);
     case TRAJ_REFUSED_SIZE:
-        return traj_error_set(&request->error,
-                              "too many events wait for a frame that has not come");
+        return too_much(request, event);
     default:
         return traj_error_set(&request->error, "%s is refused: %s", traj_event_name(event->kind),
                               traj_refusal_name(answer.refusal));

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Requests to the daemon: what each does, when it takes effect, and what is refused."""
 import json
+import os
+import subprocess
 
 import daemon
 from daemon import TARGETS, bare, event, frame, zmq
@@ -171,6 +173,36 @@ class Requests(ControlTest):
 
 def frame_t(seq):
     return (seq + 1) * daemon.BIN
+
+
+class NoRoom(ControlTest):
+    """Events for which there is no room are refused with the reason that holds."""
+
+    def targets(self, count, t=100.0):
+        return {"type": "targets", "t": t, "set": "s", "id": [f"x{i}" for i in range(count)],
+                "position": [[10.0 * (i + 1), 5.0] for i in range(count)]}
+
+    def test_a_set_of_too_many_targets(self):
+        model = self.d.path("course.tjm")
+        subprocess.run([os.environ["TRAJCTL"], "bench", "--write-model", model, "--channels", str(daemon.UNITS),
+                        "--targets", str(TARGETS), "--bin-ms", str(1e3 * daemon.BIN)], check=True,
+                       capture_output=True)
+        self.d.must(cmd="model", action="load", path=model)
+        self.assertEqual(self.refused(cmd="event", event=self.targets(17)),
+                         "targets: a set of 17 is too large: with this model there is room for 16")
+        self.d.must(cmd="event", event=self.targets(16))
+
+    def test_too_many_that_wait(self):
+        for i in range(4):
+            self.d.must(cmd="event", event=self.targets(3, t=100.0 + i))
+        self.assertEqual(self.refused(cmd="event", event=self.targets(3, t=200.0)),
+                         "targets: too many sets of them, or other events, wait for a frame that has not come")
+        for i in range(252):
+            self.source.send_multipart([b"event", event("trial_start", t=100.0 + i)])
+        self.d.settle(events=257)
+        self.assertEqual(self.refused(cmd="event", event={"type": "go", "t": 500.0}),
+                         "too many events wait for a frame that has not come")
+        self.assertEqual(self.d.status()["events"]["refused"]["size"], 2)
 
 
 class Models(ControlTest):
