@@ -219,6 +219,7 @@ struct traj_tape *traj_recorder_tape(struct traj_recorder *recorder)
 int traj_recorder_begin(struct traj_recorder *recorder, const char *digest,
                         struct traj_error *error)
 {
+    struct traj_recorder_state state;
     bool open;
 
     (void)pthread_mutex_lock(&recorder->lock);
@@ -233,7 +234,10 @@ int traj_recorder_begin(struct traj_recorder *recorder, const char *digest,
     }
     recorder->tape =
         traj_tape_init(recorder->memory, recorder->size, traj_recorder_file_base(recorder->file));
+    /* Whoever asks next is told of this file, not of the last recording's. */
+    traj_recorder_file_state(recorder->file, &state);
     (void)pthread_mutex_lock(&recorder->lock);
+    recorder->state = state;
     recorder->open = true;
     (void)pthread_cond_broadcast(&recorder->changed);
     (void)pthread_mutex_unlock(&recorder->lock);

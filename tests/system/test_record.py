@@ -364,7 +364,8 @@ class Recording(daemon.DaemonTest):
         # A second one has a name of its own, and the first stays as it is.
         with open(path, "rb") as file:
             before = file.read()
-        trajctl("record", "start", "--control", d.endpoints["control"])
+        out = trajctl("record", "start", "--control", d.endpoints["control"]).decode().strip()
+        self.assertEqual([name for name in self.files() if name != path], [out])
         self.feed(d, frames(15, 5), 5, sink, source)
         trajctl("record", "stop", "--control", d.endpoints["control"])
         self.assertEqual(len(self.files()), 2)
