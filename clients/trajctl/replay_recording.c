@@ -33,7 +33,11 @@ struct sending {
     /* In force before the first message. */
     struct traj_recorded_model model;
     struct traj_recorded_settings settings;
+    struct traj_record retune; /* with a payload of its own; kind 0 = the tables of the model */
+    void *tables;              /* that payload */
+    bool new_tables;           /* no intent has told of them yet */
     bool model_checked;
+    bool other_model; /* the daemon runs one that the recording was not made with */
 };
 
 static void note(const struct sending *s, const char *text)
@@ -134,6 +138,7 @@ static int check_daemon(struct sending *s, struct traj_error *error)
         json_string_value(json_object_get(json_object_get(reply, "model"), "digest"));
     if (digest && strcmp(digest, s->model.digest) != 0) {
         char text[200];
+        s->other_model = true;
         (void)snprintf(text, sizeof text,
                        "the recording was made with model %.12s, the daemon runs %.12s: the "
                        "intents will differ",
@@ -149,11 +154,37 @@ static int check_daemon(struct sending *s, struct traj_error *error)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* Before the place to begin with: what is in force there. */
-static int look_at(struct sending *s, const struct traj_record *record)
+/* Keeps a copy of what the tables are. */
+static int keep_tables(struct sending *s, const struct traj_record *record,
+                       struct traj_error *error)
+{
+    void *copy = malloc(record->size + 1);
+    if (!copy) {
+        return traj_error_set(error, "memory is short");
+    }
+    if (record->size > 0) {
+        memcpy(copy, record->payload, record->size);
+    }
+    free(s->tables);
+    s->tables = copy;
+    s->retune = *record;
+    s->retune.payload = copy;
+    s->new_tables = s->new_tables || (record->code != TRAJ_RECORD_RETUNE_RUNS &&
+                                      record->code != TRAJ_RECORD_RETUNE_DOUBT);
+    return 0;
+}
+
+/* Before the first message: what is in force there. */
+static int look_at(struct sending *s, const struct traj_record *record, struct traj_error *error)
 {
     if (record->kind == TRAJ_RECORD_MODEL) {
         (void)traj_recorded_model(record, &s->model);
+        /* Tables that were moved are those of the model before, or are told again behind it. */
+        s->retune.kind = 0;
+    } else if (record->kind == TRAJ_RECORD_RETUNE) {
+        return keep_tables(s, record, error);
+    } else if (record->kind == TRAJ_RECORD_FRAME) {
+        s->new_tables = s->new_tables && record->code != TRAJ_RECORD_DECODED;
     } else if (record->kind == TRAJ_RECORD_SETTINGS) {
         (void)traj_recorded_settings(record, &s->settings);
     } else if (record->kind == TRAJ_RECORD_PAUSE) {
@@ -182,6 +213,63 @@ static void tell_settings(const struct sending *s)
     note(s, text);
 }
 
+/* The numbers by which a record moves the tables; null where they are those of the file. */
+static json_t *coefficients(const struct traj_recorded_retune *recorded)
+{
+    size_t count = (size_t)recorded->channels * recorded->columns;
+    json_t *numbers = count > 0 ? json_array() : json_null();
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(numbers, json_real(traj_recorded_coefficient(recorded, i)));
+    }
+    return numbers;
+}
+
+/* One request of which the answer says no more than that it is done. */
+static int request(struct sending *s, json_t *what, struct traj_error *error)
+{
+    json_t *reply = ask(s, what, LOAD_MS, error);
+    json_decref(reply);
+    return reply ? 0 : -1;
+}
+
+static json_t *apply_request(const struct traj_recorded_retune *recorded)
+{
+    return json_pack("{s:s,s:s,s:o}", "cmd", "recalibrate", "action", "apply", "coefficients",
+                     coefficients(recorded));
+}
+
+static json_t *doubt_request(const struct traj_recorded_retune *recorded)
+{
+    return json_pack("{s:s,s:s,s:b}", "cmd", "recalibrate", "action", "doubt", "on",
+                     recorded->doubted);
+}
+
+/* Tables that had been moved before the first message, and what was thought of them. */
+static int bring_tables(struct sending *s, struct traj_error *error)
+{
+    struct traj_recorded_retune recorded;
+    int result = 0;
+    /* Another model may have no such channels; that the intents will differ has been told. */
+    if (s->retune.kind == 0 || s->other_model) {
+        return 0;
+    }
+    if (!traj_recorded_retune(&s->retune, &recorded)) {
+        return traj_error_set(error, "record %llu: no tables",
+                              (unsigned long long)s->retune.number);
+    }
+    if (recorded.channels > 0 || s->new_tables) {
+        result = request(s, apply_request(&recorded), error);
+    }
+    if (result == 0 && recorded.channels > 0 && !s->new_tables) {
+        note(s, "the recording's tables had been moved before: the first intent carries the flag "
+                "retuned, the recorded one does not");
+    }
+    if (result == 0 && recorded.doubted) {
+        result = request(s, doubt_request(&recorded), error);
+    }
+    return result;
+}
+
 /* Before the first message or command of all: the daemon is brought to what is in force. */
 static int begin(struct sending *s, struct traj_error *error)
 {
@@ -190,32 +278,28 @@ static int begin(struct sending *s, struct traj_error *error)
     }
     int result = check_daemon(s, error);
     tell_settings(s);
+    result = result == 0 ? bring_tables(s, error) : result;
     if (result == 0 && s->paused) {
-        json_t *reply = ask(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", 1), ASK_MS, error);
-        json_decref(reply);
-        result = reply ? 0 : -1;
+        result = request(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", 1), error);
     }
     return result;
 }
 
-static int command(struct sending *s, json_t *request, struct traj_error *error)
+static int command(struct sending *s, json_t *what, struct traj_error *error)
 {
     int result = begin(s, error);
     result = result == 0 ? settle(s, error) : result;
     if (result != 0) {
-        json_decref(request);
+        json_decref(what);
         return result;
     }
-    json_t *reply = ask(s, request, LOAD_MS, error);
-    json_decref(reply);
-    return reply ? 0 : -1;
+    return request(s, what, error);
 }
 
 static int load_model(struct sending *s, const struct traj_recorded_model *model,
                       struct traj_error *error)
 {
-    int result = begin(s, error);
-    result = result == 0 ? settle(s, error) : result;
+    int result = settle(s, error);
     if (result != 0) {
         return result;
     }
@@ -235,15 +319,15 @@ static int load_model(struct sending *s, const struct traj_recorded_model *model
     return result;
 }
 
-/* The numbers by which a record moves the tables; null where they are those of the file. */
-static json_t *coefficients(const struct traj_recorded_retune *recorded)
+static int send_model(struct sending *s, const struct traj_record *record, struct traj_error *error)
 {
-    size_t count = (size_t)recorded->channels * recorded->columns;
-    json_t *numbers = count > 0 ? json_array() : json_null();
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(numbers, json_real(traj_recorded_coefficient(recorded, i)));
+    bool swap = !record->carried && record->code != TRAJ_RECORD_MODEL_RUNS;
+    /* The daemon's own model is that of the recording up to here. */
+    int result = swap ? begin(s, error) : 0;
+    if (result == 0) {
+        result = look_at(s, record, error);
     }
-    return numbers;
+    return result == 0 && swap ? load_model(s, &s->model, error) : result;
 }
 
 /* Tables that were moved while the recording was made are moved where it is replayed. */
@@ -254,21 +338,12 @@ static int send_retune(struct sending *s, const struct traj_record *record,
     if (!traj_recorded_retune(record, &recorded)) {
         return traj_error_set(error, "record %llu: no tables", (unsigned long long)record->number);
     }
-    if (record->carried && s->model_checked) {
-        return 0;
-    }
     int result = 0;
     if (record->code != TRAJ_RECORD_RETUNE_DOUBT) {
-        result = command(s,
-                         json_pack("{s:s,s:s,s:o}", "cmd", "recalibrate", "action", "apply",
-                                   "coefficients", coefficients(&recorded)),
-                         error);
+        result = command(s, apply_request(&recorded), error);
     }
     if (result == 0 && (recorded.doubted || record->code == TRAJ_RECORD_RETUNE_DOUBT)) {
-        result = command(s,
-                         json_pack("{s:s,s:s,s:b}", "cmd", "recalibrate", "action", "doubt", "on",
-                                   recorded.doubted),
-                         error);
+        result = command(s, doubt_request(&recorded), error);
     }
     return result;
 }
@@ -303,8 +378,6 @@ static int send_record(struct sending *s, const struct traj_record *record,
                        struct traj_error *error)
 {
     struct traj_recorded_loss loss;
-    bool swap = record->kind == TRAJ_RECORD_MODEL && !record->carried &&
-                record->code != TRAJ_RECORD_MODEL_RUNS;
     switch (record->kind) {
     case TRAJ_RECORD_FRAME:
     case TRAJ_RECORD_EVENT:
@@ -317,17 +390,19 @@ static int send_record(struct sending *s, const struct traj_record *record,
         return command(s, json_pack("{s:s}", "cmd", "reset"), error);
     case TRAJ_RECORD_PAUSE:
         if (!s->model_checked || record->carried) {
-            return look_at(s, record);
+            return look_at(s, record, error);
         }
         return command(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", record->code != 0), error);
     case TRAJ_RECORD_MODEL:
-        (void)look_at(s, record);
-        return swap ? load_model(s, &s->model, error) : 0;
+        return send_model(s, record, error);
     case TRAJ_RECORD_RETUNE:
+        if (record->carried || record->code == TRAJ_RECORD_RETUNE_RUNS) {
+            return s->model_checked ? 0 : look_at(s, record, error);
+        }
         return send_retune(s, record, error);
     case TRAJ_RECORD_SETTINGS:
         if (!s->model_checked) {
-            return look_at(s, record);
+            return look_at(s, record, error);
         }
         if (!record->carried) {
             note(s, "the recording's settings change here, which no request can do: configure the "
@@ -381,7 +456,8 @@ static int send_all(struct sending *s, struct traj_error *error)
         s->begun = s->begun || s->anchor == UINT64_MAX || s->position == s->anchor;
         s->position++;
         if (item.found == TRAJ_FOUND_RECORD) {
-            result = s->begun ? send_record(s, &item.record, error) : look_at(s, &item.record);
+            result =
+                s->begun ? send_record(s, &item.record, error) : look_at(s, &item.record, error);
         } else if (item.found == TRAJ_FOUND_BROKEN || item.found == TRAJ_FOUND_GAP) {
             s->losses++;
         }
@@ -433,5 +509,6 @@ int replay_recording(struct recorded_replay *replay, struct traj_error *error)
     }
     traj_control_close(&s.control);
     traj_recording_close(s.recording);
+    free(s.tables);
     return result;
 }

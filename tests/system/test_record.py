@@ -185,6 +185,51 @@ class Recording(daemon.DaemonTest):
         self.assertLessEqual({"updated", "back", "doubt", "given"}, set(kinds))
         self.assertEqual(self.replay_live(first, len(lines)), [without_stamps(line) for line in lines])
 
+    def assert_retuned_first(self, live, lines):
+        """Equal, but that the first says of its tables that they are new."""
+        first, recorded = json.loads(live[0] + b"}"), json.loads(without_stamps(lines[0]) + b"}")
+        self.assertEqual(sorted(first["flags"]), sorted([*recorded["flags"], "retuned"]))
+        self.assertEqual({**first, "flags": None}, {**recorded, "flags": None})
+        self.assertEqual(live[1:], [without_stamps(line) for line in lines[1:]])
+
+    def test_tables_that_had_been_moved_before_the_first_message(self):
+        self.model = self.course_model("course.tjm")
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+
+        def run(name, seq):
+            messages = [(b"event", event("session", run=name, marks=False))] if name else []
+            lines.extend(self.feed(d, messages + self.changed(seq, 20), 20, sink, source))
+
+        run("a", 0)
+        d.must(cmd="recalibrate", action="apply",
+               coefficients=[0.01 * (i % 7) - 0.02 for i in range(7 * daemon.UNITS)])
+        d.must(cmd="recalibrate", action="doubt", on=True)
+        run("b", 100)
+        run("c", 500)
+        whole = d.must(cmd="record", action="stop")["recording"]["file"]
+        midst = d.must(cmd="record", action="start")["recording"]["file"]
+        run(None, 520)
+        run("d", 900)
+        self.stop(d)
+        flags = [json.loads(line)["flags"] for line in lines]
+        self.assertEqual([n for n, each in enumerate(flags) if "retuned" in each], [20])
+        self.assertEqual([n for n, each in enumerate(flags) if "doubtful" not in each], list(range(20)))
+        self.assertEqual(self.replay_live(whole, 40, "--from-frame", 25),
+                         [without_stamps(line) for line in lines[20:60]])
+        self.assert_retuned_first(self.replay_live(whole, 20, "--from-frame", 45), lines[40:60])
+        self.assert_retuned_first(self.replay_live(midst, 20), lines[80:])
+        piece = self.path("piece.rec")
+        trajctl("record", "cut", whole, "--out", piece, "--from-frame", 45)
+        self.assert_retuned_first(self.replay_live(piece, 20), lines[40:60])
+        # What cannot be equal is told.
+        d = self.start(model=self.model)
+        done = subprocess.run([TRAJCTL, "replay", piece, "--asap", "--frames", d.endpoints["frames"],
+                               "--control", d.endpoints["control"]], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"the first intent carries the flag retuned", done.stderr)
+
     def eventful(self, d):
         """Whatever may happen in a run; the intents as they were published."""
         sink, source = d.sink("intent"), d.source()
