@@ -73,6 +73,16 @@ struct traj_tape *traj_tape_attach(void *memory, size_t size)
     return tape;
 }
 
+const char *traj_tape_peek(const void *memory, size_t size)
+{
+    static_assert(sizeof(struct traj_tape) <= TRAJ_TAPE_PEEK, "the name is among them");
+    const struct traj_tape *tape = memory;
+    if (memory == NULL || (uintptr_t)memory % CACHE_LINE != 0 || size < TRAJ_TAPE_PEEK ||
+        tape->magic != MAGIC || tape->name[sizeof tape->name - 1] != '\0')
+        return NULL;
+    return tape->name;
+}
+
 const char *traj_tape_name(const struct traj_tape *tape)
 {
     return tape->name;

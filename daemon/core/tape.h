@@ -31,6 +31,13 @@ struct traj_tape *traj_tape_init(void *memory, size_t size, const char *name);
  */
 struct traj_tape *traj_tape_attach(void *memory, size_t size);
 
+/*
+ * The name of the tape whose first bytes stand in memory[0..size), aligned as a page is and not to
+ * be trusted; NULL if it is none, or TRAJ_TAPE_PEEK bytes are not there.
+ */
+const char *traj_tape_peek(const void *memory, size_t size);
+#define TRAJ_TAPE_PEEK 4096
+
 /* The name it was given. */
 const char *traj_tape_name(const struct traj_tape *tape);
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,11 @@
 #include <unistd.h>
 
 #include "daemon/core/tape.h"
+#include "daemon/learn/recording_parts.h"
 #include "proto/recording.h"
 
 #define SHARED "/dev/shm"
-#define PARTS_MAX 1000000
+#define ALIGNMENT TRAJ_TAPE_PEEK /* as a page is */
 
 struct mending {
     struct traj_tape *tape;
@@ -30,18 +32,22 @@ struct mending {
 
 /* --- the recording's last part ---------------------------------------------------------------- */
 
-static bool find_last_part(struct mending *m, const char *base)
+/*
+ * The last one that is there, even where one before it is not: only at its end do the records go
+ * on.  Where there is none, what is on the tape has nowhere to go.
+ */
+static int find_last_part(struct mending *m, const char *base, const char *tape)
 {
-    bool found = false;
-    for (unsigned long part = 1; part < PARTS_MAX; part++) {
-        char path[sizeof m->mended.file];
-        (void)snprintf(path, sizeof path, "%.3000s.%04lu.rec", base, part);
-        if (access(path, F_OK) != 0)
-            break;
-        memcpy(m->mended.file, path, sizeof path);
-        found = true;
-    }
-    return found;
+    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+    uint64_t part = traj_recording_last_part(base, strlen(base));
+    if (part == 0)
+        return traj_error_set(m->error,
+                              "no part of %.200s is there any more; what its daemon had not "
+                              "written stays in %.200s",
+                              base, tape);
+    traj_recording_part_suffix(suffix, part);
+    (void)snprintf(m->mended.file, sizeof m->mended.file, "%.3000s%s", base, suffix);
+    return 0;
 }
 
 /* Where the whole records of an image end; m->next becomes the number after the last of them. */
@@ -137,15 +143,57 @@ static int append_tape(struct mending *m)
 
 /* --- tapes ------------------------------------------------------------------------------------ */
 
-/* A tape that nobody holds any more: its memory, private to us, or NULL. */
-static void *map_tape(int fd, size_t *size)
+/* Reads size bytes from the file's beginning; false if there are not so many. */
+static bool read_tape(int fd, void *memory, size_t size)
 {
-    struct stat status;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &status) != 0 || status.st_size <= 0)
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = pread(fd, (char *)memory + done, size - done, (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+/* A tape that nobody holds any more and that is of a recording which begins with prefix. */
+static bool is_left_behind(int fd, const char *prefix, struct stat *status)
+{
+    alignas(ALIGNMENT) unsigned char first[TRAJ_TAPE_PEEK];
+    if (fstat(fd, status) != 0 || !S_ISREG(status->st_mode) || flock(fd, LOCK_EX | LOCK_NB) != 0 ||
+        !read_tape(fd, first, sizeof first))
+        return false;
+    const char *name = traj_tape_peek(first, sizeof first);
+    return name != NULL && strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * Anybody may put a file there.  Only what none but this user could write is believed; and it is
+ * copied, for a file that shrinks under a mapping would end this process.  The caller frees it.
+ */
+static struct traj_tape *copy_tape(int fd, const char *path, const struct stat *status,
+                                   void **memory, struct traj_error *error)
+{
+    if (status->st_uid != geteuid() || (status->st_mode & 077) != 0) {
+        (void)traj_error_set(error,
+                             "%.200s is not this user's alone, so that what is on it is not "
+                             "believed; it stays as it is",
+                             path);
         return NULL;
-    *size = (size_t)status.st_size;
-    void *memory = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    return memory != MAP_FAILED ? memory : NULL;
+    }
+    size_t size = (size_t)status->st_size;
+    *memory = aligned_alloc(ALIGNMENT, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (*memory == NULL || !read_tape(fd, *memory, size)) {
+        (void)traj_error_set(error, "%.200s cannot be read: memory is short, or it has changed",
+                             path);
+        return NULL;
+    }
+    struct traj_tape *tape = traj_tape_attach(*memory, size);
+    if (tape == NULL)
+        (void)traj_error_set(error, "%.200s is damaged; it stays as it is", path);
+    return tape;
 }
 
 static void mend(int fd, const char *path, const char *prefix,
@@ -154,23 +202,24 @@ static void mend(int fd, const char *path, const char *prefix,
 {
     struct traj_error error = {{0}};
     struct mending m = {.fd = -1, .error = &error};
-    size_t size = 0;
-    void *memory = map_tape(fd, &size);
-    if (memory == NULL)
+    struct stat status;
+    void *memory = NULL;
+    if (!is_left_behind(fd, prefix, &status))
         return;
-    m.tape = traj_tape_attach(memory, size);
-    if (m.tape != NULL && strncmp(traj_tape_name(m.tape), prefix, strlen(prefix)) == 0) {
-        int rc = 0;
-        if (find_last_part(&m, traj_tape_name(m.tape)))
-            rc = open_part(&m) == 0 ? append_tape(&m) : -1;
-        if (rc == 0)
-            (void)unlink(path);
-        if (rc != 0 || m.mended.records > 0 || m.mended.cut > 0)
-            tell(context, &m.mended, rc == 0 ? NULL : error.text);
-        if (m.fd >= 0)
-            (void)close(m.fd);
-    }
-    (void)munmap(memory, size);
+    m.tape = copy_tape(fd, path, &status, &memory, &error);
+    int rc = m.tape != NULL ? 0 : -1;
+    if (rc == 0 && find_last_part(&m, traj_tape_name(m.tape), path) == 0)
+        rc = open_part(&m) == 0 ? append_tape(&m) : -1;
+    else if (rc == 0)
+        /* Nothing is lost with a tape on which nothing waits. */
+        rc = traj_tape_waiting(m.tape) == 0 ? 0 : -1;
+    if (rc == 0)
+        (void)unlink(path);
+    if (rc != 0 || m.mended.records > 0 || m.mended.cut > 0)
+        tell(context, &m.mended, rc == 0 ? NULL : error.text);
+    if (m.fd >= 0)
+        (void)close(m.fd);
+    free(memory);
 }
 
 void traj_recording_mend_all(const char *prefix,
@@ -188,7 +237,8 @@ void traj_recording_mend_all(const char *prefix,
             strcmp(entry->d_name + length - 5, ".tape") != 0)
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", SHARED, entry->d_name);
-        int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        /* Without waiting: what is there may be anything. */
+        int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
             continue;
         mend(fd, path, prefix, tell, context);

@@ -532,6 +532,93 @@ class Recording(daemon.DaemonTest):
         self.assertIn(b"nothing was left", trajctl("record", "recover", self.files()[1]))
         self.feed(again, frames(0, 5), 5)
 
+    def left_behind(self, limit, count):
+        """A daemon is killed whose disk has refused what came last: the tape that holds it, and the intents
+        that were published.  Parts are at most `limit` bytes."""
+        d = self.recorder()
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+        for first in range(0, count, 250):
+            lines += self.feed(d, frames(first, 250), 250, sink, source)
+        wait_for(lambda: d.status()["recording"]["waiting"] == 0)
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        lines += self.feed(d, frames(count, 20), 20, sink, source)
+        wait_for(lambda: d.status()["recording"]["failing"])
+        [tape] = glob.glob(f"/dev/shm/trajd-{d.process.pid}-*.tape")
+        self.addCleanup(lambda: os.path.exists(tape) and os.unlink(tape))
+        d.process.kill()
+        self.forget(d)
+        return tape, lines
+
+    def recover(self, path):
+        """Status and what was said."""
+        done = subprocess.run([TRAJCTL, "record", "recover", path], capture_output=True, timeout=60)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    def test_a_tape_of_another_is_not_believed(self):
+        tape, lines = self.left_behind(resource.RLIM_INFINITY, 250)
+        [path] = self.files()
+        size = os.path.getsize(path)
+        ways = [lambda: os.chmod(tape, 0o644), lambda: os.chmod(tape, 0o620)]
+        if os.geteuid() == 0:
+            ways.append(lambda: (os.chmod(tape, 0o600), os.chown(tape, 65534, 65534)))
+        for way in ways:
+            way()
+            status, said = self.recover(path)
+            self.assertEqual(status, 1, said)
+            self.assertIn(f"{tape} is not this user's alone", said)
+        again = self.recorder()
+        self.assertIn(f"{tape} is not this user's alone", again.said())
+        self.assertEqual(os.path.getsize(path), size)
+        self.assertTrue(os.path.exists(tape))
+        # It is the owner and the mode that it was refused for.
+        os.chmod(tape, 0o600)
+        if os.geteuid() == 0:
+            os.chown(tape, os.geteuid(), os.getegid())
+        self.assertEqual(self.recover(path)[0], 0)
+        self.assertFalse(os.path.exists(tape))
+        self.assertEqual(self.recorded(path), lines)
+
+    def test_what_is_a_tape_by_name_alone_keeps_nobody_waiting(self):
+        [pipe, short] = [f"/dev/shm/trajd-{os.getpid()}-{n}.tape" for n in range(2)]
+        self.addCleanup(lambda: [os.unlink(name) for name in (pipe, short)])
+        os.mkfifo(pipe, 0o600)
+        with open(short, "wb") as file:
+            file.write(b"TJDTAPE1")
+        d = self.recorder()
+        self.feed(d, frames(0, 5), 5)
+        self.stop(d)
+        self.assertTrue(os.path.exists(pipe) and os.path.exists(short))
+
+    def test_a_tape_whose_recording_is_gone_is_kept(self):
+        tape, lines = self.left_behind(resource.RLIM_INFINITY, 250)
+        [path] = self.files()
+        os.rename(path, self.path("aside"))
+        again = self.recorder()
+        self.assertIn("no part of " + path[:-len(".0001.rec")], again.said())
+        self.assertIn(tape, again.said())
+        self.stop(again)
+        os.rename(self.path("aside"), path)
+        self.assertEqual(self.recover(path)[0], 0)
+        self.assertEqual(self.recorded(path), lines)
+        self.assertFalse(os.path.exists(tape))
+
+    def test_the_last_part_is_added_to_where_one_before_it_is_missing(self):
+        tape, lines = self.left_behind(200000, 750)
+        files = self.files()
+        self.assertGreaterEqual(len(files), 3)
+        os.unlink(files[1])
+        sizes = [os.path.getsize(name) for name in (files[0], files[-1])]
+        status, said = self.recover(files[0])
+        self.assertEqual(status, 0, said)
+        self.assertIn(files[-1], said)
+        self.assertEqual(os.path.getsize(files[0]), sizes[0])
+        self.assertGreater(os.path.getsize(files[-1]), sizes[1])
+        self.assertEqual(self.recorded(files[-1])[-20:], lines[-20:])
+        self.assertEqual(verify(files[-1])["replay"]["differ"], 0)
+        self.assertFalse(os.path.exists(tape))
+
     def test_a_disk_that_refuses_disturbs_nothing(self):
         expected, _ = self.run_through(frames(0, 3000), 3000)
         d = self.recorder(buffer_mb=1)

@@ -72,6 +72,15 @@ static void sizes_are_checked(void **state)
     assert_null(traj_tape_reserve(tape, traj_tape_capacity(tape)));
     assert_non_null(traj_tape_reserve(tape, traj_tape_capacity(tape) - 8));
     assert_string_equal(traj_tape_name(tape), "/some/where");
+    assert_string_equal(traj_tape_peek(memory, size), "/some/where");
+    assert_null(traj_tape_peek(memory, TRAJ_TAPE_PEEK - 1));
+    assert_null(traj_tape_peek((char *)memory + 8, size - 8));
+    /* A name without an end, and no tape. */
+    unsigned char *bytes = memory;
+    memset(bytes + 16, 'x', TRAJ_TAPE_NAME);
+    assert_null(traj_tape_peek(memory, size));
+    memset(bytes, 0, size);
+    assert_null(traj_tape_peek(memory, size));
     free(memory);
 }
 
