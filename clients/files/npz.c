@@ -21,6 +21,8 @@ struct npz {
 
 /*
  * Memory is taken as bytes come, because both sizes of an entry are only claims of the file.
+ * libzip compares the checksum where it finds the entry's end, so that it is asked for one byte
+ * more than there are.
  * 0, 1 = the entry is not what it claims, or -1 = no memory; bytes are the caller's to free.
  */
 static int unpack(zip_file_t *file, zip_uint64_t size, unsigned char **bytes)
@@ -39,7 +41,8 @@ static int unpack(zip_file_t *file, zip_uint64_t size, unsigned char **bytes)
         got = zip_fread(file, *bytes + done, room - done);
         done += got > 0 ? (zip_uint64_t)got : 0;
     }
-    return done == size ? 0 : 1;
+    unsigned char beyond;
+    return done == size && zip_fread(file, &beyond, 1) == 0 ? 0 : 1;
 }
 
 /* 1 with bytes for the caller to free, 0 = no such entry, -1 with a sentence. */

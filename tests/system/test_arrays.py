@@ -207,6 +207,19 @@ class NpzTest(Files):
     def test_damage(self):
         self.check_damage(24)
 
+    def test_one_wrong_bit_of_a_stored_array(self):
+        """The numbers would still be numbers: the checksum alone tells."""
+        np.savez(self.path("f.npz"), **self.arrays)
+        with open(self.path("f.npz"), "rb") as f:
+            whole = bytearray(f.read())
+        for name in ("position", "counts"):
+            data = bytearray(whole)
+            at = data.index(self.arrays[name].tobytes())
+            data[at + 6] ^= 1
+            with open(self.path("f.npz"), "wb") as f:
+                f.write(data)
+            self.refused("f.npz", f"{name}.npy is damaged")
+
 
 class MatTest(Files):
     def rows_from_one(self, named):
