@@ -16,6 +16,7 @@
 #include "clients/trajctl/record_verify.h"
 #include "clients/trajctl/request.h"
 #include "daemon/learn/recording_mend.h"
+#include "daemon/learn/recording_parts.h"
 #include "traj/client.h"
 
 /* For the disk to take the rest. */
@@ -29,8 +30,8 @@ static const struct command_help help = {
         "recording is one file or several parts, NAME.0001.rec and so on; name the first, and the "
         "others follow. verify: counts what is there, what is missing and what is damaged, decodes "
         "what came in once more and compares each intent to the byte; it ends with 1 if something "
-        "is damaged or differs. show: the records as lines of JSON. cut: a new recording of a "
-        "range of frames or of time, with what leads up to it, so that it can be replayed. "
+        "is damaged, missing or differs. show: the records as lines of JSON. cut: a new recording "
+        "of a range of frames or of time, with what leads up to it, so that it can be replayed. "
         "recover: adds what a daemon that was killed had not written yet; the daemon itself does "
         "so when it starts again with the same directory.",
     .example = "trajctl record start\n"
@@ -85,12 +86,13 @@ static int recover(const char *path)
     struct recovering recovering = {0, 0};
     /* A tape knows its recording by the folder's true name and the name up to the part. */
     char *base = realpath(path, NULL);
-    size_t length = base ? strlen(base) : 0;
+    size_t stem;
+    uint64_t part;
     if (!base) {
         return failure("record", "%s cannot be read", path);
     }
-    if (length > 9 && strcmp(base + length - 4, ".rec") == 0 && base[length - 9] == '.') {
-        base[length - 9] = '\0';
+    if (traj_recording_part(base, &stem, &part)) {
+        base[stem] = '\0';
     }
     traj_recording_mend_all(base, tell_mended, &recovering);
     free(base);
@@ -173,8 +175,8 @@ int cmd_record(int argc, char **argv)
          "verify: a model of the recording; without it, those where the recording says they were"},
         {"json", NULL, OPTION_FLAG, &request.verify.json, "verify: print the findings as JSON"},
         {"kind", "NAME", OPTION_TEXT, &request.show.kind,
-         "show: only frame, event, control, intent, stale, reset, pause, model, settings, bad, "
-         "start, lost or end"},
+         "show: only frame, event, control, intent, stale, reset, pause, model, retune, settings, "
+         "bad, start, lost or end"},
         {"bodies", NULL, OPTION_FLAG, &request.show.bodies,
          "show: the messages alone, as they stood, one a line"},
         {"from-frame", "N", OPTION_U64, &request.from_frame,

@@ -473,6 +473,14 @@ static int send_all(struct sending *s, struct traj_error *error)
 static void tell_doubts(const struct sending *s)
 {
     char text[200];
+    uint64_t later = traj_recording_later_part(s->recording);
+    if (later > 0) {
+        (void)snprintf(text, sizeof text,
+                       "a part is missing after %.80s, and there is a part %llu: what comes after "
+                       "was not sent",
+                       traj_recording_path(s->recording), (unsigned long long)later);
+        note(s, text);
+    }
     if (s->anchor == UINT64_MAX) {
         note(s, "the recording began in the midst of a run and holds no session event: the "
                 "decoder's state at its beginning is not known, and the intents will differ");

@@ -2,16 +2,19 @@
 /* A recording from its files; see recording_file.h. */
 #include "daemon/learn/recording_file.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/learn/recording_parts.h"
+
 #define CHUNK ((size_t)1 << 18) /* bytes that are read at once */
 
 struct traj_recording {
-    char *path; /* of the part; room for the next one's number */
+    char *path;      /* of the part; room for the next one's number */
+    size_t stem;     /* bytes of it that all parts have in common */
+    uint64_t number; /* of the part by its name; 0 = its name is not that of a part */
     FILE *file;
     struct traj_recording_header header;
     unsigned char *buffer;
@@ -26,19 +29,6 @@ struct traj_recording {
 };
 
 /* --- parts ------------------------------------------------------------------------------------ */
-
-/* Where the four digits stand in a name such as x.0001.rec, or NULL. */
-static char *part_digits(char *path)
-{
-    size_t length = strlen(path);
-    if (length < 10 || strcmp(path + length - 4, ".rec") != 0 || path[length - 9] != '.')
-        return NULL;
-    for (size_t i = length - 8; i < length - 4; i++) {
-        if (!isdigit((unsigned char)path[i]))
-            return NULL;
-    }
-    return path + length - 8;
-}
 
 static uint64_t size_of(FILE *file)
 {
@@ -72,48 +62,49 @@ static int open_part(struct traj_recording *r, struct traj_error *error)
     return read_header(r, error);
 }
 
+static void name_part(struct traj_recording *r, uint64_t number)
+{
+    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+    traj_recording_part_suffix(suffix, number);
+    memcpy(r->path + r->stem, suffix, strlen(suffix) + 1);
+    r->number = number;
+}
+
 /* The name of the part after this one, if there is such a file; false otherwise. */
 static bool name_next(struct traj_recording *r)
 {
-    char *digits = part_digits(r->path);
-    char old[5] = "", next[16];
-    if (digits == NULL)
+    if (r->number == 0)
         return false;
-    memcpy(old, digits, 4);
-    (void)snprintf(next, sizeof next, "%04lu", strtoul(old, NULL, 10) + 1);
-    if (strlen(next) != 4)
-        return false;
-    memcpy(digits, next, 4);
+    name_part(r, r->number + 1);
     FILE *file = fopen(r->path, "rb");
     if (file != NULL) {
         (void)fclose(file);
         return true;
     }
-    memcpy(digits, old, 4);
+    name_part(r, r->number - 1);
     return false;
 }
 
 /* Adds up the sizes of all parts, so that progress can be told. */
 static void measure(struct traj_recording *r)
 {
-    char *first = strdup(r->path);
+    const uint64_t first = r->number;
     do {
         FILE *file = fopen(r->path, "rb");
         if (file == NULL)
             break;
         r->all += size_of(file);
         (void)fclose(file);
-    } while (first != NULL && name_next(r));
-    if (first != NULL)
-        memcpy(r->path, first, strlen(first));
-    free(first);
+    } while (name_next(r));
+    if (first > 0)
+        name_part(r, first);
 }
 
 struct traj_recording *traj_recording_open(const char *path, struct traj_error *error)
 {
     struct traj_recording *r = calloc(1, sizeof *r);
     if (r != NULL) {
-        r->path = strdup(path);
+        r->path = malloc(strlen(path) + TRAJ_RECORDING_PART_SUFFIX);
         r->cap = CHUNK;
         r->buffer = malloc(r->cap);
     }
@@ -122,6 +113,8 @@ struct traj_recording *traj_recording_open(const char *path, struct traj_error *
         traj_recording_close(r);
         return NULL;
     }
+    memcpy(r->path, path, strlen(path) + 1);
+    (void)traj_recording_part(path, &r->stem, &r->number);
     measure(r);
     if (open_part(r, error) != 0) {
         traj_recording_close(r);
@@ -150,6 +143,18 @@ const struct traj_recording_header *traj_recording_header(const struct traj_reco
 const char *traj_recording_path(const struct traj_recording *recording)
 {
     return recording->path;
+}
+
+uint64_t traj_recording_later_part(struct traj_recording *recording)
+{
+    if (recording->number == 0)
+        return 0;
+    uint64_t last = traj_recording_last_part(recording->path, recording->stem);
+    /* A part that has just been made is not beyond one that is missing. */
+    bool grown = name_next(recording);
+    if (grown)
+        name_part(recording, recording->number - 1);
+    return !grown && last > recording->number ? last : 0;
 }
 
 void traj_recording_progress(const struct traj_recording *recording, uint64_t *done, uint64_t *all)

@@ -20,7 +20,7 @@ enum traj_recording_found {
     TRAJ_FOUND_PART,   /* another part begins: header */
     TRAJ_FOUND_BROKEN, /* bytes in the midst of a part are no record */
     TRAJ_FOUND_GAP,    /* records are missing that nothing tells of: so many */
-    TRAJ_FOUND_TORN    /* bytes at the end of the last part are a record that was cut off */
+    TRAJ_FOUND_TORN    /* bytes at the end of a part are a record that was cut off */
 };
 
 struct traj_recording_item {
@@ -43,6 +43,12 @@ const char *traj_recording_path(const struct traj_recording *recording);
 /* The next item: 1, 0 at the end, or -1 with a sentence. */
 int traj_recording_next(struct traj_recording *recording, struct traj_recording_item *item,
                         struct traj_error *error);
+
+/*
+ * After the end: the last part that lies beside the one that was read last although the one after
+ * that is missing; 0 = no part is missing between those that are there.
+ */
+uint64_t traj_recording_later_part(struct traj_recording *recording);
 
 /* Bytes read so far, of all parts, and of all there are. */
 void traj_recording_progress(const struct traj_recording *recording, uint64_t *done, uint64_t *all);

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,35 @@ def verify(path, status=0, *more):
     found = json.loads(trajctl("record", "verify", path, "--json", *more, status=status))
     assert found["well"] == (status == 0), found
     return found
+
+
+HEADER, RECORD = 256, 40  # bytes of a file's and of a record's header
+INTENT = 9
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def reseal(image, at, size):
+    """The checksum of a record, or of a file's header, is that of the bytes as they stand now."""
+    image[at + 12:at + 16] = bytes(4)
+    image[at + 12:at + 16] = struct.pack("<I", crc32c(image[at:at + size]))
+
+
+def records(image):
+    """Where each record begins, its size and its kind."""
+    at = HEADER
+    while at < len(image):
+        magic, length, kind = struct.unpack_from("<4sIH", image, at)
+        assert magic == b"TRec", at
+        yield at, RECORD + length, kind
+        at += RECORD + length
 
 
 class Recording(daemon.DaemonTest):
@@ -370,18 +400,33 @@ class Recording(daemon.DaemonTest):
         self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (0, 30))
         self.assertIsNotNone(found["model_missing"])
         self.assertEqual(verify(path, 0, "--model", self.path("moved.tjm"))["replay"]["equal"], 30)
-        # An intent that was tampered with, checksum and all, is found out.
-        os.rename(self.path("moved.tjm"), self.model)
+
+    def test_an_intent_that_was_tampered_with_is_found_out(self):
+        d = self.recorder()
+        self.feed(d, frames(0, 30), 30)
+        self.stop(d)
+        [path] = self.files()
         with open(path, "rb") as file:
             image = bytearray(file.read())
-        at = image.index(b'"seq":17,')
-        image[at + 6] = ord("9")
+        at, size = [(at, size) for at, size, kind in records(image) if kind == INTENT][17]
+        seq = image.index(b'"seq":17,', at, at + size)
+        image[seq + 7] = ord("9")
         damaged = self.path("damaged.rec")
         with open(damaged, "wb") as file:
             file.write(image)
+        # The checksum tells of what has become different by itself.
         found = verify(damaged, 1)
-        self.assertEqual(found["damage"]["broken_places"], 1)
-        self.assertEqual(found["damage"]["missing"], 1)
+        self.assertEqual((found["damage"]["broken_places"], found["damage"]["missing"]), (1, 1))
+        self.assertEqual(found["replay"], {"equal": 17, "differ": 0, "unknown": 12, "absent": 1, "otherwise": 0})
+        # Whoever changes it on purpose makes the checksum fit, and the replay tells.
+        reseal(image, at, size)
+        with open(damaged, "wb") as file:
+            file.write(image)
+        found = verify(damaged, 1)
+        self.assertEqual(found["damage"]["broken_places"] + found["damage"]["missing"], 0)
+        self.assertEqual((found["replay"]["equal"], found["replay"]["differ"]), (29, 1))
+        self.assertIn(b"1 differ", trajctl("record", "verify", damaged, status=1))
+        self.assertIn(b"the first at frame 17\n", trajctl("record", "verify", damaged, status=1))
 
     def test_start_and_stop_by_request(self):
         d = self.recorder(start=False)
@@ -458,9 +503,34 @@ class Recording(daemon.DaemonTest):
         found = verify(files[1])
         self.assertEqual(found["replay"]["equal"], 0)
         self.assertGreater(found["replay"]["unknown"], 0)
-        # A part that is missing in the midst ends it.
-        os.unlink(files[1])
-        self.assertEqual(verify(files[0])["parts"], 1)
+        # A part that is missing in the midst ends it, and is told of; one that is missing at the end cannot be.
+        os.rename(files[1], self.path("aside"))
+        found = verify(files[0], 1)
+        self.assertEqual((found["parts"], found["later_part"]), (1, len(files)))
+        said = trajctl("record", "verify", files[0], status=1).decode()
+        self.assertIn(f"part 2 is missing, and there is a part {len(files)}", said)
+        os.rename(self.path("aside"), files[1])
+        os.unlink(files[-1])
+        found = verify(files[0])
+        self.assertEqual((found["parts"], found["later_part"]), (len(files) - 1, 0))
+
+    def test_more_parts_than_four_digits_count(self):
+        d = self.recorder()
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (200000, resource.RLIM_INFINITY))
+        lines = self.feed(d, frames(0, 400), 400)
+        self.stop(d)
+        files = self.files()
+        self.assertEqual(len(files), 2)
+        for number, name in zip((9999, 10000), files):
+            with open(name, "rb") as file:
+                image = bytearray(file.read())
+            image[16:24] = struct.pack("<Q", number)
+            reseal(image, 0, HEADER)
+            with open(self.path(f"many.{number}.rec"), "wb") as file:
+                file.write(image)
+        found = verify(self.path("many.9999.rec"))
+        self.assertEqual((found["parts"], found["replay"]["equal"]), (2, 400))
+        self.assertEqual(self.recorded(self.path("many.9999.rec")), lines)
 
     def test_a_tail_torn_at_every_byte(self):
         d = self.recorder()
