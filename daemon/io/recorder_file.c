@@ -15,6 +15,7 @@
 
 #include "daemon/io/clock.h"
 #include "daemon/learn/recording_mend.h"
+#include "daemon/learn/recording_parts.h"
 #include "proto/recording.h"
 #include "traj/version.h"
 
@@ -32,6 +33,8 @@ struct carried {
 
 enum { MODEL, RETUNE, SETTINGS, PAUSE, CARRIED };
 
+#define LOSS_SIZE ((size_t)(TRAJ_RECORD_HEADER + TRAJ_RECORDED_LOSS))
+
 struct traj_recorder_file {
     struct traj_record_config config;
     char directory[PATH_MAX]; /* resolved */
@@ -41,6 +44,8 @@ struct traj_recorder_file {
     int fd; /* -1 = none is open */
     uint64_t part;
     uint64_t size; /* of the part: whole records */
+    bool filled;   /* the part holds a record of its own; else another would hold no more */
+    bool outdated; /* what is in force has changed by a record that is lost since the part began */
     uint64_t next; /* number that the next record should have */
     char digest[65];
     struct carried carried[CARRIED];
@@ -151,13 +156,18 @@ void traj_recorder_file_state(const struct traj_recorder_file *file,
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+static void note_error(struct traj_recorder_file *self, int why)
+{
+    (void)snprintf(self->state.error, sizeof self->state.error, "%.160s: %s",
+                   self->path + (strlen(self->path) > 160 ? strlen(self->path) - 160 : 0),
+                   strerror(why));
+}
+
 static void note_failure(struct traj_recorder_file *self, int why, double now)
 {
     self->failing = true;
     self->retry = now + RETRY_S;
-    (void)snprintf(self->state.error, sizeof self->state.error, "%.160s: %s",
-                   self->path + (strlen(self->path) > 160 ? strlen(self->path) - 160 : 0),
-                   strerror(why));
+    note_error(self, why);
 }
 
 /*
@@ -235,25 +245,65 @@ static void flush_directory(const struct traj_recorder_file *self)
     }
 }
 
-/* Makes part self->part + 1 under base; 0, or errno; and then nothing has changed. */
-static int open_part(struct traj_recorder_file *self)
+/* A record of what was lost and not told of; its length. */
+static size_t write_loss(const struct traj_recorder_file *self, double now,
+                         unsigned char bytes[LOSS_SIZE])
 {
-    unsigned char header[TRAJ_RECORDING_HEADER];
+    unsigned char payload[TRAJ_RECORDED_LOSS];
+    struct traj_recorded_loss loss = {self->untold, self->untold_inputs};
+    struct traj_record record = {.kind = TRAJ_RECORD_LOST,
+                                 .code = TRAJ_RECORD_LOST_DISK,
+                                 .carried = true,
+                                 .number = self->next,
+                                 .stamp = now,
+                                 .payload = payload};
+
+    record.size = traj_recorded_put_loss(&loss, payload);
+    return traj_record_write(&record, bytes, LOSS_SIZE);
+}
+
+static void note_told(struct traj_recorder_file *self)
+{
+    self->next += self->untold;
+    self->untold = self->untold_inputs = 0;
+    self->outdated = false;
+}
+
+/* What a part begins with: its header, a loss that is not told of yet, and what is in force. */
+static size_t first_pieces(struct traj_recorder_file *self, struct iovec *piece,
+                           unsigned char header[TRAJ_RECORDING_HEADER],
+                           unsigned char loss[LOSS_SIZE])
+{
     struct traj_recording_header says = {.part = self->part + 1,
                                          .first = self->next,
                                          .stamp = traj_clock_now(),
                                          .time = traj_clock_wall()};
-    struct iovec piece[1 + CARRIED] = {{header, sizeof header}};
-    char path[sizeof self->path];
-    int old = self->fd;
-    uint64_t old_size = self->size;
-    size_t count = 1 + carried_pieces(self, piece + 1);
+    size_t count = 0;
 
     memcpy(says.model, self->digest, sizeof says.model);
     memcpy(says.name, self->name, sizeof says.name);
     (void)snprintf(says.version, sizeof says.version, "%s", TRAJ_VERSION);
     traj_recording_write_header(&says, header);
-    (void)snprintf(path, sizeof path, "%s.%04lu.rec", self->base, (unsigned long)says.part);
+    piece[count++] = (struct iovec){header, TRAJ_RECORDING_HEADER};
+    if (self->untold > 0) {
+        piece[count++] = (struct iovec){loss, write_loss(self, says.stamp, loss)};
+    }
+    return count + carried_pieces(self, piece + count);
+}
+
+/* Makes part self->part + 1 under base; 0, or errno; and then nothing has changed. */
+static int open_part(struct traj_recorder_file *self)
+{
+    unsigned char header[TRAJ_RECORDING_HEADER], loss[LOSS_SIZE];
+    struct iovec piece[2 + CARRIED] = {{NULL, 0}};
+    char path[sizeof self->path];
+    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+    int old = self->fd;
+    uint64_t old_size = self->size;
+    size_t count = first_pieces(self, piece, header, loss);
+
+    traj_recording_part_suffix(suffix, self->part + 1);
+    (void)snprintf(path, sizeof path, "%s%s", self->base, suffix);
     self->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
                     S_IRUSR | S_IWUSR);
     self->size = 0;
@@ -269,10 +319,14 @@ static int open_part(struct traj_recorder_file *self)
         return why;
     }
     if (old >= 0) {
-        (void)fdatasync(old);
+        if (fdatasync(old) != 0) {
+            note_failure(self, errno, traj_clock_now());
+        }
         (void)close(old);
     }
     self->part++;
+    self->filled = false;
+    note_told(self);
     memcpy(self->path, path, sizeof self->path);
     flush_directory(self);
     return 0;
@@ -334,6 +388,7 @@ static void note_written(struct traj_recorder_file *self, const struct iovec *pi
     }
     if (!record.carried) {
         self->next = record.number + 1;
+        self->filled = true;
     }
     carry(self, &record);
 }
@@ -354,6 +409,9 @@ static void note_lost(struct traj_recorder_file *self, const struct traj_record 
             self->state.lost_inputs++;
         }
     }
+    self->outdated = self->outdated || record->kind == TRAJ_RECORD_MODEL ||
+                     record->kind == TRAJ_RECORD_RETUNE || record->kind == TRAJ_RECORD_SETTINGS ||
+                     record->kind == TRAJ_RECORD_PAUSE;
     carry(self, record);
 }
 
@@ -377,59 +435,58 @@ static bool drop(struct traj_recorder_file *self, struct traj_tape *tape)
     return any;
 }
 
-/* Writes how much was lost, and what is in force after it; 0, or errno. */
+/* Takes back what stands behind so many bytes of the part. */
+static void cut_back(struct traj_recorder_file *self, uint64_t size)
+{
+    self->state.bytes -= self->size - size;
+    self->size = size;
+    (void)ftruncate(self->fd, (off_t)size);
+}
+
+/*
+ * Writes how much was lost and, unless the part has just begun with it, what is in force after it;
+ * 0, or errno.
+ */
 static int tell_loss(struct traj_recorder_file *self, double now)
 {
-    unsigned char payload[TRAJ_RECORDED_LOSS];
-    unsigned char bytes[TRAJ_RECORD_HEADER + TRAJ_RECORDED_LOSS];
-    struct traj_recorded_loss loss = {self->untold, self->untold_inputs};
-    struct traj_record record = {.kind = TRAJ_RECORD_LOST,
-                                 .code = TRAJ_RECORD_LOST_DISK,
-                                 .carried = true,
-                                 .number = self->next,
-                                 .stamp = now,
-                                 .payload = payload};
+    unsigned char bytes[LOSS_SIZE];
     struct iovec piece[1 + CARRIED];
     uint64_t size = self->size;
-    size_t count;
+    size_t count = 1;
 
-    record.size = traj_recorded_put_loss(&loss, payload);
-    piece[0] = (struct iovec){bytes, traj_record_write(&record, bytes, sizeof bytes)};
-    count = 1 + carried_pieces(self, piece + 1);
+    piece[0] = (struct iovec){bytes, write_loss(self, now, bytes)};
+    if (self->filled || self->outdated) {
+        count += carried_pieces(self, piece + 1);
+    }
     if (write_pieces(self, piece, count) < count) {
         int why = errno;
 
-        self->size = size;
-        (void)ftruncate(self->fd, (off_t)size);
+        cut_back(self, size);
         return why;
     }
-    self->next += self->untold;
-    self->untold = self->untold_inputs = 0;
+    note_told(self);
     return 0;
 }
 
-/* After a failure: goes on in the same part, or in a new one; 0, or errno. */
+/*
+ * What was lost is told, and the part goes on, or where a limit on the size of files ends it a new
+ * one, which begins with what was lost; 0, or errno.
+ */
 static int resume(struct traj_recorder_file *self, double now)
 {
-    int why = self->untold > 0 ? tell_loss(self, now) : 0;
+    int why = self->untold > 0 && self->fd >= 0 ? tell_loss(self, now) : 0;
 
-    if (why == EFBIG || self->fd < 0) {
+    if (self->fd < 0 || (why == EFBIG && (self->filled || self->outdated))) {
         why = open_part(self);
-        if (why == 0 && self->untold > 0) {
-            why = tell_loss(self, now);
-        }
     }
     return why;
 }
 
-/* Writes one batch off the tape; false if there was nothing. */
-static bool write_batch(struct traj_recorder_file *self, struct traj_tape *tape, double now)
+/* What is on the tape, up to so many records; their number, and where each ends. */
+static size_t gather(struct traj_tape *tape, struct iovec piece[BATCH], uint64_t end[BATCH])
 {
-    struct iovec piece[BATCH] = {{NULL, 0}};
-    uint64_t end[BATCH] = {0};
     uint64_t at = traj_tape_begin(tape);
-    size_t count = 0, whole;
-    int why;
+    size_t count = 0;
 
     for (; count < BATCH; count++) {
         size_t size = 0;
@@ -442,23 +499,78 @@ static bool write_batch(struct traj_recorder_file *self, struct traj_tape *tape,
         piece[count] = (struct iovec){bytes, size};
         end[count] = at;
     }
+    return count;
+}
+
+/* What telling of a loss changes. */
+struct place {
+    uint64_t part, size, next, untold, untold_inputs;
+    bool outdated;
+};
+
+static struct place here(const struct traj_recorder_file *self)
+{
+    return (struct place){self->part,   self->size,          self->next,
+                          self->untold, self->untold_inputs, self->outdated};
+}
+
+/*
+ * A record that a part has no room for although it holds none of its own is lost: no other part has
+ * more.  What was told of a loss before it is taken back, and told with this one.
+ */
+static void lose(struct traj_recorder_file *self, const struct iovec *piece,
+                 const struct place *before)
+{
+    struct traj_record record;
+
+    if (self->part == before->part) {
+        cut_back(self, before->size);
+        self->next = before->next;
+        self->untold = before->untold;
+        self->untold_inputs = before->untold_inputs;
+        self->outdated = before->outdated;
+    }
+    if (traj_record_view(piece->iov_base, piece->iov_len, &record)) {
+        note_lost(self, &record);
+    }
+    note_error(self, EFBIG);
+}
+
+/* Writes one batch off the tape; false if there was nothing. */
+static bool write_batch(struct traj_recorder_file *self, struct traj_tape *tape, double now)
+{
+    struct iovec piece[BATCH] = {{NULL, 0}};
+    uint64_t end[BATCH] = {0};
+    const struct place before = here(self);
+    size_t count = gather(tape, piece, end), whole = 0;
+    int why;
+
     if (count == 0) {
         return false;
     }
-    whole = write_pieces(self, piece, count);
-    why = errno;
+    why = self->untold > 0 ? resume(self, now) : 0;
+    if (why == 0) {
+        whole = write_pieces(self, piece, count);
+        why = whole < count ? errno : 0;
+    }
     for (size_t i = 0; i < whole; i++) {
         note_written(self, &piece[i]);
+    }
+    if (why == EFBIG && self->filled) {
+        /* A limit on the size of files is no full disk: the next part has room again. */
+        why = open_part(self);
+    } else if (why == EFBIG) {
+        if (whole == 0) {
+            lose(self, &piece[0], &before);
+            whole = 1;
+        }
+        why = 0;
     }
     if (whole > 0) {
         traj_tape_release(tape, end[whole - 1]);
     }
-    if (whole < count) {
-        /* A limit on the size of files is no full disk: the next part has room again. */
-        why = why == EFBIG && self->size > TRAJ_RECORDING_HEADER ? open_part(self) : why;
-        if (why != 0) {
-            note_failure(self, why, now);
-        }
+    if (why != 0) {
+        note_failure(self, why, now);
     }
     return true;
 }
@@ -468,7 +580,7 @@ static void rotate(struct traj_recorder_file *self, double now)
     uint64_t limit = (uint64_t)self->config.rotate_mb << 20;
     int why;
 
-    if (limit == 0 || self->size < limit) {
+    if (limit == 0 || self->size < limit || !self->filled) {
         return;
     }
     why = open_part(self);
@@ -539,6 +651,7 @@ int traj_recorder_file_begin(struct traj_recorder_file *file, const char *digest
     file->next = 0;
     file->failing = false;
     file->untold = file->untold_inputs = 0;
+    file->outdated = false;
     file->flushed = traj_clock_now();
     for (size_t i = 0; i < CARRIED; i++) {
         file->carried[i].size = 0;

@@ -41,8 +41,8 @@ def verify(path, status=0, *more):
     return found
 
 
-HEADER, RECORD = 256, 40  # bytes of a file's and of a record's header
-INTENT = 9
+HEADER, RECORD, LOSS = 256, 40, 56  # bytes of a file's and of a record's header; of a record of a loss
+FRAME, INTENT = 1, 9
 
 
 def crc32c(data):
@@ -731,6 +731,48 @@ class Recording(daemon.DaemonTest):
         self.assertGreater(len(self.files()), 3)
         found = verify(self.files()[0])
         self.assertEqual((found["replay"]["equal"], found["lost"]["disk"]), (1500, 0))
+
+    def head_of_a_part(self):
+        """Bytes that every part but the first begins with."""
+        d = self.recorder("head")
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
+        self.feed(d, frames(0, 50), 50)
+        self.stop(d)
+        with open(self.files("head")[1], "rb") as file:
+            image = file.read()
+        return next(at for at, _, kind in records(image) if kind in (FRAME, INTENT))
+
+    def limited(self, limit, count):
+        """A recording of which no file may be longer."""
+        d = self.recorder(start=False)
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        d.must(cmd="record", action="start")
+        self.feed(d, frames(0, count), count)
+        wait_for(lambda: d.status()["recording"]["waiting"] == 0)
+        state = d.status()["recording"]
+        d.must(cmd="record", action="stop")
+        resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.stop(d)
+        self.assertIn("too large", state["error"])
+        return state
+
+    def test_a_limit_below_the_size_of_any_message_makes_no_end_of_parts(self):
+        # What tells of a loss and the end of the recording fit, and no frame does.
+        state = self.limited(self.head_of_a_part() + LOSS + RECORD, 30)
+        self.assertEqual((state["lost"]["disk"], state["part"]), (60, 2))
+        self.assertEqual(len(self.files()), 2)
+        found = verify(self.files()[0])
+        self.assertEqual((found["lost"]["disk"], found["lost"]["inputs"]), (60, 30))
+        self.assertTrue(found["ended"])
+
+    def test_a_limit_below_the_size_of_an_intent_loses_intents_alone(self):
+        room = self.head_of_a_part() + LOSS + RECORD + max(len(body) for _, body in frames(0, 30))
+        state = self.limited(room, 30)
+        self.assertEqual(state["lost"]["disk"], 30)
+        self.assertLessEqual(len(self.files()), 32)
+        found = verify(self.files()[0])
+        self.assertEqual((found["lost"]["disk"], found["lost"]["inputs"]), (30, 0))
+        self.assertEqual((found["records"]["frame"], found["replay"]["absent"]), (30, 30))
 
     def test_a_small_disk_that_is_full(self):
         small = self.path("small")
