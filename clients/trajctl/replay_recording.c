@@ -37,6 +37,7 @@ struct sending {
     void *tables;              /* that payload */
     bool new_tables;           /* no intent has told of them yet */
     bool model_checked;
+    bool held;        /* the daemon was paused */
     bool other_model; /* the daemon runs one that the recording was not made with */
 };
 
@@ -128,6 +129,7 @@ static int check_daemon(struct sending *s, struct traj_error *error)
                 "compared with the recorded one");
         return 0;
     }
+    s->held = json_is_true(json_object_get(reply, "paused"));
     json_decref(reply);
     reply = ask(s, json_pack("{s:s,s:s}", "cmd", "model", "action", "show"), ASK_MS, error);
     if (!reply || received(s, &s->base, error) != 0) {
@@ -270,6 +272,17 @@ static int bring_tables(struct sending *s, struct traj_error *error)
     return result;
 }
 
+/* What a paused daemon publishes says so, and what a recorded one did, too. */
+static int bring_pause(struct sending *s, struct traj_error *error)
+{
+    if (s->paused == s->held) {
+        return 0;
+    }
+    note(s, s->paused ? "the recording begins paused: so does the daemon now"
+                      : "the daemon was paused, the recording is not: its output goes out now");
+    return request(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", (int)s->paused), error);
+}
+
 /* Before the first message or command of all: the daemon is brought to what is in force. */
 static int begin(struct sending *s, struct traj_error *error)
 {
@@ -279,10 +292,7 @@ static int begin(struct sending *s, struct traj_error *error)
     int result = check_daemon(s, error);
     tell_settings(s);
     result = result == 0 ? bring_tables(s, error) : result;
-    if (result == 0 && s->paused) {
-        result = request(s, json_pack("{s:s,s:b}", "cmd", "pause", "on", 1), error);
-    }
-    return result;
+    return result == 0 ? bring_pause(s, error) : result;
 }
 
 static int command(struct sending *s, json_t *what, struct traj_error *error)

@@ -111,9 +111,9 @@ class Recording(daemon.DaemonTest):
     def recorded(self, path):
         return trajctl("record", "show", path, "--kind", "intent", "--bodies").splitlines()
 
-    def replay_live(self, path, count, *more):
+    def replay_live(self, path, count, *more, config=None):
         """What a fresh daemon with the same model publishes when the recording is replayed."""
-        d = self.start(model=self.model)
+        d = self.start(model=self.model, config=config)
         sink = d.sink("intent", "stale")
         trajctl("replay", path, "--asap", "--quiet", "--frames", d.endpoints["frames"], "--control",
                 d.endpoints["control"], *more)
@@ -357,6 +357,21 @@ class Recording(daemon.DaemonTest):
         for first, begins in ((20, 5), (100, 88)):
             live = self.replay_live(path, len(lines) - begins, "--from-frame", first)
             self.assertEqual(live[first - begins:], [without_stamps(line) for line in lines[first:]])
+
+    def test_a_daemon_that_begins_paused_is_let_go_and_the_other_way_round(self):
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        lines = self.feed(d, frames(0, 10), 10, sink, source)
+        d.must(cmd="pause", on=True)
+        lines += self.feed(d, [(b"event", event("session", run="x", marks=False))] + frames(0, 10), 10, sink,
+                           source)
+        self.stop(d)
+        [path] = self.files()
+        self.assertEqual(["paused" in json.loads(line)["flags"] for line in lines], 10 * [False] + 10 * [True])
+        for paused in (False, True):
+            self.assertEqual(self.replay_live(path, 20, config={"paused": paused}), list(map(without_stamps, lines)))
+            self.assertEqual(self.replay_live(path, 10, "--from-frame", 12, config={"paused": paused}),
+                             list(map(without_stamps, lines[10:])))
 
     def test_pieces_replay_too(self):
         d = self.recorder()
