@@ -29,10 +29,15 @@ void traj_journal_init(struct traj_journal *journal, struct traj_tape *tape)
 
 /* --- one record on the tape ------------------------------------------------------------------- */
 
-/* A record's payload is a few numbers of its kind and then a body; either may be empty. */
+/*
+ * A record's payload is a few numbers of its kind and then a body; either may be empty.  A payload
+ * that no reader would take for one is not put down, although messages may be longer.
+ */
 static bool put(struct traj_journal *journal, const struct traj_record *record, const void *body,
                 size_t size)
 {
+    if (size > TRAJ_RECORD_PAYLOAD_MAX - record->size)
+        return false;
     unsigned char *place =
         traj_tape_reserve(journal->tape, TRAJ_RECORD_HEADER + record->size + size);
     if (place == NULL)

@@ -173,6 +173,27 @@ static void a_message_too_long_is_told(void **state)
     free(f.memory);
 }
 
+/* Nor is one that would fit onto the tape and that no reader would take for a record. */
+static void a_record_that_would_be_none_is_told(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    set_up(&f, 2 * TRAJ_RECORD_PAYLOAD_MAX);
+    unsigned char *body = calloc(TRAJ_RECORD_PAYLOAD_MAX + 1, 1);
+    assert_non_null(body);
+    for (size_t more = 0; more < 2; more++) {
+        traj_journal_frame(&f.journal, body, TRAJ_RECORD_PAYLOAD_MAX + more, TRAJ_DECODED,
+                           TRAJ_ACCEPTED, (struct traj_moment){0, 0});
+        drain(&f, 0);
+    }
+    push(&f, 100);
+    drain(&f, 0);
+    assert_int_equal(f.read[TRAJ_RECORD_FRAME], 2);
+    assert_true(f.lost == 1 && f.lost_inputs == 1);
+    free(body);
+    free(f.memory);
+}
+
 static void nothing_is_told_while_it_is_off(void **state)
 {
     static struct fixture f;
@@ -207,6 +228,7 @@ int main(void)
         cmocka_unit_test(what_went_out_is_lost_first),
         cmocka_unit_test(losses_add_up),
         cmocka_unit_test(a_message_too_long_is_told),
+        cmocka_unit_test(a_record_that_would_be_none_is_told),
         cmocka_unit_test(nothing_is_told_while_it_is_off),
     };
 
