@@ -3,12 +3,14 @@
 #include "clients/trajctl/record_cut.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/learn/recording_file.h"
@@ -291,8 +293,10 @@ static int take_all(struct cutting *c, struct traj_error *error)
     }
     while (result == 0 && (more = traj_recording_next(recording, &item, error)) > 0) {
         result = take_item(c, traj_recording_header(recording), &item, position++, error);
-        end.frame = item.record.frame;
-        end.stamp = item.record.stamp;
+        if (item.found == TRAJ_FOUND_RECORD) {
+            end.frame = item.record.frame;
+            end.stamp = item.record.stamp;
+        }
     }
     traj_recording_close(recording);
     if (result < 0 || more < 0) {
@@ -304,8 +308,16 @@ static int take_all(struct cutting *c, struct traj_error *error)
 
 static int write_file(struct cutting *c, struct traj_error *error)
 {
-    c->out = fopen(c->cut->out, "wbx");
+    /* For its owner alone, as recordings are. */
+    int fd = open(c->cut->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    c->out = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (!c->out) {
+        int why = errno;
+        if (fd >= 0) {
+            (void)close(fd);
+            (void)unlink(c->cut->out);
+        }
+        errno = why;
         return traj_error_set(error, "%s cannot be made: %s", c->cut->out, strerror(errno));
     }
     int result = take_all(c, error);

@@ -381,10 +381,15 @@ class Recording(daemon.DaemonTest):
         for number, (first, last) in enumerate(((0, 3), (10, 40), (61, 70), (90, 107))):
             piece = self.path(f"{number}.rec")
             trajctl("record", "cut", path, "--out", piece, "--from-frame", first, "--to-frame", last)
+            self.assertEqual(stat.S_IMODE(os.stat(piece).st_mode), 0o600)
             found = verify(piece)
             self.assertEqual(found["replay"]["equal"], last - first + 1, found)
             self.assertEqual(self.recorded(piece), lines[first:last + 1])
+        with open(piece, "rb") as file:
+            before = file.read()
         trajctl("record", "cut", path, "--out", piece, status=1)
+        with open(piece, "rb") as file:
+            self.assertEqual(file.read(), before)
         stamps = [json.loads(line)["stamp"] for line in
                   trajctl("record", "show", path, "--kind", "frame").splitlines()]
         began = json.loads(trajctl("record", "show", path, "--kind", "start"))["stamp"]
