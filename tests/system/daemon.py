@@ -40,9 +40,10 @@ def main():
     unittest.main(verbosity=2)
 
 
-def make_model(path, units=UNITS, targets=TARGETS, seed=1, dim=2):
-    numbers = map(str, (units, targets, seed, dim))
-    subprocess.run([os.environ["MAKE_MODEL"], path, *numbers], check=True)
+def make_model(path, units=UNITS, targets=TARGETS, seed=1, dim=2, family="mixture"):
+    """family: one of those of make_model.c."""
+    words = map(str, (units, targets, seed, dim, family))
+    subprocess.run([os.environ["MAKE_MODEL"], path, *words], check=True)
     return path
 
 
@@ -190,6 +191,14 @@ class Daemon:
             if time.monotonic() > give_up:
                 raise AssertionError(f"{now} frames and events instead of {(frames, events)}")
             time.sleep(0.01)
+
+    def connection(self, connected):
+        """Says of a socket whether its connection has ended since this was last asked, waiting for it for
+        up to so many seconds; libzmq makes it anew by itself."""
+        monitor = connected.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.sockets.append(monitor)
+        return lambda timeout=PATIENCE: bool(monitor.poll(timeout * 1000)) and \
+            bool(monitor.recv_multipart())
 
     # --- ends -------------------------------------------------------------------------------------
 
