@@ -42,8 +42,12 @@ static double *take(size_t count)
 struct traj_retune_fit *traj_retune_fit_new(const struct traj_model *base, struct traj_error *error)
 {
     struct traj_retune_fit *fit = calloc(1, sizeof *fit);
-    bool well = fit != NULL;
-    if (!fit || traj_retune_basis_init(&fit->basis, base, error)) {
+    bool well = true;
+    if (!fit) {
+        traj_error_set(error, "no memory to recalibrate");
+        return NULL;
+    }
+    if (traj_retune_basis_init(&fit->basis, base, error)) {
         free(fit);
         return NULL;
     }

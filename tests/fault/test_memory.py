@@ -11,6 +11,8 @@ import unittest
 
 from faults import daemon
 
+SOCKETS = ("frames", "intents", "control")
+
 
 class Memory(unittest.TestCase):
     def setUp(self):
@@ -20,7 +22,6 @@ class Memory(unittest.TestCase):
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.manager.close)
         self.manager.bind(self.path("notify"))
-        self.model = daemon.make_model(self.path("m.tjm"))
         for name in ("trajd", "rig"):
             subprocess.run([os.environ["TRAJCTL"], "keygen", self.path(name)], check=True,
                            stderr=subprocess.DEVNULL)
@@ -28,12 +29,27 @@ class Memory(unittest.TestCase):
             key = file.read().split('"')[1]
         with open(self.path("list"), "w") as file:
             file.write(f"frames {key} rig\n")
+
+    def few(self):
+        """A mixture, and sockets that ask for no key."""
+        self.model = daemon.make_model(self.path("m.tjm"))
+        self.endpoints = {name: "ipc://" + self.path(name) for name in SOCKETS}
+        self.configure({})
+
+    def all(self):
+        """All that is made at the start where it is asked for: a shadow, recalibration, keys."""
+        self.model = daemon.make_model(self.path("m.tjm"), family="course")
+        shadow = daemon.make_model(self.path("shadow.tjm"), family="course", seed=2)
+        self.endpoints = {name: "tcp://127.0.0.1:*" for name in SOCKETS}
+        self.configure({"shadow": shadow, "recalibrate": {}})
+
+    def configure(self, more):
         with open(self.path("c.json"), "w") as file:
             json.dump({"curve": {"secret_key": self.path("trajd.key_secret"),
                                  "clients": self.path("list"),
                                  "servers": {"frames": self.path("rig.key")}},
                        "record": {"directory": self.path("recordings")}, "log_level": "error",
-                       "workspace": {"low": [-1, -1], "high": [1, 1]}, "status_ms": 0}, file)
+                       "workspace": {"low": [-1, -1], "high": [1, 1]}, "status_ms": 0, **more}, file)
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -41,8 +57,8 @@ class Memory(unittest.TestCase):
     def run_with(self, at, zmq):
         """(whether it came up, exit status, what it said, allocations of its own and of libzmq)."""
         command = [os.environ["TRAJD"], "--model", self.model, "--config", self.path("c.json")]
-        for name in ("frames", "intents", "control"):
-            command += ["--" + name, "ipc://" + self.path(name)]
+        for name, endpoint in self.endpoints.items():
+            command += ["--" + name, endpoint]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={
             **os.environ, "LD_PRELOAD": os.environ["TRAJ_FAIL"], "TRAJ_FAIL_AT": str(at),
             "TRAJ_FAIL_ZMQ": str(int(zmq)), "TRAJ_FAIL_OUT": self.path("seen"),
@@ -74,7 +90,7 @@ class Memory(unittest.TestCase):
             os.unlink(self.path("seen"))
         return up, process.returncode, said, counted
 
-    def test_each_allocation_of_our_own(self):
+    def each_of_our_own(self):
         up, code, said, counted = self.run_with(0, False)
         self.assertEqual((up, code, said), (True, 0, ""))
         self.assertGreater(counted[0], 50)
@@ -92,7 +108,7 @@ class Memory(unittest.TestCase):
         self.assertEqual(wrong, [])
         self.assertGreater(ended, 50)
 
-    def test_each_allocation_of_libzmq(self):
+    def each_of_libzmq(self):
         """libzmq ends the process itself; it must end, and say that memory was short."""
         _, _, _, counted = self.run_with(0, True)
         ended = 0
@@ -103,6 +119,22 @@ class Memory(unittest.TestCase):
                 self.assertIn("trajd: error: ", said, (at, code))
         print(f"{ended} of {counted[1]} allocations ended the start", end=" ")
         self.assertGreater(ended, 10)
+
+    def test_each_allocation_of_our_own(self):
+        self.few()
+        self.each_of_our_own()
+
+    def test_each_allocation_of_libzmq(self):
+        self.few()
+        self.each_of_libzmq()
+
+    def test_each_of_our_own_with_shadow_recalibration_and_keys(self):
+        self.all()
+        self.each_of_our_own()
+
+    def test_each_of_libzmq_with_shadow_recalibration_and_keys(self):
+        self.all()
+        self.each_of_libzmq()
 
 
 if __name__ == "__main__":
