@@ -7,6 +7,8 @@ import subprocess
 import daemon
 from daemon import TARGETS, bare, event, frame, zmq
 
+LONGEST = 256 << 10  # bytes of a request
+
 
 def frames(first, count):
     return [(b"frame", frame(seq)) for seq in range(first, first + count)]
@@ -394,9 +396,23 @@ class Garbage(daemon.DaemonTest):
     def test_a_request_that_is_far_too_long(self):
         d = self.start()
         dealer = d.socket(zmq.DEALER, "control")
-        dealer.send_multipart([b"", b" " * 1000000])
+        ended = d.connection(dealer)
+        ping = b'{"cmd":"ping"}'
+        # One that is just as long as may be is answered.
+        dealer.send_multipart([b"", ping.ljust(LONGEST)])
+        self.assertTrue(dealer.poll(daemon.PATIENCE * 1000))
+        self.assertIn(b'"ok"', dealer.recv_multipart()[-1])
+        self.assertFalse(ended(0))
+        # One byte more ends the connection that sent it, and is not.
+        dealer.send_multipart([b"", ping.ljust(LONGEST + 1)])
+        self.assertTrue(ended())
         self.assertTrue(d.ask(cmd="ping")["ok"])
-        self.assertIsNone(d.process.poll())
+        self.assertFalse(dealer.poll(0))
+        # The client comes back by itself and is answered, and that once.
+        dealer.send_multipart([b"", b'{"cmd":"fly"}'])
+        self.assertTrue(dealer.poll(daemon.PATIENCE * 1000))
+        self.assertIs(json.loads(dealer.recv_multipart()[-1])["ok"], False)
+        self.assertFalse(dealer.poll(0))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import struct
 import time
 
 import daemon
-from daemon import BIN, TARGETS, UNITS, bare, event, frame, zmq
+from daemon import BIN, TARGETS, UNITS, bare, event, frame, wait_for, zmq
 
 
 def peer_says(peer, *messages):
@@ -325,13 +325,46 @@ class Refusals(daemon.DaemonTest):
     def test_a_message_that_is_far_too_long(self):
         d = self.start(config={"message_max": 4096})
         sink, source = d.sink("intent"), d.source()
-        source.send_multipart([b"frame", b" " * 100000])
-        # libzmq ends that connection; the source comes back by itself and is served.
-        seq = 0
+        ended = d.connection(source)
+        # One that is just as long as may be is a message like any other.
+        source.send_multipart([b"frame", frame(0).ljust(4096)])
+        source.send_multipart([b"frame", b"{".ljust(4096)])
+        d.intents(sink, 1)
+        counted = d.settle(frames=2)["frames"]
+        self.assertEqual((counted["decoded"], counted["refused"]["syntax"]), (1, 1))
+        self.assertFalse(ended(0))
+        # One byte more ends the connection that sent it, and is no frame.
+        source.send_multipart([b"frame", frame(1).ljust(4097)])
+        self.assertTrue(ended())
+        self.assertEqual(d.status()["frames"]["received"], 2)
+        # The source comes back by itself and is served.
+        seq = 2
         while not sink.poll(50):
             source.send_multipart([b"frame", frame(seq)])
             seq += 1
             self.assertLess(seq, 1000, "the source is not served again")
+        counted = d.status()["frames"]
+        self.assertEqual((counted["duplicate"], counted["invalid"]), (0, 1))
+
+    def test_a_subscriber_whose_message_is_too_long(self):
+        d = self.start()
+        sink, source = d.socket(zmq.XSUB, "intents"), d.source()
+        ended = d.connection(sink)
+        # What is no subscription is passed over, but counts; libzmq adds some bytes to each.
+        sink.send(b"\x02" * 4000)
+        sink.send(b"\x01intent")
+        wait_for(lambda: d.status()["subscribers"] == 1)
+        source.send_multipart([b"frame", frame(0)])
+        d.intents(sink, 1)
+        self.assertFalse(ended(0))
+        sink.send(b"\x02" * 4200)
+        self.assertTrue(ended())
+        # It comes back by itself with its subscription, and is served.
+        seq = 1
+        while not sink.poll(50):
+            source.send_multipart([b"frame", frame(seq)])
+            seq += 1
+            self.assertLess(seq, 1000, "the subscriber is not served again")
 
     def test_late_and_duplicate(self):
         d = self.start()
