@@ -19,12 +19,12 @@ class Rig:
     `events` and `frames` count what was made of each, as the daemon should count it.
     """
 
-    def __init__(self, seed, units=daemon.UNITS, dt=daemon.BIN):
+    def __init__(self, seed, units=daemon.UNITS, dt=daemon.BIN, targets=daemon.TARGETS):
         self.chance = random.Random(seed)
-        self.units, self.dt = units, dt
+        self.units, self.dt, self.targets = units, dt, targets
         self.seq, self.t, self.shift = 0, 0.0, 0.0
         self.frames = self.events = 0
-        self.run = 0
+        self.run = self.kind = 0
         self.held = []   # (frames still to wait, body)
         self.sent = {}   # (run, seq): body of the good frame
         self.bodies = []
@@ -68,6 +68,38 @@ class Rig:
             else:
                 self.frames += 1
         return messages
+
+    def place(self, most):
+        return [self.chance.uniform(-most, most) for _ in range(2)]
+
+    def target_set(self):
+        """Other targets, more or fewer of them and at times too close to each other, or a ring."""
+        many = self.chance.choice((self.targets, self.targets, self.targets, 1, 6))
+        turn = self.chance.choice((0.0, 0.5, self.chance.uniform(0, 6)))
+        at = [[100 * math.cos(turn + 2 * math.pi * m / many), 100 * math.sin(turn + 2 * math.pi * m / many)]
+              if turn else self.place(100) for m in range(many)]
+        first = self.chance.randrange(3)
+        return {"set": f"moved {turn}", "id": [f"t{first + m}" for m in range(many)], "position": at}
+
+    def estimate(self):
+        """What another decoder says: of place or velocity, or how likely each target is."""
+        what = self.chance.choice(("position", "velocity", "loglik"))
+        if what == "loglik":
+            return {what: [self.chance.uniform(-20, 0) for _ in range(self.targets)]}
+        return {what: self.place(200), "cov": [self.chance.uniform(0.01, 100), 0, 0, 50]}
+
+    EVENTS = ("trial_start", "go", "trial_stop", "target_prior", "gaze", "effector", "targets", "estimate")
+
+    def any_event(self):
+        """Each kind in turn, as far as chance does not leave some out."""
+        t = self.t + self.shift + self.chance.uniform(-0.1, 0.1)
+        kind = self.EVENTS[self.kind % len(self.EVENTS)]
+        self.kind += self.chance.choice((1, 1, 1, 3))
+        fields = {"target_prior": lambda: {"prob": [self.chance.random() for _ in range(self.targets)]},
+                  "gaze": lambda: {"position": self.place(50), "cov": [0.01, 0, 0, 0.01]},
+                  "effector": lambda: {"position": self.place(100)},
+                  "targets": self.target_set, "estimate": self.estimate}.get(kind, dict)
+        return self.count([[b"event", event(kind, t=t, **fields())]])
 
     # --- what goes wrong: each gives the messages to send instead of nothing --------------------
 
@@ -182,6 +214,9 @@ class Watch:
         self.flags = {}
         self.done = []     # (done, done - recv)
         self.keep = True
+        self.held = bytearray()  # of each intent, whether it said that it was paused
+        self.asked = []          # (frame of the reply, on) of each pause
+        self.sets = set()        # of targets, by name
 
     def take(self, topic, body):
         said = json.loads(body, parse_constant=refuse_constant)
@@ -202,6 +237,8 @@ class Watch:
         self.valid += said["valid"]
         self.limited += "limited" in flags
         self.paused += "paused" in flags
+        self.held.append("paused" in flags)
+        self.sets.add(said["target_set"])
         for flag in flags:
             self.flags[flag] = self.flags.get(flag, 0) + 1
         if said["valid"]:
@@ -222,6 +259,20 @@ class Watch:
             self.bodies.append(body[:body.rindex(b',"stamps"')])
         else:
             self.done.append((stamps["done"], stamps["done"] - stamps["recv"]))
+
+    def pause(self, reply, on):
+        """A pause has begun or ended: from the frame on that the reply names."""
+        self.asked.append((reply["frame"], on))
+
+    def pauses_held(self):
+        """Every intent from a pause on to its end said so, whatever came between, and no other did; to be
+        asked when all intents have come."""
+        ends = [frame for frame, _ in self.asked[1:]] + [len(self.held)]
+        begin = self.asked[0][0] if self.asked else len(self.held)
+        require(1 not in self.held[:begin], "an intent is paused before the first pause")
+        for (frame, on), end in zip(self.asked, ends):
+            wrong = self.held.find(not on, frame, end)
+            require(wrong < 0, f"pause {on} at frame {frame} does not hold at {wrong}, before {end}")
 
     def drain(self, sink):
         while sink.poll(0):

@@ -18,10 +18,39 @@ TURNS = int(os.environ.get("TRAJ_TURNS", "700"))
 LIMITS = {"speed_limit": 20.0, "workspace": {"low": [-4.0, -3.0], "high": [5.0, 6.0]}}
 
 
-class Faults(daemon.DaemonTest):
+class OfFamily(daemon.DaemonTest):
+    """Daemons and rigs of one of the families of make_model.c."""
+
+    family, units, targets = "mixture", daemon.UNITS, daemon.TARGETS
+
     def setUp(self):
         super().setUp()
+        folder = tempfile.TemporaryDirectory(prefix="trajd-faults-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
         print(f"seed {SEED}", end=" ", flush=True)
+
+    def model(self, seed=1, family=None):
+        family = family or self.family
+        path = os.path.join(self.folder, f"{family}{seed}.tjm")
+        if not os.path.exists(path):
+            daemon.make_model(path, self.units, self.targets, seed, family=family)
+        return path
+
+    def start(self, config=None):
+        return super().start(config=config, model=self.model())
+
+    def rig(self, number=0):
+        return Rig(SEED + number, units=self.units, targets=self.targets)
+
+    def record(self, *words):
+        done = subprocess.run([os.environ["TRAJCTL"], "record", *words], capture_output=True, text=True,
+                              timeout=daemon.PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        return done.stdout
+
+
+class Faults(OfFamily):
 
     def send(self, source, messages):
         for message in messages:
@@ -53,7 +82,7 @@ class Faults(daemon.DaemonTest):
 
     def test_faults_leave_no_trace(self):
         """A daemon that gets only the frames that were decoded says the same, to the byte."""
-        rig, watch = Rig(SEED), Watch()
+        rig, watch = self.rig(), Watch()
         d = self.start(config={"send_hwm": 200000})
         sink, source = d.sink("intent"), d.source()
         vanish = self.subscribers_that_misbehave(d, rig)
@@ -86,19 +115,12 @@ class Faults(daemon.DaemonTest):
         self.collect(twin, twin_sink, twin_watch, len(watch.decoded))
         self.assertEqual(twin_watch.bodies, watch.bodies)
 
-    def any_event(self, rig):
-        t = rig.t + rig.shift + rig.chance.uniform(-0.1, 0.1)
-        position = [rig.chance.uniform(-50, 50) for _ in range(2)]
-        return rig.count([[b"event", rig.chance.choice((
-            event("trial_start", t=t), event("go", t=t), event("trial_stop", t=t),
-            event("target_prior", t=t, prob=[rig.chance.random() for _ in range(daemon.TARGETS)]),
-            event("gaze", t=t, position=position, cov=[0.01, 0, 0, 0.01])))]])
-
     def test_no_command_exceeds_a_limit_or_is_wrongly_valid(self):
-        rig, watch = Rig(SEED + 1), Watch(LIMITS["speed_limit"], LIMITS["workspace"]["low"],
-                                          LIMITS["workspace"]["high"])
+        rig, watch = self.rig(1), Watch(LIMITS["speed_limit"], LIMITS["workspace"]["low"],
+                                        LIMITS["workspace"]["high"])
         d = self.start(config={**LIMITS, "stale_ms": 20, "gap_reset_s": 0.2})
-        models = [d.model, daemon.make_model(d.path("b.tjm"), seed=5)]
+        other = "mixture" if self.family == "course" else "course"
+        models = [d.model, self.model(5), self.model(family=other)]
         sink, source = d.sink("intent", "stale"), d.source()
         vanish = self.subscribers_that_misbehave(d, rig)
         paused = False
@@ -107,11 +129,11 @@ class Faults(daemon.DaemonTest):
             next(vanish)
             what = rig.chance.random()
             if what < 0.1:
-                self.send(source, self.any_event(rig))
+                self.send(source, rig.any_event())
             elif what < 0.13:
                 paused = not paused
-                at = d.must(cmd="pause", on=paused)["frame"]
-                self.assertLessEqual(at, rig.frames)
+                watch.pause(d.must(cmd="pause", on=paused), paused)
+                self.assertLessEqual(watch.asked[-1][0], rig.frames)
             elif what < 0.16:
                 d.must(cmd="model", action="load", path=rig.chance.choice(models))
             elif what < 0.17:
@@ -128,9 +150,14 @@ class Faults(daemon.DaemonTest):
             elif what < 0.22:
                 time.sleep(0.05)
             watch.drain(sink)
-        d.must(cmd="pause", on=False)
+        watch.pause(d.must(cmd="pause", on=False), False)
         status = self.settled(d, rig)
         self.collect(d, sink, watch, status["frames"]["decoded"])
+        watch.pauses_held()
+        for kind in ("effector", "targets", "estimate"):
+            self.assertGreater(status["events"]["accepted"][kind], 0, kind)
+        if self.family == "course":
+            self.assertTrue(any(name.startswith("moved") for name in watch.sets), watch.sets)
         self.assertEqual(watch.limited, status["frames"]["limited"])
         self.assertEqual(watch.paused, status["frames"]["paused"])
         for flag in ("gap", "reset", "limited", "paused", "model", "unobserved"):
@@ -139,9 +166,9 @@ class Faults(daemon.DaemonTest):
         self.assertGreater(watch.valid, 0)
 
     def test_a_model_swapped_again_and_again_under_load(self):
-        rig, watch = Rig(SEED + 2), Watch()
+        rig, watch = self.rig(2), Watch()
         d = self.start()
-        models = [d.model, daemon.make_model(d.path("b.tjm"), seed=5)]
+        models = [d.model, self.model(5)]
         sink, source = d.sink("intent"), d.source()
         swaps = []
         for turn in range(40):
@@ -169,7 +196,7 @@ class Faults(daemon.DaemonTest):
     def test_frames_that_are_refused_are_silence(self):
         """A rig whose number of units has changed: nothing is decoded, and whoever moves must stop."""
         d = self.start(config={"stale_ms": 60})
-        sink, source, rig = d.sink("intent", "stale"), d.source(), Rig(SEED)
+        sink, source, rig = d.sink("intent", "stale"), d.source(), self.rig()
         self.send(source, rig.count([rig.frame()]))
         self.assertTrue(d.intents(sink, 1)[0]["valid"])
         give_up = time.monotonic() + daemon.PATIENCE
@@ -179,9 +206,40 @@ class Faults(daemon.DaemonTest):
         self.assertEqual(d.receive(sink)[0][0], "stale")
         self.assertGreater(self.settled(d, rig)["frames"]["refused"]["units"], 0)
 
+    def test_a_pause_outlasts_all_but_its_end(self):
+        """Sessions, resets, models, a gap, and a configuration that is read again and says nothing of it."""
+        d = self.start(config={"gap_reset_s": 0.2})
+        sink, source, rig, watch = d.sink("intent"), d.source(), self.rig(4), Watch()
+
+        def frames(what, count=5):
+            self.send(source, rig.count([rig.frame() for _ in range(count)]))
+            self.collect(d, sink, watch, rig.frames)
+            self.assertEqual(watch.held[-count:], bytes([what]) * count)
+
+        def read_again():
+            before = d.said().count("reloaded: ")
+            d.signal(signal.SIGHUP)
+            daemon.wait_for(lambda: d.said().count("reloaded: ") > before)
+
+        def skip():
+            rig.t += 1.0
+
+        frames(0)
+        watch.pause(d.must(cmd="pause", on=True), True)
+        for between in (lambda: self.send(source, rig.count(rig.restart())), lambda: d.must(cmd="reset"),
+                        lambda: d.must(cmd="model", action="load", path=self.model(5)), read_again,
+                        lambda: d.must(cmd="model", action="rollback"), skip,
+                        lambda: d.must(cmd="trial", action="start")):
+            frames(1)
+            between()
+            frames(1)
+        watch.pause(d.must(cmd="pause", on=False), False)
+        frames(0)
+        watch.pauses_held()
+
     def test_a_paused_start_holds_the_output_until_asked(self):
         d = self.start(config={"paused": True})
-        sink, source, rig = d.sink("intent"), d.source(), Rig(SEED)
+        sink, source, rig = d.sink("intent"), d.source(), self.rig()
         self.send(source, [rig.frame() for _ in range(10)])
         held = d.intents(sink, 10)
         self.assertTrue(all(not i["valid"] and i["flags"] == ["paused"] and not any(i["velocity"])
@@ -192,25 +250,25 @@ class Faults(daemon.DaemonTest):
         self.assertTrue(d.intents(sink, 1)[0]["valid"])
 
 
-class Killed(daemon.DaemonTest):
+class FaultsOfCourses(Faults):
+    family = "course"
+
+
+class FaultsOfSteered(Faults):
+    family, units, targets = "steered", 3, 2
+
+
+class Killed(OfFamily):
     """kill -9 while recording, with faults on."""
 
-    def record(self, *words):
-        done = subprocess.run([os.environ["TRAJCTL"], "record", *words], capture_output=True, text=True,
-                              timeout=daemon.PATIENCE)
-        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-        return done.stdout
-
     def test_what_was_published_is_recorded_and_replays_to_the_byte(self):
-        print(f"seed {SEED}", end=" ", flush=True)
         with tempfile.TemporaryDirectory(prefix="trajd-killed-") as folder:
-            model = daemon.make_model(os.path.join(folder, "m.tjm"))
-            other = daemon.make_model(os.path.join(folder, "other.tjm"), seed=2)
-            d = self.start(config={"record": {"directory": folder, "sync_s": 0}, **LIMITS}, model=model)
-            rig, watch = Rig(SEED + 3), Watch()
+            model, other = self.model(), self.model(2)
+            d = self.start(config={"record": {"directory": folder, "sync_s": 0}, **LIMITS})
+            rig, watch = self.rig(3), Watch()
             sink, source = d.sink("intent"), d.source()
             for turn in range(TURNS):
-                for message in rig.turn():
+                for message in rig.turn() + (rig.any_event() if turn % 10 == 0 else []):
                     source.send_multipart(message)
                 if turn % 100 == 30:
                     d.must(cmd="model", action="load", path=(other, model)[turn // 100 % 2])
@@ -236,11 +294,19 @@ class Killed(daemon.DaemonTest):
             self.assertEqual(recorded[:watch.intents], watch.bodies)
 
 
+class KilledOfCourses(Killed):
+    family = "course"
+
+
+class KilledOfSteered(Killed):
+    family, units, targets = "steered", 3, 2
+
+
+class Pauses(OfFamily):
     def test_events_of_a_long_pause_keep_no_mark_out_and_replay_to_the_byte(self):
         """Frames pause while the task goes on telling where its cursor is, and then marks a trial."""
         with tempfile.TemporaryDirectory(prefix="trajd-pause-") as folder:
-            model = daemon.make_model(os.path.join(folder, "m.tjm"))
-            d = self.start(config={"record": {"directory": folder, "sync_s": 0}}, model=model)
+            d = self.start(config={"record": {"directory": folder, "sync_s": 0}})
             sink, source = d.sink("intent"), d.source()
             source.send_multipart([b"event", event("session", run="pause", marks=True)])
             for seq in range(20):
@@ -264,7 +330,7 @@ class Killed(daemon.DaemonTest):
             self.assertEqual(found["replay"]["differ"] + found["replay"]["unknown"], 0, found)
 
 
-class Flood(daemon.DaemonTest):
+class Flood(OfFamily):
     """TRAJ_FLOOD=1000000 is the long one: that many messages at each socket."""
 
     def frames_after(self, d):
@@ -284,7 +350,7 @@ class Flood(daemon.DaemonTest):
         d = self.start(config={"request_rate": 0, "log_level": "error"})
         before = d.status()
         top = os.environ["TRAJ_SOURCE_DIR"]
-        good, rig = d.path("good"), Rig(SEED)
+        good, rig = d.path("good"), self.rig()
         os.mkdir(good)
         for i in range(200):
             with open(os.path.join(good, str(i)), "wb") as file:
@@ -309,6 +375,10 @@ class Flood(daemon.DaemonTest):
         d.must(cmd="pause", on=False)
         self.assertEqual([{**i, "flags": [f for f in i["flags"] if f != "model"]}
                           for i in self.frames_after(d)], expected)
+
+
+class FloodOfCourses(Flood):
+    family = "course"
 
 
 if __name__ == "__main__":
