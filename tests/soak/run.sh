@@ -11,12 +11,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 sh clients/install-packages.sh test
 cmake --preset bench >/dev/null
-cmake --build --preset bench --target trajd make_model
+cmake --build --preset bench --target trajd trajctl make_model
 build=$PWD/build/bench
 TRAJD=$build/daemon/trajd
+TRAJCTL=$build/clients/trajctl/trajctl
 MAKE_MODEL=$build/tests/system/make_model
 TRAJ_SOURCE_DIR=$PWD
-export TRAJD MAKE_MODEL TRAJ_SOURCE_DIR
+export TRAJD TRAJCTL MAKE_MODEL TRAJ_SOURCE_DIR
 # The distribution's Python, for which the packages are.
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3

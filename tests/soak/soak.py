@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs trajd at full rate with faults on, and says what held.
 
-    soak.py HOURS [--rate FRAMES/S] [--units N] [--seed S] [--cpu N]
+    soak.py HOURS [--rate FRAMES/S] [--units N] [--family F] [--seed S] [--cpu N]
 
-Frames go out by an absolute schedule; 2 % of them bring a fault of tests/fault/faults.py with them.
-Each second a subscriber vanishes and a model is swapped, another subscriber never reads; now and then the
-daemon is paused, told to read its configuration again, and stopped for 50 ms.  All is recorded, in
-parts of which the last are kept.
+Frames go out by an absolute schedule to a filter over courses; 2 % of them bring a fault of
+tests/fault/faults.py with them, and 2 % an event.  Each second a subscriber vanishes and a model is
+swapped, another subscriber never reads; now and then the daemon is paused, told to read its
+configuration again, and stopped for 50 ms.  All is recorded, in parts of which the last are kept, and
+at the end these are verified.
 """
 import argparse
+import collections
 import glob
 import os
 import shutil
 import signal
-import statistics
+import subprocess
 import sys
 import time
 
@@ -23,8 +25,9 @@ import faults  # noqa: E402
 from faults import Rig, Watch, adds_up, daemon  # noqa: E402
 
 zmq = daemon.zmq
+TARGETS = 8
 WINDOWS = 24      # rows of the report
-KEPT_PARTS = 3    # of the recording
+KEPT_PARTS = 2    # of the recording: the one that is being written and the one before
 MEMORY_SLACK = 4 << 20  # bytes by which the later memory may exceed the earlier, besides 3 %
 SHORT_S = 120.0         # a run as short as that is still filling its queues
 
@@ -34,6 +37,7 @@ def options():
     parser.add_argument("hours", type=float)
     parser.add_argument("--rate", type=float, default=500.0, help="frames a second")
     parser.add_argument("--units", type=int, default=256)
+    parser.add_argument("--family", default="course", choices=("course", "mixture"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--cpu", type=int, help="processor on which the daemon decodes")
     return parser.parse_args()
@@ -42,42 +46,52 @@ def options():
 class Soak:
     def __init__(self, given):
         self.given = given
-        self.rig = Rig(given.seed, units=given.units)
+        self.rig = Rig(given.seed, units=given.units, targets=TARGETS)
         self.watch = Watch(speed=20.0, low=[-4.0, -3.0], high=[5.0, 6.0])
         self.watch.keep = False
         folder = daemon.tempfile.mkdtemp(prefix="trajd-soak-")
         self.folder = folder
-        self.models = [daemon.make_model(os.path.join(folder, f"{seed}.tjm"), given.units, 8, seed)
-                       for seed in (1, 2)]
+        self.models = [daemon.make_model(os.path.join(folder, f"{seed}.tjm"), given.units, TARGETS, seed,
+                                         family=given.family) for seed in (1, 2)]
         self.recordings = os.path.join(folder, "recordings")
         config = {"speed_limit": 20.0, "workspace": {"low": [-4.0, -3.0], "high": [5.0, 6.0]},
                   "stale_ms": 200, "status_ms": 1000, "send_hwm": 2000, "log_level": "error",
-                  "record": {"directory": self.recordings, "rotate_mb": 64}}
+                  "record": {"directory": self.recordings, "rotate_mb": 64 if self.long() else 1}}
         if given.cpu is not None:
             config["cpu"] = given.cpu
-        self.d = daemon.Daemon(config=config, model=self.models[0])
+        # What a sanitizer keeps of freed memory is no memory that grows.
+        kept = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"
+        self.d = daemon.Daemon(config=config, model=self.models[0], environment={"ASAN_OPTIONS": kept})
         self.sink = self.d.sink("intent", "stale")
         self.source = self.d.source()
         self.d.socket(zmq.SUB, "intents", RCVHWM=1).subscribe(b"")  # never reads
         self.asked = self.d.socket(zmq.DEALER, "control")
-        self.waiting = 0
+        self.waiting = collections.deque()  # requests whose replies have not come; they come in order
         self.swaps = self.stops = self.late = 0
         self.refused = []
         self.rows = []
+
+    def long(self):
+        return 3600 * self.given.hours > SHORT_S
+
+    def parts(self):
+        return sorted(glob.glob(os.path.join(self.recordings, "*.rec")))
 
     # --- what is done beside sending ------------------------------------------------------------
 
     def ask(self, **request):
         """A request whose reply is read later: nothing here may wait for the daemon."""
         self.asked.send_multipart([b"", faults.json.dumps(request).encode()])
-        self.waiting += 1
+        self.waiting.append(request)
 
     def read_replies(self):
         while self.asked.poll(0):
             reply = faults.json.loads(self.asked.recv_multipart()[-1])
-            self.waiting -= 1
+            request = self.waiting.popleft()
             if not reply["ok"]:
                 self.refused.append(reply["error"])
+            elif request["cmd"] == "pause":
+                self.watch.pause(reply, request["on"])
 
     def each_second(self, second):
         gone = self.d.socket(zmq.SUB, "intents")
@@ -86,16 +100,20 @@ class Soak:
         self.d.sockets.remove(gone)
         self.ask(cmd="model", action="load", path=self.models[second % 2])
         self.swaps += 1
-        if second % 20 in (10, 12):
-            self.ask(cmd="pause", on=second % 20 == 10)
-        if second % 60 == 30:
+        if second % 20 in (4, 7):
+            self.ask(cmd="pause", on=second % 20 == 4)
+        if second % 60 == 5:
             self.d.signal(signal.SIGHUP)
-        if second % 30 == 15:
+        if second % 30 == 8:
             self.d.signal(signal.SIGSTOP)
             time.sleep(0.05)
             self.d.signal(signal.SIGCONT)
             self.stops += 1
-        for old in sorted(glob.glob(os.path.join(self.recordings, "*.rec")))[:-KEPT_PARTS]:
+        if second % 2 == 1:
+            # What is left of the recording can be replayed from here on.
+            for message in self.rig.count(self.rig.restart()):
+                self.source.send_multipart(message)
+        for old in self.parts()[:-KEPT_PARTS]:
             os.unlink(old)
 
     # --- report -----------------------------------------------------------------------------------
@@ -115,7 +133,8 @@ class Soak:
 
     def run(self):
         given = self.given
-        print(f"{given.hours:g} h, {given.rate:g} frames/s of {given.units} units, seed {given.seed}")
+        print(f"{given.hours:g} h, {given.rate:g} frames/s of {given.units} units, family {given.family}, "
+              f"seed {given.seed}")
         print("%8s %9s %9s %9s %9s %11s %8s %7s" % ("s", "intents", "50% us", "99% us", "99.9% us",
                                                     "most us", "MiB", "behind"))
         began = time.monotonic()
@@ -131,7 +150,8 @@ class Soak:
                 began_late = int((now - due) * given.rate)
                 self.late += began_late
                 turn += began_late
-            for message in self.rig.turn(share=0.02):
+            events = self.rig.any_event() if self.rig.chance.random() < 0.02 else []
+            for message in self.rig.turn(share=0.02) + events:
                 self.source.send_multipart(message)
             turn += 1
             self.watch.drain(self.sink)
@@ -143,6 +163,27 @@ class Soak:
                 row += 1
                 self.window(began)
         return self.judge()
+
+    def whole(self):
+        """Whether what is left of the recording is whole and replays to the byte, and a sentence."""
+        if not os.environ.get("TRAJCTL"):
+            return True, "recording not verified: no trajctl"
+        done = subprocess.run([os.environ["TRAJCTL"], "record", "verify", "--json", self.parts()[0]],
+                              capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            return False, "recording not verified: " + done.stderr.strip()
+        found = faults.json.loads(done.stdout)
+        replay = found["replay"]
+        well = found["well"] and found["ended"] and replay["equal"] > 0
+        return well, (f"last {found['parts']} parts of the recording whole, {replay['equal']} intents replay to "
+                      f"the byte, {replay['differ']} do not, {replay['unknown']} before the first session")
+
+    def pauses(self):
+        try:
+            self.watch.pauses_held()
+            return True, f"{len(self.watch.asked) // 2} pauses, each from its frame to its end"
+        except AssertionError as error:
+            return False, str(error)
 
     def judge(self):
         """What held; 0 or 1."""
@@ -157,8 +198,8 @@ class Soak:
         frames = status["frames"]
         memory = [row[6] for row in self.rows]
         quarter = max(1, len(memory) // 4)
-        early, late = statistics.median(memory[quarter:2 * quarter] or memory), \
-            statistics.median(memory[-quarter:])
+        # The least, because at a look a model may be on its way.
+        early, late = min(memory[quarter:2 * quarter] or memory), min(memory[-quarter:])
         recording = status["recording"]
         checks = {
             f"frames received {frames['received']}, sent {self.rig.frames}":
@@ -170,14 +211,16 @@ class Soak:
                 self.watch.intents == frames["decoded"],
             "no command beyond a limit, none wrongly valid, no number that is not finite": True,
             f"every request answered, none refused {self.refused[:1]}":
-                self.waiting == 0 and not self.refused,
+                not self.waiting and not self.refused,
             f"memory {early / 1048576:.1f} MiB in the second quarter, {late / 1048576:.1f} in the last":
-                late <= 1.03 * early + (MEMORY_SLACK if 3600 * self.given.hours > SHORT_S else 64 << 20),
+                late <= 1.03 * early + (MEMORY_SLACK if self.long() else 64 << 20),
             f"recorded {recording['bytes'] >> 20} MB in {recording['part']} parts, lost "
             f"{recording['lost']}": recording["lost"]["inputs"] == 0,
         }
         code, said = self.d.close()
         checks["ended in good order" + (": " + said.strip() if said.strip() else "")] = code == 0
+        for held, what in (self.whole(), self.pauses()):
+            checks[what] = held
         shutil.rmtree(self.folder)
         for what, held in checks.items():
             print(("held    " if held else "FAILED  ") + what)
