@@ -40,6 +40,24 @@ static void require_inside(const struct traj_record *record, const void *body, s
     REQUIRE(size == record->size - (size_t)(at - begin));
 }
 
+static void try_retune(const struct traj_record *record)
+{
+    struct traj_recorded_retune retune;
+    if (!traj_recorded_retune(record, &retune))
+        return;
+    ACCEPTED(8);
+    const size_t numbers = (size_t)retune.channels * retune.columns;
+    REQUIRE(record->size == TRAJ_RECORDED_RETUNE(numbers));
+    double *coefficient = malloc((numbers + 1) * sizeof *coefficient);
+    unsigned char *out = malloc(record->size);
+    REQUIRE(coefficient != NULL && out != NULL);
+    for (size_t i = 0; i < numbers; i++)
+        coefficient[i] = traj_recorded_coefficient(&retune, i);
+    REQUIRE(traj_recorded_put_retune(&retune, coefficient, out) == record->size);
+    free(coefficient);
+    free(out);
+}
+
 static void try_payload(const struct traj_record *record)
 {
     static struct traj_recorded_model model;
@@ -78,6 +96,7 @@ static void try_payload(const struct traj_record *record)
         ACCEPTED(7);
         REQUIRE(traj_recorded_put_loss(&loss, out) == record->size);
     }
+    try_retune(record);
     REQUIRE(strcmp(traj_record_name(record->kind), "unknown") != 0);
 }
 
