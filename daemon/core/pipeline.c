@@ -586,11 +586,12 @@ static void publish_flags(struct traj_pipeline *pipeline, struct traj_intent *in
 static void decode(struct traj_pipeline *pipeline, const struct traj_frame *frame,
                    struct traj_intent *intent)
 {
-    const struct traj_model *model = pipeline->model;
     bool anew = pass_gap(pipeline, frame);
     double at = anew ? first_instant(pipeline, frame->t) : pipeline->order.t;
-    size_t steps = steps_over(frame->t - at, model->bin_width);
+    size_t steps = steps_over(frame->t - at, pipeline->model->bin_width);
     unsigned flags = apply_due(pipeline, at, frame->t, &steps);
+    /* Not before: other targets may have come into force. */
+    const struct traj_model *model = pipeline->model;
 
     struct traj_observation observation = {.counts = frame->units > 0 ? frame->counts : NULL,
                                            .features = frame->features > 0 ? frame->feature : NULL,

@@ -248,6 +248,8 @@ class Watch:
             require(not any(said["velocity"]), said)
         for key in ("position", "velocity", "position_cov", "velocity_cov", "target_prob"):
             require(all(map(math.isfinite, said[key] or ())), said)
+        if said["target_prob"]:
+            require(abs(sum(said["target_prob"]) + said["free_prob"] - 1) < 1e-9, said)
         if self.speed and said["velocity"]:
             require(math.sqrt(sum(v * v for v in said["velocity"])) <= self.speed, said)
             require(math.hypot(*said["velocity"]) <= self.speed, said)
