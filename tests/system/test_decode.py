@@ -7,7 +7,7 @@ import struct
 import time
 
 import daemon
-from daemon import BIN, TARGETS, UNITS, bare, event, frame, wait_for, zmq
+from daemon import BIN, TARGETS, UNITS, bare, crc32c, event, frame, wait_for, zmq
 
 
 def peer_says(peer, *messages):
@@ -241,15 +241,6 @@ def binary_frame(seq):
         return struct.pack("<4sHHHHIQddQII", b"TRJF", 1, 56, 1, 1, UNITS, seq, (seq + 1) * BIN,
                            BIN, 0, 0, crc)
     return header(crc32c(header(0) + payload)) + payload
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 class Refusals(daemon.DaemonTest):

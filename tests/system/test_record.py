@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import daemon
-from daemon import TARGETS, bare, event, frame, run_alone, wait_for
+from daemon import TARGETS, bare, crc32c, event, frame, run_alone, wait_for
 
 TRAJCTL = os.environ["TRAJCTL"]
 
@@ -43,15 +43,6 @@ def verify(path, status=0, *more):
 
 HEADER, RECORD, LOSS = 256, 40, 56  # bytes of a file's and of a record's header; of a record of a loss
 FRAME, INTENT = 1, 9
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def reseal(image, at, size):

@@ -8,7 +8,7 @@ import struct
 import sys
 
 import daemon
-from daemon import BIN, TARGETS, UNITS, counts_of, event, frame, wait_for
+from daemon import BIN, TARGETS, UNITS, counts_of, crc32c, event, frame, wait_for
 
 try:
     import jsonschema
@@ -29,15 +29,6 @@ def validators():
 
 
 VALIDATORS = validators()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def binary(seq, device=0):
