@@ -39,6 +39,7 @@ static void lay_out_states(struct traj_course_filter *f, struct traj_arena *aren
     lay_out_list(&f->now, arena, room, f->width);
     lay_out_list(&f->ahead, arena, room, f->width);
     f->weight = traj_arena_take(arena, room, sizeof(double));
+    f->after = traj_arena_take(arena, room, sizeof(double));
     f->likely = traj_arena_take(arena, room, sizeof(double));
     f->evidence = traj_arena_take(arena, room, sizeof(double));
     f->low = traj_arena_take(arena, room, sizeof(int32_t));

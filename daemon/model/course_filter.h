@@ -76,6 +76,7 @@ struct traj_course_filter {
     struct traj_course_states now, ahead;
     double owed[TRAJ_ROW_MOST]; /* what all rows of the states now are still to get: G'y */
     double *weight;             /* [n] posterior of the states now, gains included */
+    double *after;              /* [n ahead] scratch: prob after the frame */
     double *likely;             /* [n ahead] l of a state */
     double *evidence;           /* [n ahead] what the gains say of it, or the recent past */
     int32_t *low, *high;        /* [n ahead] its nodes, */

@@ -14,6 +14,10 @@
 /* What comes to a state with less probability than this never arrives: 1 / p must be a number. */
 #define LEAST 1e-290
 
+/* No kept state is more than exp(this) times as probable without the gains' factor as the one that
+ * is the most probable with it. */
+#define FURTHEST 600.0
+
 /* ---- rows: all of a state's sums, fours of them at a time ---------------------------------- */
 
 /* to += mass from, where the first of a row is 1. */
@@ -196,7 +200,7 @@ TRAJ_INLINE void settle(struct traj_course_filter *f, double least, double weigh
     f->now = f->ahead;
     f->ahead = done;
     for (size_t i = 0; i < f->now.count; i++) {
-        const double weight = f->weight[i], prob = f->now.prob[i];
+        const double weight = f->weight[i], prob = f->after[i];
         f->now.active[kept] = f->now.active[i];
         f->now.place[kept] = f->now.place[i];
         f->now.prob[kept] = prob * scale;
@@ -204,6 +208,39 @@ TRAJ_INLINE void settle(struct traj_course_filter *f, double least, double weigh
         kept += !(weight < least) && prob > 0.0;
     }
     f->now.count = kept;
+}
+
+/*
+ * What weigh does, by logarithms, state by state: where the state that the frame makes likeliest
+ * and the one that the gains do are so far apart that in all of them the product of the two
+ * factors, each scaled by its own greatest, is 0.  False where no state is possible.
+ */
+static bool weigh_by_logarithms(struct traj_course_filter *f, double likeliest, double reference)
+{
+    const double temper = f->model->chain.temper;
+    double total = 0.0, weighed = 0.0, most = -INFINITY, own_of_most = 0.0;
+    for (size_t i = 0; i < f->ahead.count; i++) {
+        const double apart = f->evidence[i] - reference;
+        double own = traj_log(f->ahead.prob[i]) + temper * (f->likely[i] - likeliest);
+        own += f->answers ? apart : 0.0;
+        f->after[i] = own;
+        f->weight[i] = own + (f->gains > 0 ? temper * apart : 0.0);
+        if (f->weight[i] > most) {
+            most = f->weight[i];
+            own_of_most = own;
+        }
+    }
+    if (!(most > -INFINITY && most < INFINITY))
+        return false;
+    for (size_t i = 0; i < f->ahead.count; i++) {
+        const double own = f->after[i] - own_of_most, weight = traj_exp(f->weight[i] - most);
+        f->weight[i] = weight;
+        f->after[i] = weight < NEGLIGIBLE ? 0.0 : traj_exp(own > FURTHEST ? FURTHEST : own);
+        total += f->after[i];
+        weighed += weight;
+    }
+    settle(f, NEGLIGIBLE, 1.0 / weighed, 1.0 / total);
+    return true;
 }
 
 TRAJ_INLINE bool weigh(struct traj_course_filter *f, double *log_evidence)
@@ -228,13 +265,15 @@ TRAJ_INLINE bool weigh(struct traj_course_filter *f, double *log_evidence)
         sum += after;
         weights += weight;
         most = traj_four_greater(weight, most);
-        traj_four_put(f->ahead.prob + i, after);
+        traj_four_put(f->after + i, after);
         traj_four_put(f->weight + i, weight);
     }
     const double total = traj_four_sum(sum), weighed = traj_four_sum(weights);
-    if (!(total > 0.0 && total < INFINITY && weighed > 0.0 && weighed < INFINITY))
+    if (!(total < INFINITY && weighed < INFINITY))
         return false;
     *log_evidence = likeliest + traj_log(traj_four_sum(evidence) / traj_four_sum(before));
+    if (!(total > LEAST && weighed > LEAST))
+        return weigh_by_logarithms(f, likeliest, reference);
     settle(f, NEGLIGIBLE * traj_four_most(most), 1.0 / weighed, 1.0 / total);
     return true;
 }

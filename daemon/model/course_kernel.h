@@ -31,7 +31,8 @@ struct traj_course_kernels {
      * The states ahead become those now: prob <- normalise(prob exp(temper likely)), weight <-
      * normalise(prob exp(temper evidence)), with gains; where the recent past weighs states,
      * evidence is its factor's logarithm, on both.  Those that weigh nothing are dropped.
-     * *log_evidence is log of sum prob exp(likely).  False where nothing is left.
+     * *log_evidence is log of sum prob exp(likely).  False where no state is possible, or
+     * something is not a number.
      */
     bool (*weigh)(struct traj_course_filter *filter, double *log_evidence);
     /* Moments in a plane: see traj_course_filter_moments. */
