@@ -8,6 +8,7 @@
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/convert.h"
+#include "clients/trajctl/omissions.h"
 #include "clients/trajctl/options.h"
 #include "daemon/learn/recording_session.h"
 
@@ -61,15 +62,7 @@ static int convert_recording(const char *path, const struct traj_recording_choic
     if (result != 0) {
         return failure("convert", "%s", error.text);
     }
-    if (omitted.duplicate + omitted.backwards + omitted.other + omitted.refused > 0) {
-        fprintf(stderr,
-                "convert: left out are %zu that came twice, %zu frames that run backwards, %zu of "
-                "other sizes, %zu that could not be read\n",
-                omitted.duplicate, omitted.backwards, omitted.other, omitted.refused);
-    }
-    if (omitted.lost > 0) {
-        fprintf(stderr, "convert: the recording misses records at %zu places\n", omitted.lost);
-    }
+    tell_omissions("convert", path, &omitted);
     return 0;
 }
 

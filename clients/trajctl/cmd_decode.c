@@ -6,6 +6,7 @@
 
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
+#include "clients/trajctl/omissions.h"
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/output.h"
 #include "clients/trajctl/progress.h"
@@ -93,6 +94,7 @@ struct recorded {
     const struct option_list *models;
     uint64_t from; /* frames before it are decoded and not written */
     size_t unknown, losses;
+    uint64_t missing_part; /* though later ones are there; 0 = none */
 };
 
 /* Writes what one decoded frame gave; 0, or -1 with a sentence. */
@@ -162,6 +164,9 @@ static int decode_items(struct recorded *recorded, struct traj_recording *record
         if (traj_rerun_take(rerun, &item, &result, error) != 0) {
             return -1;
         }
+        if (item.found == TRAJ_FOUND_NO_PART) {
+            recorded->missing_part = item.count;
+        }
         recorded->losses += item.found == TRAJ_FOUND_BROKEN || item.found == TRAJ_FOUND_GAP;
         bool wanted = item.found == TRAJ_FOUND_RECORD && item.record.frame >= recorded->from;
         if (result.decoded && wanted && write_recorded(w, &result.intent, out, error) != 0) {
@@ -195,6 +200,7 @@ static void tell_doubts(const struct recorded *recorded, const struct traj_rerun
     if (recorded->losses > 0) {
         fprintf(stderr, "decode: the recording is damaged at %zu places\n", recorded->losses);
     }
+    tell_missing_part("decode", recorded->path, recorded->missing_part);
 }
 
 static int decode_recording(struct recorded *recorded, const char *out, struct writing *w,

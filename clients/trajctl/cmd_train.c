@@ -7,6 +7,7 @@
 #include "clients/evaluate/report.h"
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
+#include "clients/trajctl/omissions.h"
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/origin.h"
 #include "clients/trajctl/output.h"
@@ -99,6 +100,9 @@ static struct traj_session *read_run(const char *path, const struct traj_model *
     struct traj_session *run = recording
                                    ? traj_recording_session(path, path, &choice, &omissions, error)
                                    : traj_session_read(path, error);
+    if (run && recording) {
+        tell_omissions("train", path, &omissions);
+    }
     if (run && ((recording && traj_intention_effector(run, path, error)) ||
                 (from && traj_intention_decoded(run, from, error)))) {
         traj_session_free(run);

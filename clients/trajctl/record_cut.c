@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clients/trajctl/omissions.h"
 #include "daemon/learn/recording_file.h"
 #include "daemon/learn/rerun.h"
 
@@ -261,6 +262,10 @@ static int take_item(struct cutting *c, const struct traj_recording_header *head
         struct traj_record here = {.frame = c->from};
         struct traj_recorded_loss loss = {.records = item->count, .inputs = item->count};
         return write_loss(c, &here, TRAJ_RECORD_LOST_DISK, loss, error);
+    }
+    /* Is not reached where the range ends before. */
+    if (item->found == TRAJ_FOUND_NO_PART) {
+        tell_missing_part("record", c->cut->path, item->count);
     }
     if (item->found != TRAJ_FOUND_RECORD) {
         return 0;

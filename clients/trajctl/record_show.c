@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/trajctl/omissions.h"
 #include "clients/trajctl/options.h"
 #include "daemon/learn/recording_file.h"
 #include "proto/event.h"
@@ -253,6 +254,9 @@ static int show_items(struct showing *s, struct traj_recording *recording, struc
     int more;
     while ((more = traj_recording_next(recording, &item, error)) > 0) {
         const struct traj_record *record = &item.record;
+        if (item.found == TRAJ_FOUND_NO_PART) {
+            tell_missing_part("record", s->show->path, item.count);
+        }
         if (item.found != TRAJ_FOUND_RECORD || record->frame < s->show->from ||
             record->frame > s->show->to ||
             (s->show->kind && strcmp(traj_record_name(record->kind), s->show->kind) != 0)) {

@@ -151,6 +151,8 @@ static int look(struct findings *f, struct traj_rerun *rerun,
     case TRAJ_FOUND_TORN:
         f->torn_bytes += item->count;
         return 0;
+    case TRAJ_FOUND_NO_PART: /* look_at_all asks for the later ones */
+        return 0;
     case TRAJ_FOUND_RECORD:
         break;
     }

@@ -21,6 +21,7 @@ struct traj_recording {
     size_t cap, begin, end; /* what has been read and not given stands in [begin, end) */
     bool exhausted;         /* the part has no more bytes */
     bool opened;            /* the part has been told of */
+    bool ended;             /* and so has the one that is missing after it */
     uint64_t broken;        /* bytes passed over and not told */
     uint64_t expected;      /* number of the next record */
     uint64_t done, all;
@@ -240,6 +241,17 @@ static int give_broken(struct traj_recording *r, struct traj_recording_item *ite
     return 1;
 }
 
+/* At the end: says once if a part is missing there; as traj_recording_next. */
+static int end(struct traj_recording *r, struct traj_recording_item *item)
+{
+    if (r->ended || traj_recording_later_part(r) == 0)
+        return 0;
+    r->ended = true;
+    item->found = TRAJ_FOUND_NO_PART;
+    item->count = r->number + 1;
+    return 1;
+}
+
 /* At the end of a part: its torn tail, the next part, or the end; as traj_recording_next. */
 static int end_part(struct traj_recording *r, struct traj_recording_item *item,
                     struct traj_error *error)
@@ -254,7 +266,8 @@ static int end_part(struct traj_recording *r, struct traj_recording_item *item,
         item->count = rest;
         return 1;
     }
-    return next_part(r, error);
+    int next = next_part(r, error);
+    return next == 0 ? end(r, item) : next;
 }
 
 /*

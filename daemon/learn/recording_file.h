@@ -20,13 +20,14 @@ enum traj_recording_found {
     TRAJ_FOUND_PART,   /* another part begins: header */
     TRAJ_FOUND_BROKEN, /* bytes in the midst of a part are no record */
     TRAJ_FOUND_GAP,    /* records are missing that nothing tells of: so many */
-    TRAJ_FOUND_TORN    /* bytes at the end of a part are a record that was cut off */
+    TRAJ_FOUND_TORN,   /* bytes at the end of a part are a record that was cut off */
+    TRAJ_FOUND_NO_PART /* the end, though later parts are there: the part of this number is not */
 };
 
 struct traj_recording_item {
     enum traj_recording_found found;
     struct traj_record record; /* its payload holds until the next call */
-    uint64_t count;            /* bytes or records */
+    uint64_t count;            /* bytes or records, or a part's number */
 };
 
 /*

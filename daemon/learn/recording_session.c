@@ -305,6 +305,8 @@ static int gather_item(struct gathering *g, const struct traj_recording_item *it
         g->omissions->lost += g->run == g->wanted;
         return 0;
     }
+    if (item->found == TRAJ_FOUND_NO_PART)
+        g->omissions->part = item->count;
     if (item->found != TRAJ_FOUND_RECORD)
         return 0;
     if (record->kind == TRAJ_RECORD_FRAME)

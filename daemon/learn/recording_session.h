@@ -8,6 +8,7 @@
 #define TRAJ_LEARN_RECORDING_SESSION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "daemon/learn/error.h"
 #include "daemon/learn/session.h"
@@ -26,6 +27,7 @@ struct traj_recording_omissions {
                          other dimensions */
     size_t refused;   /* frames and events that were none */
     size_t lost;      /* places of the run at which records are missing or damaged */
+    uint64_t part;    /* number of the part that is missing though later ones are there, or 0 */
 };
 
 /*

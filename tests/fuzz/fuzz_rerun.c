@@ -115,7 +115,7 @@ static void check_intent(const struct traj_intent *intent, unsigned how)
 
 static void check_item(const struct traj_recording_item *item)
 {
-    REQUIRE(item->found <= TRAJ_FOUND_TORN);
+    REQUIRE(item->found <= TRAJ_FOUND_NO_PART);
     REQUIRE(item->found == TRAJ_FOUND_RECORD || item->count > 0);
     if (item->found == TRAJ_FOUND_RECORD) {
         REQUIRE(item->record.kind > 0 && item->record.kind < TRAJ_RECORD_KINDS);

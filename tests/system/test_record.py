@@ -520,6 +520,16 @@ class Recording(daemon.DaemonTest):
         self.assertEqual((found["parts"], found["later_part"]), (1, len(files)))
         said = trajctl("record", "verify", files[0], status=1).decode()
         self.assertIn(f"part 2 is missing, and there is a part {len(files)}", said)
+        # Whoever else reads it is told of it, and gets what is before.
+        for command in (("record", "show", files[0]),
+                        ("record", "cut", files[0], "--to-frame", "100000", "--out", self.path("cut.rec")),
+                        ("convert", "recording", files[0], "--out", self.path("part.h5")),
+                        ("decode", "--recording", files[0], "--model", self.model, "--out",
+                         self.path("part.jsonl"))):
+            done = subprocess.run([TRAJCTL, *command], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"{command[0]}: {files[0]}: part 2 is missing, though later ones are there",
+                          done.stderr)
         os.rename(self.path("aside"), files[1])
         os.unlink(files[-1])
         found = verify(files[0])
