@@ -164,12 +164,27 @@ void traj_recording_progress(const struct traj_recording *recording, uint64_t *d
     *all = recording->all;
 }
 
+/* Whether the part by this name is the last one and was killed before it had a header. */
+static bool is_stillborn(const struct traj_recording *r)
+{
+    FILE *file = fopen(r->path, "rb");
+    uint64_t size = file != NULL ? size_of(file) : 0;
+    if (file == NULL)
+        return false;
+    (void)fclose(file);
+    return size < TRAJ_RECORDING_HEADER && traj_recording_last_part(r->path, r->stem) == r->number;
+}
+
 /* Goes on with the next part: 1, 0 if there is none, -1 with a sentence. */
 static int next_part(struct traj_recording *r, struct traj_error *error)
 {
     struct traj_recording_header former = r->header;
     if (!name_next(r))
         return 0;
+    if (is_stillborn(r)) {
+        name_part(r, r->number - 1);
+        return 0;
+    }
     (void)fclose(r->file);
     r->file = NULL;
     if (open_part(r, error) != 0)

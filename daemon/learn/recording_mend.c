@@ -32,21 +32,31 @@ struct mending {
 
 /* --- the recording's last part ---------------------------------------------------------------- */
 
+static void name_part(struct mending *m, const char *base, uint64_t part)
+{
+    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+    traj_recording_part_suffix(suffix, part);
+    (void)snprintf(m->mended.file, sizeof m->mended.file, "%.3000s%s", base, suffix);
+}
+
 /*
  * The last one that is there, even where one before it is not: only at its end do the records go
- * on.  Where there is none, what is on the tape has nowhere to go.
+ * on.  Where there is none, what is on the tape has nowhere to go.  A last one that was killed
+ * before it had a header holds nothing: it is removed, and the records go on in the one before.
  */
 static int find_last_part(struct mending *m, const char *base, const char *tape)
 {
-    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+    struct stat status;
     uint64_t part = traj_recording_last_part(base, strlen(base));
     if (part == 0)
         return traj_error_set(m->error,
                               "no part of %.200s is there any more; what its daemon had not "
                               "written stays in %.200s",
                               base, tape);
-    traj_recording_part_suffix(suffix, part);
-    (void)snprintf(m->mended.file, sizeof m->mended.file, "%.3000s%s", base, suffix);
+    name_part(m, base, part);
+    if (part > 1 && lstat(m->mended.file, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_size < (off_t)TRAJ_RECORDING_HEADER && unlink(m->mended.file) == 0)
+        name_part(m, base, part - 1);
     return 0;
 }
 

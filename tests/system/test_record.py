@@ -6,6 +6,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import signal
 import stat
 import struct
@@ -709,6 +710,22 @@ class Recording(daemon.DaemonTest):
         self.assertEqual(self.recorded(files[-1])[-20:], lines[-20:])
         self.assertEqual(verify(files[-1])["replay"]["differ"], 0)
         self.assertFalse(os.path.exists(tape))
+
+    def test_a_last_part_without_its_header_holds_nothing(self):
+        """As if the daemon had been killed between the two."""
+        tape, lines = self.left_behind(200000, 750)
+        files = self.files()
+        head = self.path("head")
+        with open(files[-1], "rb") as file, open(head, "wb") as copy:
+            copy.write(file.read(30))
+        for there in ("/dev/null", head):
+            next_part = f"{files[0][:-len('.0001.rec')]}.{len(files) + 1:04}.rec"
+            shutil.copyfile(there, next_part)
+            self.assertEqual(verify(files[0])["replay"]["equal"], 750)
+            self.assertEqual(self.recorded(files[0]), lines[:750])
+        self.assertEqual(self.recover(files[0])[0], 0)
+        self.assertFalse(os.path.exists(next_part) or os.path.exists(tape))
+        self.assertEqual(self.recorded(files[0]), lines)
 
     def test_a_disk_that_refuses_disturbs_nothing(self):
         expected, _ = self.run_through(frames(0, 3000), 3000)
