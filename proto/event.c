@@ -174,8 +174,16 @@ static struct fault check_targets(const struct traj_event *event)
         return (struct fault){KEY_SET, "empty"};
     }
     struct fault fault = check_names(event);
-    return fault.reason != NULL ? fault
-                                : check_vector(event, KEY_POSITION, event->ids * event->dim);
+    if (fault.reason == NULL) {
+        fault = check_vector(event, KEY_POSITION, event->ids * event->dim);
+    }
+    /* Courses are carried there: squares of such distances must leave what is known of them. */
+    for (size_t i = 0; fault.reason == NULL && i < event->count; i++) {
+        if (!(fabs(event->value[i]) <= TRAJ_EVENT_FAR)) {
+            fault = (struct fault){KEY_POSITION, "a target farther than 1e6 from the origin"};
+        }
+    }
+    return fault;
 }
 
 static struct fault check_units(const struct traj_event *event)

@@ -14,6 +14,7 @@
 #define TRAJ_EVENT_IDS_MAX 256     /* targets that one targets event may name */
 #define TRAJ_EVENT_ID_SIZE 32
 #define TRAJ_EVENT_DIM_MAX 16 /* position dimensions */
+#define TRAJ_EVENT_FAR 1e6    /* length units from 0, beyond which no target may lie */
 
 enum traj_event_kind {
     TRAJ_EVENT_SESSION, /* run (text), marks; perhaps what is recorded: subject, length_unit,
