@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "daemon/core/frame_check.h"
 #include "daemon/core/pipeline.h"
 
 /* Relative to the variances: senders that compute in float32 are welcome (proto/event.c agrees). */
@@ -34,50 +35,86 @@ static bool is_covariance(const double *cov, size_t dim)
     return true;
 }
 
-static enum traj_refusal check_prior(const struct traj_event *event, size_t targets)
+static enum traj_refusal fits_targets(const char *field, size_t count, size_t targets,
+                                      struct traj_objection *objection)
 {
-    if (event->count != targets || targets == 0)
-        return TRAJ_REFUSED_UNITS;
+    return count == targets && targets > 0
+               ? TRAJ_ACCEPTED
+               : traj_object(objection, TRAJ_REFUSED_UNITS, field, (double)count,
+                             "the targets there are or will be", (double)targets);
+}
+
+static enum traj_refusal fits_dimensions(const char *field, size_t count, size_t dim,
+                                         struct traj_objection *objection)
+{
+    return count == dim ? TRAJ_ACCEPTED
+                        : traj_object(objection, TRAJ_REFUSED_UNITS, field, (double)count,
+                                      "the model's dimensions are", (double)dim);
+}
+
+static enum traj_refusal check_prior(const struct traj_event *event, size_t targets,
+                                     struct traj_objection *objection)
+{
+    enum traj_refusal refusal = fits_targets("prob", event->count, targets, objection);
+    if (refusal != TRAJ_ACCEPTED)
+        return refusal;
     double sum = 0;
     for (size_t m = 0; m < targets; m++) {
         if (!(event->value[m] >= 0))
-            return TRAJ_REFUSED_FIELD;
+            return traj_object(objection, TRAJ_REFUSED_FIELD, "prob", event->value[m],
+                               "the least is", 0.0);
         sum += event->value[m];
     }
-    return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+    return sum > 0 && isfinite(sum) ? TRAJ_ACCEPTED
+                                    : traj_object(objection, TRAJ_REFUSED_FIELD, "prob",
+                                                  (double)NAN, "all are 0", (double)NAN);
 }
 
 /* A position or velocity with its covariance. */
-static enum traj_refusal check_place(const struct traj_event *event, size_t dim)
+static enum traj_refusal check_place(const struct traj_event *event, size_t dim,
+                                     struct traj_objection *objection)
 {
-    if (event->dim != dim || event->count != dim + dim * dim)
-        return TRAJ_REFUSED_UNITS;
+    const bool velocity = event->kind == TRAJ_EVENT_ESTIMATE && event->of == TRAJ_ESTIMATE_VELOCITY;
+    const char *field = velocity ? "velocity" : "position";
+    enum traj_refusal refusal = fits_dimensions(field, event->dim, dim, objection);
+    if (refusal != TRAJ_ACCEPTED)
+        return refusal;
+    if (event->count != dim + dim * dim)
+        return traj_object(objection, TRAJ_REFUSED_UNITS, "cov", (double)event->count - (double)dim,
+                           "it must have as many numbers as", (double)(dim * dim));
     for (size_t d = 0; d < dim; d++) {
         if (!isfinite(event->value[d]))
-            return TRAJ_REFUSED_FIELD;
+            return traj_object(objection, TRAJ_REFUSED_FIELD, field, (double)NAN, "not finite",
+                               (double)NAN);
     }
-    return is_covariance(event->value + dim, dim) ? TRAJ_ACCEPTED : TRAJ_REFUSED_FIELD;
+    return is_covariance(event->value + dim, dim)
+               ? TRAJ_ACCEPTED
+               : traj_object(objection, TRAJ_REFUSED_FIELD, "cov", (double)NAN,
+                             "not symmetric and positive definite", (double)NAN);
 }
 
-enum traj_refusal traj_event_check(const struct traj_event *event, const struct traj_dims *dims)
+enum traj_refusal traj_event_check(const struct traj_event *event, const struct traj_dims *dims,
+                                   struct traj_objection *objection)
 {
     if ((int)event->kind < 0 || event->kind >= TRAJ_EVENT_KINDS)
-        return TRAJ_REFUSED_TYPE;
+        return traj_object(objection, TRAJ_REFUSED_TYPE, "type", (double)NAN, "unknown",
+                           (double)NAN);
     if (event->kind == TRAJ_EVENT_SESSION)
         return TRAJ_ACCEPTED;
-    if (!(event->t >= -TRAJ_TIME_MAX && event->t <= TRAJ_TIME_MAX))
-        return TRAJ_REFUSED_FIELD;
+    if (!traj_time_is_sane(event->t))
+        return traj_object(objection, TRAJ_REFUSED_FIELD, "t", event->t, "the furthest is",
+                           TRAJ_TIME_MAX);
     if (event->count > TRAJ_EVENT_VALUES_MAX)
-        return TRAJ_REFUSED_SIZE;
+        return traj_object(objection, TRAJ_REFUSED_SIZE, "position", (double)event->count,
+                           "the most is", TRAJ_EVENT_VALUES_MAX);
     if (event->kind == TRAJ_EVENT_TARGET_PRIOR)
-        return check_prior(event, dims->targets);
+        return check_prior(event, dims->targets, objection);
     if (event->kind == TRAJ_EVENT_ESTIMATE && event->of == TRAJ_ESTIMATE_TARGETS)
-        return event->count == dims->targets && dims->targets > 0 ? TRAJ_ACCEPTED
-                                                                  : TRAJ_REFUSED_UNITS;
+        return fits_targets("loglik", event->count, dims->targets, objection);
     if (event->kind == TRAJ_EVENT_GAZE || event->kind == TRAJ_EVENT_ESTIMATE)
-        return check_place(event, dims->position);
-    if (event->kind == TRAJ_EVENT_EFFECTOR && dims->paces > 0 && event->dim != dims->position)
-        return TRAJ_REFUSED_UNITS;
+        return check_place(event, dims->position, objection);
+    if (event->kind == TRAJ_EVENT_EFFECTOR && dims->paces > 0)
+        return fits_dimensions("position", event->dim, dims->position, objection);
     return TRAJ_ACCEPTED;
 }
 

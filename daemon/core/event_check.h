@@ -7,14 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/core/objection.h"
 #include "proto/event.h"
 #include "traj/model.h"
 
 /*
  * Whether an event's numbers fit a model of these sizes: prob[M] with a positive sum, gaze with
- * position[D] and a positive definite cov[D][D], a sane time.  TRAJ_ACCEPTED or the cause.
+ * position[D] and a positive definite cov[D][D], a sane time.  TRAJ_ACCEPTED, or
+ * the cause, and then *objection says more.
  */
-enum traj_refusal traj_event_check(const struct traj_event *event, const struct traj_dims *dims);
+enum traj_refusal traj_event_check(const struct traj_event *event, const struct traj_dims *dims,
+                                   struct traj_objection *objection);
 
 /* Kinds that change the decoder; of the rest only the order is judged. */
 bool traj_event_acts(enum traj_event_kind kind);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "daemon/core/event_check.h"
+#include "daemon/core/frame_check.h"
 #include "daemon/core/order.h"
 #include "daemon/core/publish.h"
 #include "daemon/core/queue.h"
@@ -57,6 +58,7 @@ struct traj_pipeline {
     bool at_once;    /* the last event took effect when it came */
     size_t effects;  /* events that took effect before the last frame, by number */
     uint64_t effect[TRAJ_QUEUE_CAPACITY];
+    struct traj_objection objection; /* to the last frame or event */
     struct traj_published published;
 };
 
@@ -135,11 +137,6 @@ void traj_pipeline_configure(struct traj_pipeline *pipeline,
 }
 
 /* --- small helpers ---------------------------------------------------------------------------- */
-
-static bool sane_time(double t)
-{
-    return t >= -TRAJ_TIME_MAX && t <= TRAJ_TIME_MAX;
-}
 
 /* Whether an event of time `event` takes effect before a frame of time `frame`. */
 static bool is_due(double event, double frame)
@@ -335,9 +332,14 @@ static enum traj_refusal check_targets(struct traj_pipeline *pipeline,
 {
     const size_t slots = traj_decoder_slots(pipeline->decoder);
     if (slots > 0 && event->dim != pipeline->model->dims.position)
-        return TRAJ_REFUSED_UNITS;
-    if ((slots > 0 && event->ids > slots) || free_set(pipeline) == NULL)
-        return TRAJ_REFUSED_SIZE;
+        return traj_object(&pipeline->objection, TRAJ_REFUSED_UNITS, "position", (double)event->dim,
+                           "the model's dimensions are", (double)pipeline->model->dims.position);
+    if (slots > 0 && event->ids > slots)
+        return traj_object(&pipeline->objection, TRAJ_REFUSED_SIZE, "id", (double)event->ids,
+                           "the targets for which there is room are", (double)slots);
+    if (free_set(pipeline) == NULL)
+        return traj_object(&pipeline->objection, TRAJ_REFUSED_SIZE, "set", TARGET_SETS + 1,
+                           "the sets that may wait for a frame are", TARGET_SETS);
     return TRAJ_ACCEPTED;
 }
 
@@ -385,7 +387,8 @@ static enum traj_refusal take_event(struct traj_pipeline *pipeline, const struct
     } else if (acts && !let_wait(pipeline, event, number)) {
         if (event->kind == TRAJ_EVENT_TARGETS)
             forget_set(pipeline, number);
-        return TRAJ_REFUSED_SIZE;
+        return traj_object(&pipeline->objection, TRAJ_REFUSED_SIZE, "t", (double)NAN,
+                           "too many events wait for a frame that has not come", (double)NAN);
     }
     traj_event_remember(&pipeline->recent, &print);
     return TRAJ_ACCEPTED;
@@ -396,7 +399,8 @@ enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
 {
     struct traj_dims dims = pipeline->model->dims;
     dims.targets = targets_to_come(pipeline);
-    enum traj_refusal refusal = traj_event_check(event, &dims);
+    pipeline->objection.field = NULL;
+    enum traj_refusal refusal = traj_event_check(event, &dims, &pipeline->objection);
     pipeline->at_once = false;
     if (refusal == TRAJ_ACCEPTED) {
         if (event->kind == TRAJ_EVENT_SESSION) {
@@ -415,28 +419,6 @@ enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
-
-static enum traj_refusal check_frame(const struct traj_pipeline *pipeline,
-                                     const struct traj_frame *frame)
-{
-    const struct traj_model *model = pipeline->model;
-    if (frame->units != model->dims.units || frame->features != model->dims.features)
-        return TRAJ_REFUSED_UNITS;
-    for (size_t n = 0; n < frame->units; n++) {
-        if (frame->counts[n] > pipeline->settings.count_max &&
-            frame->counts[n] != TRAJ_COUNT_MISSING)
-            return TRAJ_REFUSED_COUNTS;
-    }
-    for (size_t f = 0; f < frame->features; f++) {
-        if (isinf(frame->feature[f]))
-            return TRAJ_REFUSED_FIELD;
-    }
-    if (!sane_time(frame->t))
-        return TRAJ_REFUSED_FIELD;
-    if (!(frame->dt > 0 && frame->dt <= TRAJ_DT_BINS_MAX * model->bin_width))
-        return TRAJ_REFUSED_FIELD;
-    return TRAJ_ACCEPTED;
-}
 
 /* The longest gap that is predicted over, s; half a bin more, as spans are rounded to bins. */
 static double longest_gap(const struct traj_pipeline *pipeline)
@@ -639,7 +621,9 @@ enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
     struct traj_counters *counters = &pipeline->counters;
     if (refusal != NULL)
         *refusal = TRAJ_ACCEPTED;
-    enum traj_refusal cause = check_frame(pipeline, frame);
+    pipeline->objection.field = NULL;
+    enum traj_refusal cause = traj_frame_check(frame, pipeline->model, pipeline->settings.count_max,
+                                               &pipeline->objection);
     if (cause != TRAJ_ACCEPTED)
         return refuse(pipeline, cause, refusal);
 
@@ -684,6 +668,11 @@ static enum traj_refusal a_cause(enum traj_refusal refusal)
     if (refusal <= TRAJ_ACCEPTED || refusal >= TRAJ_REFUSALS)
         return TRAJ_REFUSED_SYNTAX;
     return refusal;
+}
+
+const struct traj_objection *traj_pipeline_objection(const struct traj_pipeline *pipeline)
+{
+    return &pipeline->objection;
 }
 
 void traj_pipeline_refuse_frame(struct traj_pipeline *pipeline, enum traj_refusal refusal)

@@ -36,6 +36,7 @@
 #ifndef TRAJ_CORE_PIPELINE_H
 #define TRAJ_CORE_PIPELINE_H
 
+#include "daemon/core/objection.h"
 #include "proto/event.h"
 #include "proto/frame.h"
 #include "proto/intent.h"
@@ -133,6 +134,9 @@ void traj_pipeline_refuse_event(struct traj_pipeline *pipeline, enum traj_refusa
  */
 enum traj_refusal traj_pipeline_event(struct traj_pipeline *pipeline,
                                       const struct traj_event *event);
+
+/* What is objected to in the last frame or event; its field is NULL where nothing is. */
+const struct traj_objection *traj_pipeline_objection(const struct traj_pipeline *pipeline);
 
 /*
  * When events took effect, for a recording.  An event's number is how many had come when it was

@@ -25,11 +25,12 @@ static void take_event(struct traj_decode_loop *loop, const struct traj_inbox_it
 
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_event(loop->pipeline, refusal);
+        traj_decode_note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);
     } else {
         refusal = traj_decode_event(loop);
-    }
-    if (refusal != TRAJ_ACCEPTED) {
-        traj_decode_note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, &detail);
+        if (refusal != TRAJ_ACCEPTED) {
+            traj_decode_note(loop, TRAJ_NOTE_EVENT_REFUSED, refusal, NULL);
+        }
     }
     traj_journal_event(&loop->journal, zmq_msg_data(body), zmq_msg_size(body),
                        traj_pipeline_counters(loop->pipeline)->events,
@@ -83,14 +84,15 @@ static bool take_frame(struct traj_decode_loop *loop, const struct traj_inbox_it
     loop->parsed = traj_clock_now();
     if (refusal != TRAJ_ACCEPTED) {
         traj_pipeline_refuse_frame(loop->pipeline, refusal);
+        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
     } else {
         disposition =
             traj_pipeline_frame(loop->pipeline, &loop->frame, item->recv, intent, &refusal);
+        if (disposition == TRAJ_INVALID) {
+            traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, NULL);
+        }
     }
     watch_order(loop, disposition, item->recv);
-    if (disposition == TRAJ_INVALID) {
-        traj_decode_note(loop, TRAJ_NOTE_FRAME_REFUSED, refusal, &detail);
-    }
     traj_journal_frame(&loop->journal, zmq_msg_data(body), zmq_msg_size(body), disposition, refusal,
                        at);
     return disposition == TRAJ_DECODED;

@@ -86,7 +86,7 @@ void traj_decode_use_config(struct traj_decode_loop *loop, const struct traj_con
 /* Refreshes the snapshot from which others read. */
 void traj_decode_publish_state(struct traj_decode_loop *loop);
 
-/* Tells the log, by way of housekeeping; detail may be NULL. */
+/* Tells the log, by way of housekeeping; detail NULL = what the pipeline objects to. */
 void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
                       enum traj_refusal refusal, const struct traj_refusal_detail *detail);
 

@@ -41,6 +41,8 @@ void traj_decode_note(struct traj_decode_loop *loop, enum traj_note_kind kind,
 
     if (detail != NULL) {
         record.detail = *detail;
+    } else {
+        record.objection = *traj_pipeline_objection(loop->pipeline);
     }
     note(loop, &record);
 }

@@ -78,6 +78,7 @@ struct traj_note {
     enum traj_note_kind kind;
     enum traj_refusal refusal;
     struct traj_refusal_detail detail; /* static text */
+    struct traj_objection objection;   /* where it was read well; field NULL = none */
     struct traj_passed passed;
 };
 

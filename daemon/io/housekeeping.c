@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -333,6 +334,22 @@ static void handle_reload(struct traj_housekeeping *self)
 
 /* --- notes from the decode thread ------------------------------------------------------------ */
 
+/* "FIELD[INDEX]: GOT, and REASON LIMIT", or "FIELD[INDEX]: REASON". */
+static void write_objection(char *text, size_t size, const struct traj_objection *objection)
+{
+    char index[24] = "";
+
+    if (objection->index != TRAJ_OBJECTION_WHOLE) {
+        (void)snprintf(index, sizeof index, "[%zu]", objection->index);
+    }
+    if (isnan(objection->limit)) {
+        (void)snprintf(text, size, "%s%s: %s", objection->field, index, objection->reason);
+    } else {
+        (void)snprintf(text, size, "%s%s: %.10g, and %s %.10g", objection->field, index,
+                       objection->got, objection->reason, objection->limit);
+    }
+}
+
 static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const char *what,
                         const struct traj_note *note, double now)
 {
@@ -346,8 +363,13 @@ static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const cha
         traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s, at byte %zu", what,
                          traj_refusal_name(note->refusal), detail->reason, detail->offset);
     } else {
-        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s)", what,
-                         traj_refusal_name(note->refusal));
+        char text[200] = "";
+
+        if (note->objection.field != NULL) {
+            write_objection(text, sizeof text, &note->objection);
+        }
+        traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s)%s%s", what,
+                         traj_refusal_name(note->refusal), text[0] != '\0' ? ": " : "", text);
     }
 }
 

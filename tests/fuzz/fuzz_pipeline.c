@@ -129,6 +129,7 @@ static void take_frame(struct rig *rig, const struct traj_frame *frame)
     enum traj_disposition disposition =
         traj_pipeline_frame(rig->pipeline, frame, 1.0, &intent, &refusal);
     REQUIRE((disposition == TRAJ_INVALID) == (refusal != TRAJ_ACCEPTED));
+    REQUIRE((refusal != TRAJ_ACCEPTED) == (traj_pipeline_objection(rig->pipeline)->field != NULL));
     if (disposition == TRAJ_DECODED) {
         ACCEPTED(rig->family);
         check_intent(rig, &intent, before);
@@ -185,7 +186,8 @@ static void take_event(struct rig *rig, const uint8_t *body, size_t size)
     ACCEPTED(READ_EVENT);
     if (rig->event.kind == TRAJ_EVENT_SESSION)
         rig->intents = 0;
-    (void)traj_pipeline_event(rig->pipeline, &rig->event);
+    const bool refused = traj_pipeline_event(rig->pipeline, &rig->event) != TRAJ_ACCEPTED;
+    REQUIRE(refused == (traj_pipeline_objection(rig->pipeline)->field != NULL));
 }
 
 /* The decoder of the second block is in force now. */

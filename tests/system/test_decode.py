@@ -277,6 +277,33 @@ class Refusals(daemon.DaemonTest):
         self.assertGreaterEqual(said, 1)
         self.assertLessEqual(said, 5)
 
+    def test_a_refusal_names_the_field_and_the_reason(self):
+        d = self.start()
+        source = d.source()
+        where = [[0.0] * 2, [0.0] * 3]
+        said = {
+            frame(1, units=UNITS - 1):
+                f"frame refused (units): counts: {UNITS - 1}, and the model's units are {UNITS}",
+            frame(1, counts=[0, 1001] + [0] * (UNITS - 2)):
+                "frame refused (counts): counts[1]: 1001, and count_max is 1000",
+            frame(1, dt=50.0): "frame refused (field): dt: 50, and the widest that is believed of this model",
+            frame(1, t=1e13): "frame refused (field): t: 1e+13, and the furthest is 1e+12",
+            event("target_prior", t=0.1, prob=[0.5] * (TARGETS + 1)):
+                f"event refused (units): prob: {TARGETS + 1}, and the targets there are or will be {TARGETS}",
+            event("gaze", t=0.1, position=where[1], cov=[1.0, 0, 0, 0, 1, 0, 0, 0, 1]):
+                "event refused (units): position: 3, and the model's dimensions are 2",
+            event("gaze", t=0.1, position=where[0], cov=[1.0, 2, 2, 1]):
+                "event refused (field): cov: not symmetric and positive definite",
+            event("targets", t=0.1, set="far", id=["a"], position=[[0.0, -2e6]]):
+                "event refused (field): position: a target farther than 1e6 from the origin",
+        }
+        for body in said:
+            source.send_multipart([b"event" if b'"t": 0.1,' in body else b"frame", body])
+        d.settle(frames=4, events=4)
+        wait_for(lambda: d.said().count("refused") >= len(said))
+        for line in said.values():
+            self.assertIn(line, d.said())
+
     def test_messages_of_a_wrong_number_of_parts(self):
         messages = frames(10)
         d = self.start()
