@@ -44,7 +44,8 @@ static int load_model(struct parts *parts, struct traj_error *error)
     if (parts->service.models.current == NULL) {
         return -1;
     }
-    return traj_config_fits(config, parts->service.models.current->model->dims.position, error);
+    return traj_config_fits(config, config->model,
+                            parts->service.models.current->model->dims.position, error);
 }
 
 /* Where a directory is configured: the recorder, and a recording that begins with the daemon. */
@@ -220,9 +221,11 @@ static int run(struct parts *parts, struct traj_error *error)
                    "ready: model %s (%.12s), frames %s, intents %s, control %s",
                    service->models.current->path, service->models.current->model->about.digest,
                    service->frames, service->intents, service->control);
+    if (service->tap != NULL) {
+        traj_log_write(&service->log, TRAJ_LOG_INFO, "source: %s", service->config.source);
+    }
     rc = traj_housekeeping_start(parts->housekeeping, &attributes, error);
     if (rc == 0 && service->tap != NULL) {
-        traj_log_write(&service->log, TRAJ_LOG_INFO, "source: %s", service->config.source);
         rc = traj_tap_start(service->tap, &attributes, error);
         if (rc != 0) {
             traj_exchange_end(service->exchange);

@@ -643,7 +643,11 @@ enum traj_disposition traj_pipeline_frame(struct traj_pipeline *pipeline,
     memset(intent, 0, sizeof *intent);
     pipeline->effects = 0;
     decode(pipeline, frame, intent);
-    counters->missing += traj_order_take(&pipeline->order, frame->seq, frame->t);
+    const uint64_t missing = traj_order_take(&pipeline->order, frame->seq, frame->t);
+    /* One absurd seq must not bring the sum round. */
+    counters->missing = missing > TRAJ_MISSING_MAX - counters->missing
+                            ? TRAJ_MISSING_MAX
+                            : counters->missing + missing;
     counters->decoded++;
     pipeline->time = frame->t;
     intent->seq = pipeline->seq++;

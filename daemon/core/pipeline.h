@@ -42,9 +42,10 @@
 #include "proto/intent.h"
 #include "traj/decoder.h"
 
-#define TRAJ_TIME_GRACE 1e-6      /* s: times this close are equal */
-#define TRAJ_TIME_MAX 1e12        /* s: a time beyond is absurd */
-#define TRAJ_TIME_UNKNOWN (-9e11) /* s: an event before this is one of unknown time */
+#define TRAJ_TIME_GRACE 1e-6       /* s: times this close are equal */
+#define TRAJ_MISSING_MAX INT64_MAX /* frames: as far as they are counted */
+#define TRAJ_TIME_MAX 1e12         /* s: a time beyond is absurd */
+#define TRAJ_TIME_UNKNOWN (-9e11)  /* s: an event before this is one of unknown time */
 /*
  * A gap of more training bins is not predicted over, whatever gap_reset_s says: each bin of it is
  * one step of the estimator, and the frame behind the gap, and a pause or a signal with it, waits

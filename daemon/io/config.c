@@ -669,16 +669,16 @@ int traj_config_override(struct traj_config *config, const char *key, const char
     return rc;
 }
 
-int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error)
+int traj_config_fits(const struct traj_config *config, const char *model, size_t dim,
+                     struct traj_error *error)
 {
     const char *field;
 
     if (config->pipeline.workspace && config->workspace_dims != dim) {
-        return traj_error_set(
-            error,
-            "configuration: field \"workspace\" has %zu dimensions where the model "
-            "has %zu",
-            config->workspace_dims, dim);
+        return traj_error_set(error,
+                              "configuration: field \"workspace\" has %zu dimensions, and the "
+                              "model %s has %zu",
+                              config->workspace_dims, model, dim);
     }
     field = traj_pipeline_settings_check(&config->pipeline, dim);
     if (field != NULL) {

@@ -147,8 +147,12 @@ int traj_config_agrees(const struct traj_config *config, struct traj_error *erro
 int traj_config_override(struct traj_config *config, const char *key, const char *value,
                          struct traj_error *error);
 
-/* Checks what needs the model: the workspace and D.  0, or -1 with a sentence. */
-int traj_config_fits(const struct traj_config *config, size_t dim, struct traj_error *error);
+/*
+ * Checks what needs the model, read from the file `model`: the workspace and D.  0, or -1 with a
+ * sentence.
+ */
+int traj_config_fits(const struct traj_config *config, const char *model, size_t dim,
+                     struct traj_error *error);
 
 /* Reads what config.h shows under "recalibrate" from JSON text; name stands for where it stood. */
 int traj_config_recalibration(struct traj_recalibrate_options *options, const char *text,

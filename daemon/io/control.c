@@ -44,52 +44,22 @@ static int call(struct request *request, const struct traj_command *command,
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/* Why there was no room for an event. */
-static int too_much(struct request *request, const struct traj_event *event)
-{
-    const size_t slots = traj_target_slots(&request->service->models.current->model->dims);
-
-    if (event->kind != TRAJ_EVENT_TARGETS) {
-        return traj_error_set(&request->error,
-                              "too many events wait for a frame that has not come");
-    }
-    if (event->ids > slots) {
-        return traj_error_set(&request->error,
-                              "targets: a set of %zu is too large: with this model there is room "
-                              "for %zu",
-                              event->ids, slots);
-    }
-    return traj_error_set(&request->error,
-                          "targets: too many sets of them, or other events, wait for a frame that "
-                          "has not come");
-}
-
 /* Hands an event to the pipeline; now = without a time of its own. */
 static int send_event(struct request *request, const struct traj_event *event, bool now)
 {
-    const struct traj_model *model = request->service->models.current->model;
     struct traj_command command = {.kind = TRAJ_COMMAND_EVENT, .event = event, .now = now};
     struct traj_answer answer;
+    char text[TRAJ_OBJECTION_TEXT];
 
     if (call(request, &command, &answer) != 0) {
         return -1;
     }
-    switch (answer.refusal) {
-    case TRAJ_ACCEPTED:
+    if (answer.refusal == TRAJ_ACCEPTED) {
         return 0;
-    case TRAJ_REFUSED_UNITS:
-    case TRAJ_REFUSED_FIELD:
-        return traj_error_set(&request->error,
-                              "%s carries %zu numbers, which does not fit the model of %zu targets "
-                              "in %zu dimensions",
-                              traj_event_name(event->kind), event->count, model->dims.targets,
-                              model->dims.position);
-    case TRAJ_REFUSED_SIZE:
-        return too_much(request, event);
-    default:
-        return traj_error_set(&request->error, "%s is refused: %s", traj_event_name(event->kind),
-                              traj_refusal_name(answer.refusal));
     }
+    traj_objection_write(&answer.objection, text);
+    return traj_error_set(&request->error, "%s is refused: %s", traj_event_name(event->kind),
+                          text[0] != '\0' ? text : traj_refusal_name(answer.refusal));
 }
 
 /* Parses an event object as strictly as on the frames socket and sends it. */
@@ -231,6 +201,17 @@ static int do_shutdown(struct request *request)
 
 /* --- models ---------------------------------------------------------------------------------- */
 
+/* Whether this model can run here: the workspace is of its dimensions, the source of its units. */
+static int fits_here(struct request *request, const struct traj_loaded *next)
+{
+    const struct traj_service *service = request->service;
+
+    return traj_config_fits(&service->config, next->path, next->model->dims.position,
+                            &request->error) != 0
+               ? -1
+               : traj_service_units_fit(service, next->model, &request->error);
+}
+
 static int load_model(struct request *request, const char *path)
 {
     struct traj_service *service = request->service;
@@ -240,13 +221,27 @@ static int load_model(struct request *request, const char *path)
     if (next == NULL) {
         return -1;
     }
-    if (traj_config_fits(&service->config, next->model->dims.position, &request->error) != 0 ||
-        traj_service_units_fit(service, next->model, &request->error) != 0) {
+    if (fits_here(request, next) != 0) {
         traj_loaded_close(&next);
         return -1;
     }
     if (traj_models_swap(&service->models, next, NULL, service->exchange, &answer,
                          &request->error) != 0) {
+        return -1;
+    }
+    return reply_frame(request, &answer);
+}
+
+/* The configuration may be another than when the former model ran. */
+static int roll_model_back(struct request *request)
+{
+    struct traj_models *models = &request->service->models;
+    struct traj_answer answer;
+
+    if (models->former != NULL && fits_here(request, models->former) != 0) {
+        return -1;
+    }
+    if (traj_models_rollback(models, request->service->exchange, &answer, &request->error) != 0) {
         return -1;
     }
     return reply_frame(request, &answer);
@@ -331,7 +326,6 @@ static int do_model(struct request *request)
 {
     const char *action = json_string_value(json_object_get(request->body, "action"));
     const char *path = json_string_value(json_object_get(request->body, "path"));
-    struct traj_answer answer;
 
     if (action != NULL && strcmp(action, "load") == 0) {
         if (path == NULL || path[0] == '\0') {
@@ -359,12 +353,7 @@ static int do_model(struct request *request)
     if (strcmp(action, "show") == 0) {
         return show_model(request);
     }
-    if (traj_models_rollback(&request->service->models, request->service->exchange, &answer,
-                             &request->error) != 0) {
-        return -1;
-    }
-    (void)reply_frame(request, &answer);
-    return tell_model(request, "rolled back");
+    return roll_model_back(request) != 0 ? -1 : tell_model(request, "rolled back");
 }
 
 /* --- recalibration ---------------------------------------------------------------------------- */
@@ -529,7 +518,7 @@ static int do_recalibrate(struct request *request)
         {"status", NULL, tell_recalibration},    {"doubt", "on", doubt_tables},
     };
     const char *action = json_string_value(json_object_get(request->body, "action"));
-    struct traj_answer answer = {TRAJ_ACCEPTED, 0};
+    struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
 
     for (size_t i = 0; action != NULL && i < sizeof actions / sizeof actions[0]; i++) {
         size_t keys =

@@ -18,6 +18,22 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Text, "" as null.  It may have been cut within a character, and is no UTF-8 then. */
+static json_t *words(const char *text)
+{
+    char plain[512];
+    json_t *string = text[0] != '\0' ? json_string(text) : json_null();
+    size_t i;
+
+    if (string != NULL) {
+        return string;
+    }
+    for (i = 0; i + 1 < sizeof plain && text[i] != '\0'; i++) {
+        plain[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    }
+    return json_stringn(plain, i);
+}
+
 static json_t *count(uint64_t value)
 {
     return json_integer((json_int_t)value);
@@ -205,13 +221,12 @@ static json_t *recording_json(const struct traj_service *service, const struct t
     lost = json_pack("{s:o, s:o, s:o}", "buffer", count(state->records_lost), "disk",
                      count(recorder.lost), "inputs",
                      count(state->record_inputs_lost + recorder.lost_inputs));
-    return json_pack("{s:b, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}", "on",
+    return json_pack("{s:b, s:b, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "on",
                      (int)(state->recording || recorder.open), "failing", (int)recorder.failing,
                      "file", recorder.file[0] != '\0' ? recorder.file : NULL, "part",
                      count(recorder.part), "records", count(recorder.records), "bytes",
                      count(recorder.bytes), "lost", lost, "waiting", count(recorder.waiting),
-                     "capacity", count(recorder.capacity), "error",
-                     recorder.error[0] != '\0' ? recorder.error : NULL);
+                     "capacity", count(recorder.capacity), "error", words(recorder.error));
 }
 
 static json_t *source_json(const struct traj_service *service, double now)
@@ -232,14 +247,14 @@ static json_t *source_json(const struct traj_service *service, double now)
     given = json_pack("{s:o, s:o, s:o, s:o, s:o}", "given", count(bins->bins), "waited",
                       count(bins->waited), "skipped", count(bins->skipped), "leaps",
                       count(bins->leaps), "dropped", count(state.dropped));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?}",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "address", service->config.source, "run", count(state.run), "heard",
                      number(now - state.heard), "offset", number(state.offset), "messages",
                      count(counters->messages), "refused", count(counters->refused), "lost",
                      count(counters->lost), "foreign", count(counters->foreign), "unmapped",
                      count(counters->unmapped), "restarts", count(counters->restarts), "marks",
                      count(counters->marks), "connections", count(counters->connections), "spikes",
-                     spikes, "bins", given, "said", state.said[0] != '\0' ? state.said : NULL);
+                     spikes, "bins", given, "said", words(state.said));
 }
 
 static json_t *outlet_json(const struct traj_service *service)

@@ -17,6 +17,9 @@
 /* The snapshot is refreshed whenever nothing waits, and at the latest after so many messages. */
 #define MESSAGES_A_SNAPSHOT 64
 
+/* A signal is looked at after so long, s, while messages are worked off. */
+#define SIGNALS_S 0.05
+
 /* Looks at the frames socket, when spinning, between two looks at everything else. */
 #define SPINS 256
 
@@ -186,23 +189,41 @@ static void beat(struct traj_decode_loop *loop, double now)
     }
 }
 
+static void read_signals(struct traj_decode_loop *loop)
+{
+    enum traj_signal signal;
+
+    while ((signal = traj_signals_next(loop->signal_fd)) != TRAJ_SIGNAL_NONE) {
+        if (signal == TRAJ_SIGNAL_RELOAD) {
+            traj_exchange_reload(loop->exchange);
+        } else {
+            loop->stop = true;
+        }
+    }
+}
+
 /*
  * Works off what waited at the wake-up, in order; commands take effect between two messages.  What
- * arrives meanwhile waits for the next round, so that signals and `publish: newest` are never
- * starved.
+ * arrives meanwhile waits for the next round, so that `publish: newest` is never starved.
  */
 static bool work_off(struct traj_decode_loop *loop)
 {
     size_t waiting = loop->inbox->count;
+    double looked = traj_clock_now();
 
     for (size_t i = 0; i < waiting && !loop->stop; i++) {
         traj_decode_serve(loop);
         if (!traj_decode_message(loop)) {
             return false;
         }
+        beat(loop, loop->begun);
         if ((i + 1) % MESSAGES_A_SNAPSHOT == 0) {
             traj_decode_publish_state(loop);
-            beat(loop, loop->begun);
+        }
+        /* Messages behind long gaps take long, and many of them may wait. */
+        if (loop->begun - looked > SIGNALS_S) {
+            looked = loop->begun;
+            read_signals(loop);
         }
     }
     if (loop->out_size > 0) {
@@ -222,7 +243,7 @@ static double stale_deadline(const struct traj_decode_loop *loop)
     if (loop->stale_s <= 0.0 || isnan(loop->last)) {
         return INFINITY;
     }
-    return loop->last + loop->stale_s * (double)(loop->silences + 1);
+    return loop->said + loop->stale_s;
 }
 
 static void say_stale(struct traj_decode_loop *loop, double now)
@@ -247,22 +268,9 @@ static void say_stale(struct traj_decode_loop *loop, double now)
      * Whole periods that have gone by, so that a machine that slept does not say it many times
      * over.
      */
-    loop->silences = (uint64_t)((now - loop->last) / loop->stale_s);
+    loop->said = loop->last + loop->stale_s * floor((now - loop->last) / loop->stale_s);
     loop->state.stale++;
     traj_decode_publish_state(loop);
-}
-
-static void read_signals(struct traj_decode_loop *loop)
-{
-    enum traj_signal signal;
-
-    while ((signal = traj_signals_next(loop->signal_fd)) != TRAJ_SIGNAL_NONE) {
-        if (signal == TRAJ_SIGNAL_RELOAD) {
-            traj_exchange_reload(loop->exchange);
-        } else {
-            loop->stop = true;
-        }
-    }
 }
 
 /* When the loop has something to do by itself; infinity if nothing. */

@@ -206,7 +206,7 @@ static void finish_intent(struct traj_decode_loop *loop, struct traj_intent *int
     traj_stages_record(loop->stages, TRAJ_STAGE_PARSE, loop->parsed - loop->begun);
     traj_stages_record(loop->stages, TRAJ_STAGE_DECODE, done - loop->parsed);
     loop->last = done;
-    loop->silences = 0;
+    loop->said = loop->last;
     traj_expect_frame(&loop->expect, times->recv, loop->frame.dt);
     traj_delay_note(&loop->delay, loop->frame.t, times->recv);
 }

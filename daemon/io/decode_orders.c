@@ -59,15 +59,22 @@ static void apply(struct traj_decode_loop *loop, const struct traj_command *comm
     }
 }
 
-/* The model that runs goes on with other tables; what is told of them is borrowed for good. */
-static void retune(struct traj_decode_loop *loop, const struct traj_command *command,
-                   struct traj_moment at)
+/*
+ * The model that runs goes on with other tables; what is told of them is borrowed for good.  Where
+ * it cannot, nothing has changed and nothing is borrowed.
+ */
+static enum traj_refusal retune(struct traj_decode_loop *loop, const struct traj_command *command,
+                                struct traj_moment at)
 {
-    if (command->decoder != NULL && traj_pipeline_adopt(loop->pipeline, command->decoder) != NULL) {
+    if (command->decoder != NULL) {
+        if (traj_pipeline_adopt(loop->pipeline, command->decoder) == NULL) {
+            return TRAJ_REFUSED_TYPE;
+        }
         loop->decoder = command->decoder;
     }
     traj_pipeline_doubt(loop->pipeline, command->on);
     traj_journal_retune(&loop->journal, command->body, command->size, command->moved, at);
+    return TRAJ_ACCEPTED;
 }
 
 static void record(struct traj_decode_loop *loop, bool on, struct traj_moment at)
@@ -99,6 +106,7 @@ static void serve_command(struct traj_decode_loop *loop, const struct traj_comma
         break;
     case TRAJ_COMMAND_EVENT:
         answer.refusal = take_command_event(loop, command);
+        answer.objection = *traj_pipeline_objection(loop->pipeline);
         record_command_event(loop, answer.refusal, at);
         break;
     case TRAJ_COMMAND_RESET:
@@ -114,7 +122,7 @@ static void serve_command(struct traj_decode_loop *loop, const struct traj_comma
         apply(loop, command, at);
         break;
     case TRAJ_COMMAND_RETUNE:
-        retune(loop, command, at);
+        answer.refusal = retune(loop, command, at);
         break;
     case TRAJ_COMMAND_PUBLISH:
         traj_link_publish(loop->link, command->topic, command->body, command->size);
@@ -139,6 +147,10 @@ void traj_decode_serve(struct traj_decode_loop *loop)
     struct traj_command command;
 
     while (traj_exchange_next_command(loop->exchange, &command)) {
+        /* What was decoded before a command goes out before its answer, not after it. */
+        if (loop->out_size > 0) {
+            (void)traj_decode_flush(loop, traj_clock_now());
+        }
         serve_command(loop, &command);
     }
 }

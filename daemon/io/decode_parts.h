@@ -64,7 +64,7 @@ struct traj_decode_loop {
     double armed;     /* s: the expected frame for which it was set */
 
     double last; /* s, daemon's clock: when the last frame was decoded; NaN before the first */
-    uint64_t silences; /* stale messages since then */
+    double said; /* s: when it, or a stale message since then, was due */
 
     struct traj_passed passed; /* what has been passed over since then, for the log alone */
     double passed_told;        /* s, daemon's clock: when the log was last told of it */

@@ -55,7 +55,8 @@ struct traj_command {
 
 struct traj_answer {
     enum traj_refusal refusal;
-    uint64_t frame; /* decoded frames when the command took effect */
+    struct traj_objection objection; /* to an event; field NULL = none */
+    uint64_t frame;                  /* decoded frames when the command took effect */
 };
 
 /* --- decode -> housekeeping ------------------------------------------------------------------- */

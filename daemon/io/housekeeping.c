@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -270,6 +269,30 @@ static void tell_observers(struct traj_service *service, const struct traj_confi
     }
 }
 
+/*
+ * "paused" holds the output when it newly stands in the file, before anything else of it is in
+ * force; taken out again it lets nothing go, which a person must ask for.
+ */
+static int hold_output(struct traj_service *service, const struct traj_config *next,
+                       struct traj_error *error)
+{
+    struct traj_command command = {.kind = TRAJ_COMMAND_PAUSE, .on = true};
+    struct traj_answer answer;
+
+    if (service->config.paused && !next->paused) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "a pause goes on although \"paused\" is false now: a request alone ends it");
+    }
+    if (service->config.paused || !next->paused) {
+        return 0;
+    }
+    if (traj_exchange_call(service->exchange, &command, &answer) != 0) {
+        return traj_error_set(error, "the daemon is ending");
+    }
+    traj_log_write(&service->log, TRAJ_LOG_INFO, "paused by the configuration");
+    return 0;
+}
+
 /* Reads, checks and only then applies; -1 with a sentence, and nothing has changed. */
 static int reload(struct traj_service *service, struct traj_error *error)
 {
@@ -286,8 +309,10 @@ static int reload(struct traj_service *service, struct traj_error *error)
         traj_guard_reread(&service->guard, next, &clients, error) == 0) {
         loaded = traj_loaded_open(next->model, error);
     }
-    if (loaded != NULL && traj_config_fits(next, loaded->model->dims.position, error) == 0 &&
-        traj_service_units_fit(service, loaded->model, error) == 0) {
+    if (loaded != NULL &&
+        traj_config_fits(next, next->model, loaded->model->dims.position, error) == 0 &&
+        traj_service_units_fit(service, loaded->model, error) == 0 &&
+        hold_output(service, next, error) == 0) {
         const char *running = service->models.current->model->about.digest;
 
         if (strcmp(loaded->model->about.digest, running) == 0) {
@@ -334,22 +359,6 @@ static void handle_reload(struct traj_housekeeping *self)
 
 /* --- notes from the decode thread ------------------------------------------------------------ */
 
-/* "FIELD[INDEX]: GOT, and REASON LIMIT", or "FIELD[INDEX]: REASON". */
-static void write_objection(char *text, size_t size, const struct traj_objection *objection)
-{
-    char index[24] = "";
-
-    if (objection->index != TRAJ_OBJECTION_WHOLE) {
-        (void)snprintf(index, sizeof index, "[%zu]", objection->index);
-    }
-    if (isnan(objection->limit)) {
-        (void)snprintf(text, size, "%s%s: %s", objection->field, index, objection->reason);
-    } else {
-        (void)snprintf(text, size, "%s%s: %.10g, and %s %.10g", objection->field, index,
-                       objection->got, objection->reason, objection->limit);
-    }
-}
-
 static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const char *what,
                         const struct traj_note *note, double now)
 {
@@ -363,11 +372,9 @@ static void log_refusal(struct traj_log *log, enum traj_log_kind kind, const cha
         traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s): %s, at byte %zu", what,
                          traj_refusal_name(note->refusal), detail->reason, detail->offset);
     } else {
-        char text[200] = "";
+        char text[TRAJ_OBJECTION_TEXT];
 
-        if (note->objection.field != NULL) {
-            write_objection(text, sizeof text, &note->objection);
-        }
+        traj_objection_write(&note->objection, text);
         traj_log_limited(log, kind, now, TRAJ_LOG_WARNING, "%s refused (%s)%s%s", what,
                          traj_refusal_name(note->refusal), text[0] != '\0' ? ": " : "", text);
     }

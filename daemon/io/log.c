@@ -89,6 +89,9 @@ write_line(struct traj_log *log, enum traj_log_level level, const char *format, 
     for (; *text != '\0'; text++) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f) {
             *text = '?';
+        } else if ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 &&
+                   (unsigned char)text[1] < 0xa0) {
+            text[0] = text[1] = '?'; /* C1 in UTF-8: some terminals obey it */
         }
     }
     *text++ = '\n';

@@ -133,7 +133,11 @@ int traj_models_rollback(struct traj_models *models, struct traj_exchange *excha
     if (next == NULL) {
         return traj_error_set(error, "there is no former model to go back to");
     }
-    /* As if it had been loaded anew: what it knew of units when it ran last is forgotten too. */
+    /*
+     * As if it had been loaded anew: what it knew of units when it ran last is forgotten too, and
+     * the targets that it stood on; those in force now are told to it when it takes over.
+     */
+    (void)traj_decoder_targets(next->decoder, NULL, 0, NULL, NULL);
     traj_decoder_reset(next->decoder);
     traj_decoder_believe(next->decoder);
     if (put_in_place(next, TRAJ_RECORD_MODEL_ROLLBACK, NULL, exchange, answer, error) != 0) {
@@ -227,6 +231,13 @@ static int go_on(struct traj_models *models, struct traj_tables *next, enum traj
     if (traj_exchange_call(exchange, &command, answer) != 0) {
         close_tables(&next);
         return traj_error_set(error, "the daemon is ending");
+    }
+    if (answer->refusal != TRAJ_ACCEPTED) {
+        close_tables(&next);
+        return traj_error_set(error,
+                              "%s: the tables of a model that is no filter over courses cannot "
+                              "be moved",
+                              models->current->path);
     }
     close_tables(&models->before);
     models->before = models->tables;

@@ -165,7 +165,7 @@ static int obey(struct traj_observers *observers, enum traj_recalibrate_order or
                 struct traj_error *error)
 {
     struct traj_recalibrate_state state;
-    struct traj_answer answer = {TRAJ_ACCEPTED, 0};
+    struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
     const double *wanted;
     size_t columns;
     uint64_t until;

@@ -45,6 +45,7 @@ struct traj_recorder_file {
     uint64_t part;
     uint64_t size; /* of the part: whole records */
     bool filled;   /* the part holds a record of its own; else another would hold no more */
+    bool spoilt;   /* the disk has not kept what was written to the part */
     bool outdated; /* what is in force has changed by a record that is lost since the part began */
     uint64_t next; /* number that the next record should have */
     char digest[65];
@@ -215,7 +216,12 @@ static size_t write_pieces(struct traj_recorder_file *self, const struct iovec *
 static void flush(struct traj_recorder_file *self, double now)
 {
     if (self->fd >= 0 && self->dirty && fdatasync(self->fd) != 0) {
+        /*
+         * The system has let go of pages that it could not write and will not say so again: this
+         * part may have a hole, which a reader finds by the records' sums.  Another goes on.
+         */
         note_failure(self, errno, now);
+        self->spoilt = self->filled;
     }
     self->dirty = false;
     self->flushed = now;
@@ -326,6 +332,7 @@ static int open_part(struct traj_recorder_file *self)
     }
     self->part++;
     self->filled = false;
+    self->spoilt = false;
     note_told(self);
     memcpy(self->path, path, sizeof self->path);
     flush_directory(self);
@@ -469,14 +476,14 @@ static int tell_loss(struct traj_recorder_file *self, double now)
 }
 
 /*
- * What was lost is told, and the part goes on, or where a limit on the size of files ends it a new
- * one, which begins with what was lost; 0, or errno.
+ * What was lost is told, and the part goes on, or where a limit on the size of files ends it, or
+ * the disk has failed to keep it, a new one, which begins with what was lost; 0, or errno.
  */
 static int resume(struct traj_recorder_file *self, double now)
 {
-    int why = self->untold > 0 && self->fd >= 0 ? tell_loss(self, now) : 0;
+    int why = self->untold > 0 && self->fd >= 0 && !self->spoilt ? tell_loss(self, now) : 0;
 
-    if (self->fd < 0 || (why == EFBIG && (self->filled || self->outdated))) {
+    if (self->fd < 0 || self->spoilt || (why == EFBIG && (self->filled || self->outdated))) {
         why = open_part(self);
     }
     return why;

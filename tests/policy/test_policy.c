@@ -289,6 +289,17 @@ static void an_overtaken_frame_is_late(void **state)
     assert_int_equal(b->counters->missing, 2);
 }
 
+/* A seq that is absurd makes the sum of those that are missing as large as it gets, and no more. */
+static void what_is_missing_never_runs_over(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(frame(b, 1, 0), TRAJ_DECODED);
+    assert_int_equal(frame(b, UINT64_MAX - 2, 1), TRAJ_DECODED);
+    assert_true(b->counters->missing == TRAJ_MISSING_MAX);
+    assert_int_equal(frame(b, UINT64_MAX, 2), TRAJ_DECODED);
+    assert_true(b->counters->missing == TRAJ_MISSING_MAX);
+}
+
 static void a_time_that_is_past_is_late(void **state)
 {
     struct bench *b = *state;
@@ -1135,6 +1146,7 @@ int main(int argc, char **argv)
         TEST(a_refused_frame_leaves_no_trace),
         TEST(a_duplicate_is_dropped),
         TEST(an_overtaken_frame_is_late),
+        TEST(what_is_missing_never_runs_over),
         TEST(a_time_that_is_past_is_late),
         TEST(what_left_the_window_is_late_and_not_balanced),
         TEST(seqs_of_a_skipped_stretch_are_not_taken_for_seen),

@@ -191,19 +191,19 @@ class NoRoom(ControlTest):
                        capture_output=True)
         self.d.must(cmd="model", action="load", path=model)
         self.assertEqual(self.refused(cmd="event", event=self.targets(17)),
-                         "targets: a set of 17 is too large: with this model there is room for 16")
+                         "targets is refused: id: 17, and the targets for which there is room are 16")
         self.d.must(cmd="event", event=self.targets(16))
 
     def test_too_many_that_wait(self):
         for i in range(4):
             self.d.must(cmd="event", event=self.targets(3, t=100.0 + i))
         self.assertEqual(self.refused(cmd="event", event=self.targets(3, t=200.0)),
-                         "targets: too many sets of them, or other events, wait for a frame that has not come")
+                         "targets is refused: set: 5, and the sets that may wait for a frame are 4")
         for i in range(252):
             self.source.send_multipart([b"event", event("trial_start", t=100.0 + i)])
         self.d.settle(events=257)
         self.assertEqual(self.refused(cmd="event", event={"type": "go", "t": 500.0}),
-                         "too many events wait for a frame that has not come")
+                         "go is refused: t: too many events wait for a frame that has not come")
         self.assertEqual(self.d.status()["events"]["refused"]["size"], 2)
 
 
@@ -246,6 +246,38 @@ class Models(ControlTest):
         self.assertEqual(self.d.must(cmd="model", action="rollback")["model"]["digest"],
                          reply["model"]["digest"])
         self.assertIsNotNone(self.d.status()["former"])
+
+    def test_rolled_back_it_stands_on_the_targets_in_force(self):
+        """Not on those that it stood on when it ran last."""
+        first, other = (daemon.make_model(self.d.path(f"{seed}.tjm"), family="course", seed=seed)
+                        for seed in (1, 2))
+        d = self.start(model=first)
+        sink, source = d.sink("intent"), d.source()
+
+        def said(seq):
+            source.send_multipart(frames(seq, 1)[0])
+            (intent,) = d.intents(sink, 1)
+            return intent["target_set"], len(intent["target_prob"])
+        own = said(0)
+        d.must(cmd="event", event={"type": "targets", "set": "moved", "id": ["p", "q", "r"],
+                                   "position": [[50, 0], [0, 50], [-50, 10]]})
+        self.assertEqual(said(1), ("moved", 3))
+        d.must(cmd="model", action="load", path=other)
+        self.assertEqual(said(2), ("moved", 3))
+        d.must(cmd="model", action="rollback")
+        self.assertEqual(said(3), ("moved", 3))
+        d.must(cmd="model", action="rollback")
+        source.send_multipart([b"event", event("session", run="two", marks=False)])
+        d.settle(events=2)
+        said(0)
+        d.must(cmd="model", action="rollback")
+        self.assertEqual(said(1), own)
+
+    def test_tables_that_cannot_move(self):
+        sentence = self.refused(cmd="recalibrate", action="apply", coefficients=None)
+        self.assertEqual(sentence, f"{self.d.model}: the tables of a model that is no filter over courses cannot "
+                         "be moved")
+        self.assertNotIn("retuned", self.send(0, 1)[0]["flags"])
 
     def by_topic(self, d, sink, count):
         """So many messages, bare, by topic."""

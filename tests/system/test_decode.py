@@ -304,6 +304,34 @@ class Refusals(daemon.DaemonTest):
         for line in said.values():
             self.assertIn(line, d.said())
 
+    def test_what_waits_to_be_published_goes_out_before_a_pause_is_answered(self):
+        """With `newest` an intent waits for a newer one, but not until after the pause."""
+        d = self.start(config={"publish": "newest"})
+        sink, source = d.sink("intent"), d.source(SNDHWM=0)
+        source.send_multipart(frames(1)[0])
+        d.intents(sink, 1)
+        names = [f"a name of some length {i}" for i in range(256)]
+        slow = event("units", t=1.0, first=0, id=names)
+        for seq in range(1, 6):
+            d.signal(signal.SIGSTOP)
+            source.send_multipart(frames(1, seq)[0])
+            for _ in range(900):
+                source.send_multipart([b"event", slow])
+            time.sleep(0.2)
+            d.signal(signal.SIGCONT)
+            while d.status()["frames"]["decoded"] <= seq:
+                pass  # without delay: the events are what is to be between
+            d.must(cmd="pause", on=True)
+            self.assertEqual(d.status()["published"], seq + 1)
+            d.must(cmd="pause", on=False)
+            d.settle(events=900 * seq)
+
+    def test_what_others_send_moves_no_terminal(self):
+        d = self.start()
+        d.ask_text(json.dumps({"cmd": "x\u009b31m\u001b[31m\u00e4"}, ensure_ascii=False))
+        wait_for(lambda: "31m" in d.said())
+        self.assertIn('"x??31m?[31m\u00e4"', d.said())
+
     def test_messages_of_a_wrong_number_of_parts(self):
         messages = frames(10)
         d = self.start()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 import daemon
@@ -311,6 +312,56 @@ class Reload(daemon.DaemonTest):
         self.assertEqual(d.settle(frames=2)["frames"]["refused"]["counts"], 1)
         source.send_multipart([b"frame", frame(2, counts=[3] * 7)])
         wait_for(lambda: d.receive(sink)[0][0] == "intent")
+
+    def test_a_model_that_the_configuration_does_not_fit_is_not_rolled_back_to(self):
+        d = self.start()
+        solid = daemon.make_model(d.path("solid.tjm"), dim=3)
+        d.must(cmd="model", action="load", path=solid)
+        d.must(cmd="model", action="load", path=daemon.make_model(d.path("flat.tjm"), dim=2, seed=2))
+        daemon.make_model(d.model, dim=2, seed=2)
+        d.write_config({**d.config, "workspace": {"low": [-1, -1], "high": [1, 1]}})
+        self.hangup(d, "reloaded")
+        answer = d.ask(cmd="model", action="rollback")
+        self.assertFalse(answer["ok"], answer)
+        self.assertIn("has 2 dimensions, and the model", answer["error"])
+        self.assertIn("solid.tjm has 3", answer["error"])
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart(frames(0, 1)[0])
+        self.assertEqual(len(d.intents(sink, 1)[0]["position"]), 2)
+
+    def test_paused_that_is_new_in_the_file_pauses(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+
+        def valid(seq):
+            source.send_multipart(frames(seq, 1)[0])
+            return d.intents(sink, 1)[0]["valid"]
+        self.assertTrue(valid(0))
+        d.write_config({**d.config, "paused": True})
+        self.hangup(d, "reloaded")
+        self.assertIn("paused by the configuration", d.said())
+        self.assertFalse(valid(1))
+        # It stands there already: who let the output go is not overruled.
+        d.must(cmd="pause", on=False)
+        self.hangup(d, "reloaded")
+        self.assertTrue(valid(2))
+        d.must(cmd="pause", on=True)
+        d.write_config({**d.config, "paused": False})
+        self.hangup(d, "a pause goes on")
+        self.assertFalse(valid(3))
+
+    def test_a_longer_stale_period_begins_where_the_last_one_ended(self):
+        d = self.start(config={"stale_ms": 20})
+        sink, source = d.sink("stale"), d.source()
+        source.send_multipart(frames(0, 1)[0])
+        d.receive(sink, 60)
+        d.write_config({**d.config, "stale_ms": 100})
+        self.hangup(d, "reloaded")
+        while sink.poll(0):
+            sink.recv_multipart()
+        began = time.monotonic()
+        d.receive(sink, 4)
+        self.assertLess(time.monotonic() - began, 3.0)
 
     def test_a_bad_configuration_or_model_is_refused_and_the_old_goes_on(self):
         expected, _ = self.run_through(frames(0, 40), 40)

@@ -74,10 +74,10 @@ class Recording(daemon.DaemonTest):
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
-    def recorder(self, name="recordings", more=None, **record):
+    def recorder(self, name="recordings", more=None, environment=None, **record):
         """A daemon that records into a folder."""
         return self.start(config={"record": {"directory": self.path(name), **record}, **(more or {})},
-                          model=self.model)
+                          model=self.model, environment=environment)
 
     def files(self, name="recordings"):
         return sorted(glob.glob(os.path.join(self.path(name), "*.rec")))
@@ -758,6 +758,26 @@ class Recording(daemon.DaemonTest):
         self.assertGreaterEqual(found["replay"]["equal"], 500)
         self.assertEqual(found["replay"]["differ"], 0)
         self.assertTrue(found["ended"])
+
+    def test_a_disk_that_does_not_keep_what_it_took_begins_a_new_part(self):
+        """What a failed flush was to keep may be gone, and no later flush says so again."""
+        library = os.environ.get("TRAJ_SYNC_FAILS_LIBRARY")
+        if not library:
+            self.skipTest("TRAJ_SYNC_FAILS_LIBRARY is not set")
+        d = self.recorder(environment={"LD_PRELOAD": library, "TRAJ_SYNC_FAILS": "2"}, sync_s=0.05)
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+        for first in range(0, 400, 20):
+            lines += self.feed(d, frames(first, 20), 20, sink, source)
+            time.sleep(0.02)
+        wait_for(lambda: "Input/output error" in (d.status()["recording"]["error"] or ""))
+        wait_for(lambda: not d.status()["recording"]["failing"])
+        lines += self.feed(d, frames(400, 50), 50, sink, source)
+        wait_for(lambda: d.status()["recording"]["waiting"] == 0)
+        self.assertEqual(d.status()["recording"]["part"], 2)
+        self.stop(d)
+        self.assertEqual(self.recorded(self.files()[0]), lines)
+        self.assertEqual(verify(self.files()[0])["replay"]["equal"], 450)
 
     def test_a_limit_on_the_size_of_files_begins_a_new_part(self):
         d = self.recorder()
