@@ -6,8 +6,8 @@
  * file.
  *
  * The tape lies in shared memory, in a file of /dev/shm that this process holds a lock on: when the
- * process is killed, what was on the tape is still there, and traj_recording_mend_all adds it to the
- * recording.
+ * process is killed, what was on the tape is still there, and traj_recording_mend_all adds it to
+ * the recording.
  */
 #ifndef TRAJ_IO_RECORDER_H
 #define TRAJ_IO_RECORDER_H

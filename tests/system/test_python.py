@@ -67,6 +67,14 @@ class Frames(unittest.TestCase):
             with self.assertRaises(ValueError):
                 trajd.encode_frame(0, 0.02, 0.02, [bad])
 
+    def test_what_is_no_frame_is_refused_where_it_is_made(self):
+        for t, dt, counts in ((float("nan"), 0.02, [1]), (1.0, 0.0, [1]), (1.0, -1.0, [1]),
+                              (1.0, float("inf"), [1]), (1.0, 0.02, np.ones((2, 3), "u2"))):
+            with self.assertRaises(ValueError, msg=(t, dt)):
+                trajd.encode_frame(0, t, dt, counts)
+        body = trajd.encode_frame(0, 1.0, 0.02, np.array([1.0, np.nan]))
+        self.assertEqual(trajd.decode_frame(body).counts, (1, trajd.MISSING))
+
     def test_plain_checksum_is_that_of_the_standard(self):
         self.assertEqual(frames._crc32c_plain(b"123456789"), 0xE3069283)
 
@@ -379,6 +387,44 @@ class Live(daemon.DaemonTest):
             intents.receive(0)
             counted.append(intents.lost)
         self.assertEqual(counted, [0, 0, 2, 2, 2])
+
+    def test_the_newest_is_taken_and_waited_for(self):
+        with daemon.zmq.Context() as context, context.socket(daemon.zmq.XPUB) as peer:
+            peer.linger = 0
+            port = peer.bind_to_random_port("tcp://127.0.0.1")
+            with trajd.Intents(f"tcp://127.0.0.1:{port}") as intents:
+                self.assertIsNone(intents.newest(0.05))
+                peer.recv()
+                for seq in range(3):
+                    peer.send_multipart([b"intent", json.dumps(
+                        {"seq": seq, "frame": seq, "t": 0.02 * seq, "valid": True}).encode()])
+                time.sleep(0.3)
+                self.assertEqual(intents.newest(5).seq, 2)
+                self.assertIsNone(intents.newest())
+
+    def test_what_is_left_to_the_collector_does_not_hang(self):
+        """Without close(), of a request that nobody answers and of frames that nobody takes."""
+        script = ("import trajd\n"
+                  "def ask():\n"
+                  "    return trajd.Control('ipc:///tmp/no-such-daemon', timeout_s=0.1).status()\n"
+                  "def send():\n"
+                  "    trajd.Source('ipc:///tmp/no-such-daemon').event('go', t=0.0)\n"
+                  "for f in (ask, send):\n"
+                  "    try:\n"
+                  "        f()\n"
+                  "    except TimeoutError as error:\n"
+                  "        print(error)\n")
+        done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": CLIENT},
+                              capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("no answer in 0.1 s", done.stdout)
+
+    def test_a_calibration_without_a_place_to_record(self):
+        d = self.start()
+        with trajd.Control(d.endpoints["control"]) as control:
+            with self.assertRaisesRegex(RuntimeError, "names no \"record\" directory"):
+                with trajd.calibration(control, d.path("m.tjm")):
+                    self.fail("began")
 
     def test_nobody_there(self):
         with trajd.Source("ipc://" + tempfile.mkdtemp() + "/nobody") as rig:

@@ -19,6 +19,8 @@ class Control(sockets.Connection):
             print(control.status()["frames"]["decoded"])
     """
 
+    LINGER_S = 0.0  # a request that nobody answered is not waited for
+
     def __init__(self, endpoint: str = sockets.CONTROL, context=None, timeout_s: float = 5.0,
                  key: Optional[str] = None, server_key: Optional[str] = None):
         super().__init__(zmq.REQ, endpoint, context, key, server_key, REQ_RELAXED=1, REQ_CORRELATE=1)
@@ -37,10 +39,6 @@ class Control(sockets.Connection):
         if not reply.get("ok"):
             raise Refused(reply.get("error", "no reason given"))
         return reply
-
-    def close(self, linger_s: float = 0.0) -> None:
-        """Closes; a request that nobody answered is not waited for."""
-        super().close(linger_s)
 
     def ping(self) -> dict:
         return self.request("ping")

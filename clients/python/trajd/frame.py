@@ -53,7 +53,7 @@ class Frame(NamedTuple):
 
 
 def _count(value) -> int:
-    if value is None or value == MISSING:
+    if value is None or value == MISSING or value != value:
         return MISSING
     number = int(value)
     if number != value or not 0 <= number < MISSING:
@@ -65,12 +65,19 @@ def encode_frame(seq: int, t: float, dt: float, counts: Optional[Sequence] = Non
                  features: Optional[Sequence] = None, device: int = 0) -> bytes:
     """The binary body of one bin.
 
-    counts    [N] spikes, None or MISSING = this unit was not observed
+    counts    [N] spikes, None, NaN or MISSING = this unit was not observed
     features  [F] continuous features, None or NaN = not observed
     t, dt     end and width of the bin, s; device: a stamp that comes back in the intent
     """
     if counts is None and features is None:
         raise ValueError("a frame needs counts or features")
+    if not math.isfinite(t):
+        raise ValueError(f"t: {t!r} is no time")
+    if not (math.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt: {dt!r} is not above 0")
+    for name, value in ("counts", counts), ("features", features):
+        if getattr(value, "ndim", 1) != 1:
+            raise ValueError(f"{name}: an array of {value.ndim} dimensions where one is needed")
     kind, payload = 0, b""
     n = f = 0
     if counts is not None:

@@ -99,14 +99,16 @@ class Intents(sockets.Connection):
             self._next = message.seq + 1
         return message
 
-    def newest(self) -> Optional[Message]:
-        """The last message that waits, the others dropped unseen; None where none waits."""
-        last = None
-        while True:
+    def newest(self, timeout_s: float = 0.0) -> Optional[Message]:
+        """The last message that waits, the others dropped unseen, or where none waits the next one;
+        None where none comes in time."""
+        last = self.receive(timeout_s)
+        while last is not None:
             message = self.receive(0)
             if message is None:
-                return last
+                break
             last = message
+        return last
 
     def __iter__(self) -> Iterator[Message]:
         while True:

@@ -30,6 +30,8 @@ class Connection:
     the daemon's public one.  A client with keys connects; it cannot bind.
     """
 
+    LINGER_S = 1.0
+
     def __init__(self, kind: int, endpoint: str, context=None, key: Optional[str] = None,
                  server_key: Optional[str] = None, **options):
         if (key is None) != (server_key is None) or (key and endpoint.startswith("@")):
@@ -41,6 +43,8 @@ class Connection:
         self._own = context is None
         self._context = context or zmq.Context()
         self._socket = self._context.socket(kind)
+        # What is dropped without close() must not wait for ever for a daemon that is not there.
+        self._socket.linger = int(1000 * self.LINGER_S)
         for name, value in options.items():
             self._socket.setsockopt(getattr(zmq, name), value)
         try:
@@ -52,10 +56,10 @@ class Connection:
             self.close(0)
             raise ConnectionError(f"{endpoint}: {error}") from None
 
-    def close(self, linger_s: float = 1.0) -> None:
-        """Sends what is queued, waiting at most linger_s, and closes."""
+    def close(self, linger_s: Optional[float] = None) -> None:
+        """Sends what is queued, waiting at most linger_s (default: LINGER_S), and closes."""
         if self._socket is not None:
-            self._socket.close(linger=int(linger_s * 1000))
+            self._socket.close(linger=int(1000 * (self.LINGER_S if linger_s is None else linger_s)))
             self._socket = None
             if self._own:
                 self._context.term()

@@ -104,7 +104,10 @@ def calibration(control: Control, out: Union[str, os.PathLike], *options: str, r
     keep     the session file that was learned from is kept here; without it, it is not
     """
     done = Calibration()
-    if control.status()["recording"]["on"]:
+    recording = control.status()["recording"]
+    if recording is None:
+        raise RuntimeError("the daemon cannot record: its configuration names no \"record\" directory")
+    if recording["on"]:
         raise RuntimeError("a recording runs already: stop it first (control.record(False))")
     control.record(True)
     try:
