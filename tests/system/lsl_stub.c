@@ -6,8 +6,9 @@
  * An outlet is a socket in the file system and a file that describes it, both in the folder that
  * LSL_STUB names; an inlet connects there.  A sample is its stamp and its values.  LSL_STUB_CLOCK
  * sets a process's clock ahead by so many seconds, so that a correction between clocks has
- * something to correct.  What liblsl does besides (discovery by network, recovery, buffers that
- * overflow, several formats) is not imitated.
+ * something to correct.  A file NAME.unsure in the folder keeps that correction for the stream NAME
+ * from being had.  What liblsl does besides (discovery by network, recovery, buffers that overflow,
+ * several formats) is not imitated.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -26,6 +27,7 @@
 #define CLIENTS 8
 #define CHANNELS 4096
 #define TEXT 64
+#define TIMED_OUT (-1) /* liblsl's lsl_timeout_error */
 
 /* A node of the description: a name, perhaps a value, children and a next sibling. */
 struct traj_lsl_xml_struct {
@@ -62,6 +64,20 @@ static const char *folder(void)
 {
     const char *name = getenv("LSL_STUB");
     return name != NULL ? name : "/tmp";
+}
+
+/* Whether there is a file of that name and suffix in the folder. */
+static bool marked(const char *name, const char *suffix)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%.120s/%s%s", folder(), name, suffix);
+    return access(path, F_OK) == 0;
+}
+
+static void wait_a_moment(void)
+{
+    const struct timespec moment = {0, 10000000};
+    nanosleep(&moment, NULL);
 }
 
 static double ahead(void)
@@ -425,8 +441,7 @@ int32_t lsl_resolve_bypred(traj_lsl_info *buffer, uint32_t elements, const char 
     double until = lsl_local_clock() + timeout;
     int32_t found = look(buffer, elements, predicate);
     while (found < minimum && lsl_local_clock() < until) {
-        const struct timespec moment = {0, 10000000};
-        nanosleep(&moment, NULL);
+        wait_a_moment();
         found = look(buffer, elements, predicate);
     }
     return found;
@@ -484,7 +499,14 @@ void lsl_open_stream(traj_lsl_inlet inlet, double timeout, int32_t *error)
 
 double lsl_time_correction(traj_lsl_inlet inlet, double timeout, int32_t *error)
 {
-    (void)timeout;
+    double until = lsl_local_clock() + timeout;
+    while (marked(inlet->info->name, ".unsure")) {
+        if (lsl_local_clock() >= until) {
+            *error = TIMED_OUT;
+            return 0.0;
+        }
+        wait_a_moment();
+    }
     *error = 0;
     return ahead() - inlet->info->clock;
 }

@@ -380,6 +380,93 @@ class RigTest(DaemonTest):
         for kind, t in (("trial_start", 1.0), ("go", 1.5), ("trial_stop", 2.0)):
             self.assertAlmostEqual(times[kind], t, places=5)
 
+    def counts_stream(self, name):
+        """A stream of counts in steps of a bin, and the line of a source that reads it with default times."""
+        stream = Stream(name, b"Counts", daemon.UNITS, 1 / daemon.BIN)
+        map_ = os.path.join(self.folder, name + ".json")
+        with open(map_, "w") as file:
+            json.dump({"type": "units", "v": 1, "source": "lsl", "stream": name, "rate": 1000000, "units": [
+                {"name": str(n), "channel": str(n), "unit": 0} for n in range(daemon.UNITS)]}, file)
+        return stream, f"lsl://{name}?units={map_}"
+
+    def push_live(self, stream, steps, at_once=1):
+        """Steps in real time, so many at once, each stamped with when it would have been complete."""
+        begun = stream.lsl.lsl_local_clock()
+        for k in range(0, steps, at_once):
+            time.sleep(max(0.0, begun + (k + at_once) * daemon.BIN - stream.lsl.lsl_local_clock()))
+            for step in range(k, k + at_once):
+                stream.push([3] * daemon.UNITS, begun + (step + 1) * daemon.BIN)
+
+    def share_late(self, d, pushed):
+        """Of the spikes of so many steps, those that came after their bin; once all have come."""
+        wait_for(lambda: self.source(d)["messages"] >= pushed)
+        spikes, bins = self.source(d)["spikes"], self.source(d)["bins"]
+        print(f"{bins['waited']} of {bins['given']} bins closed by waiting, {spikes['late']} spikes late, "
+              f"{spikes['binned']} binned")
+        return spikes["late"] / (spikes["late"] + spikes["binned"])
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_counts_do_not_wait_for_markers(self):
+        """Whether the task runs or not, the counts are binned; a share is left to a machine that stands still."""
+        stream, line = self.counts_stream("alone-%d" % os.getpid())
+        self.addCleanup(stream.close)
+        d = self.start(config={"source": line + "&markers=nobody"})
+        wait_for(stream.heard)
+        self.push_live(stream, 200)
+        self.assertLess(self.share_late(d, 200), 0.2)
+        self.assertIn("nobody", self.source(d)["said"])
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_counts_outlive_the_markers(self):
+        name = "leaving-%d" % os.getpid()
+        stream, line = self.counts_stream("staying-%d" % os.getpid())
+        self.addCleanup(stream.close)
+        task = Stream(name, b"Markers")
+        d = self.start(config={"source": line + "&markers=" + name})
+        wait_for(lambda: stream.heard() and task.heard())
+        self.push_live(stream, 25)
+        task.say("trial_start", stream.lsl.lsl_local_clock())
+        wait_for(lambda: self.source(d)["marks"] == 1)
+        task.close()
+        self.push_live(stream, 200)
+        self.assertLess(self.share_late(d, 225), 0.2)
+        self.assertIn("markers is lost", self.source(d)["said"])
+        # The task is started again.
+        task = Stream(name, b"Markers")
+        self.addCleanup(task.close)
+        wait_for(task.heard)
+        self.push_live(stream, 25)
+        task.say("trial_stop", stream.lsl.lsl_local_clock())
+        wait_for(lambda: self.source(d)["marks"] == 2)
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_markers_wait_for_their_clock(self):
+        """What cannot be placed is held back and said, not placed as if the clocks were one."""
+        name = "unsure-%d" % os.getpid()
+        unsure = os.path.join(os.environ["LSL_STUB"], name + ".unsure")
+        open(unsure, "w").close()
+        stream, line = self.counts_stream("sure-%d" % os.getpid())
+        self.addCleanup(stream.close)
+        task = Stream(name, b"Markers", ahead=5.0)
+        self.addCleanup(task.close)
+        d = self.start(config={"source": line + "&markers=" + name, "record": {
+            "directory": os.path.join(self.folder, "unsure")}})
+        wait_for(lambda: stream.heard() and task.heard())
+        self.push_live(stream, 25)
+        t = stream.lsl.lsl_local_clock()
+        task.say("trial_start", t)
+        wait_for(lambda: "clock" in (self.source(d)["said"] or ""))
+        self.assertEqual(self.source(d)["marks"], 0)
+        os.remove(unsure)
+        wait_for(lambda: d.status()["events"]["accepted"]["trial_start"] == 1)
+        recording = d.status()["recording"]["file"]
+        self.assertEqual(self.forget(d)[0], 0)
+        shown = subprocess.run([TRAJCTL, "record", "show", recording, "--kind", "event"], check=True,
+                               capture_output=True, text=True).stdout
+        bodies = [json.loads(line)["body"] for line in shown.splitlines()]
+        (placed,) = [body["t"] for body in bodies if body["type"] == "trial_start"]
+        self.assertAlmostEqual(placed, t, delta=daemon.BIN)
+
     @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
     def test_intents_are_a_stream_of_lsl(self):
         """Whatever the source: frames by the frames socket, intents by LSL beside the others."""

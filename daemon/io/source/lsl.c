@@ -3,8 +3,10 @@
  * Lab Streaming Layer: a stream of counts (one sample a step, one channel a unit) and a stream of
  * markers, through liblsl.
  *
- * liblsl has no descriptor to wait for, so a thread of this source's own waits in it and hands what
- * comes over by a ring; where the ring is full it waits, and liblsl keeps the rest.
+ * liblsl has no descriptor to wait for, so threads of this source's own wait in it and hand what
+ * comes over by rings; where a ring is full its thread waits, and liblsl keeps the rest.  Each
+ * stream has a thread: liblsl waits a second and more for a stream that is looked for, and for an
+ * estimate of clocks, and counts that wait for the markers' sake would come after their bins.
  *
  * The stamps of a regular stream jitter, and its clock drifts against its nominal rate.  So its
  * samples are numbered: the next has the next number unless its stamp says that some are missing.
@@ -30,9 +32,11 @@
 
 #define LABEL_SIZE 64
 #define TEXT_SIZE 128
-#define RECORDS 1024     /* that may wait between the two threads */
-#define PULL_S 0.02      /* the thread waits so long for a sample before it looks at markers */
+#define RECORDS 1024     /* that may wait between two threads */
+#define PULL_S 0.02      /* a thread waits so long for a sample before it looks around */
 #define RESOLVE_S 1.0    /* and so long for a stream to be found */
+#define OPEN_S 5.0       /* for a stream that was found to answer */
+#define CLOCK_S 2.0      /* and for an estimate of its clock */
 #define CORRECTION_S 5.0 /* between two looks at the streams' clocks */
 #define FOLLOW 0.02      /* share of a stamp's deviation that the grid takes over */
 #define BUFFER_S 60      /* liblsl keeps so much where nobody takes it */
@@ -43,7 +47,7 @@ _Static_assert(TRAJ_LSL_CHANNELS_MAX <= TRAJ_UNITS_MAX, "a channel is a unit");
 
 enum kind { OPENED, LABEL, COUNTS, MARKER, BAD, SAY };
 
-/* What the thread hands over; the payload is counts[channels] or text. */
+/* What a thread hands over; the payload is counts[channels] or text. */
 struct item {
     enum kind kind;
     uint32_t channels; /* OPENED, COUNTS; LABEL: which */
@@ -60,6 +64,15 @@ struct grid {
     int64_t number;
 };
 
+/* From one thread to the source. */
+struct lane {
+    pthread_t thread;
+    bool started;
+    void *memory;
+    struct traj_ring *ring;
+    bool fresh; /* the thread's own: something was put in since the bell was rung */
+};
+
 struct lsl {
     struct traj_intake *intake;
     struct traj_lsl call;
@@ -68,25 +81,33 @@ struct lsl {
     bool stamped_at_end;
 
     /* between the threads */
-    void *memory;
-    struct traj_ring *ring;
+    struct lane counting, marking;
     int bell;
-    pthread_t thread;
-    bool started;
     atomic_bool end;
+    atomic_bool looked;        /* for markers, once at least */
+    pthread_mutex_t data_lock; /* held to change data, and by the other thread to use it */
+    bool data_locks;
+    traj_lsl_inlet data;
+    uint64_t data_runs; /* streams of counts that were opened */
 
-    /* the thread's own */
-    traj_lsl_inlet data, marks;
+    /* the counts' thread's own */
     struct traj_lsl_counts told; /* of the stream that is open */
-    double correction, next_correction;
     double *value;
+
+    /* the markers' thread's own */
+    traj_lsl_inlet marks;
+    double correction, next_correction;
+    uint64_t corrected; /* data_runs of which the correction speaks */
+    bool known;         /* the correction */
+    bool absent;        /* it was said that there are no markers */
+    bool unplaced;      /* it was said that the correction cannot be had */
 
     /* the source's own */
     char (*label)[LABEL_SIZE]; /* [TRAJ_UNITS_MAX] */
     struct grid grid;
 };
 
-/* --- the thread: what liblsl gives becomes records -------------------------------------------- */
+/* --- the threads: what liblsl gives becomes records ------------------------------------------- */
 
 static void ring_bell(const struct lsl *self)
 {
@@ -96,16 +117,30 @@ static void ring_bell(const struct lsl *self)
     }
 }
 
-/* Room for a record; waits while there is none.  NULL at the end. */
-static struct item *reserve(struct lsl *self)
+static void ring_if_fresh(const struct lsl *self, struct lane *lane)
 {
-    static const struct timespec moment = {0, 1000000};
-    struct item *item = traj_ring_reserve(self->ring);
+    if (lane->fresh) {
+        lane->fresh = false;
+        ring_bell(self);
+    }
+}
+
+static void rest(long ns)
+{
+    const struct timespec moment = {0, ns};
+
+    (void)nanosleep(&moment, NULL);
+}
+
+/* Room for a record; waits while there is none.  NULL at the end. */
+static struct item *reserve(struct lsl *self, struct lane *lane)
+{
+    struct item *item = traj_ring_reserve(lane->ring);
 
     while (item == NULL && !atomic_load(&self->end)) {
         ring_bell(self);
-        (void)nanosleep(&moment, NULL);
-        item = traj_ring_reserve(self->ring);
+        rest(1000000);
+        item = traj_ring_reserve(lane->ring);
     }
     if (item != NULL) {
         memset(item, 0, sizeof *item);
@@ -113,18 +148,27 @@ static struct item *reserve(struct lsl *self)
     return item;
 }
 
-static void hand_text(struct lsl *self, enum kind kind, uint32_t channel, double stamp,
+static void commit(struct lane *lane)
+{
+    traj_ring_commit(lane->ring);
+    lane->fresh = true;
+}
+
+static void hand_text(struct lsl *self, struct lane *lane, const struct item *head,
                       const char *text)
 {
-    struct item *item = reserve(self);
+    struct item *item = reserve(self, lane);
 
     if (item != NULL) {
-        item->kind = kind;
-        item->channels = channel;
-        item->stamp = stamp;
+        *item = *head;
         (void)snprintf((char *)(item + 1), TEXT_SIZE, "%s", text);
-        traj_ring_commit(self->ring);
+        commit(lane);
     }
+}
+
+static void say(struct lsl *self, struct lane *lane, const char *text)
+{
+    hand_text(self, lane, &(struct item){.kind = SAY}, text);
 }
 
 /* What has no label goes by its number. */
@@ -134,18 +178,19 @@ static void hand_label(void *argument, int32_t channel, const char *label)
     char number[16];
 
     (void)snprintf(number, sizeof number, "%" PRId32, channel);
-    hand_text(self, LABEL, (uint32_t)channel, 0.0, label != NULL ? label : number);
+    hand_text(self, &self->counting, &(struct item){.kind = LABEL, .channels = (uint32_t)channel},
+              label != NULL ? label : number);
 }
 
 static void hand_opened(struct lsl *self)
 {
-    struct item *item = reserve(self);
+    struct item *item = reserve(self, &self->counting);
 
     if (item != NULL) {
         item->kind = OPENED;
         item->channels = (uint32_t)self->told.channels;
         item->rate = self->told.rate;
-        traj_ring_commit(self->ring);
+        commit(&self->counting);
     }
 }
 
@@ -162,10 +207,12 @@ static traj_lsl_inlet find_stream(const struct lsl *self, const char *predicate)
     return inlet;
 }
 
+/* --- the counts' thread ----------------------------------------------------------------------- */
+
 static bool use_data(struct lsl *self, traj_lsl_inlet inlet)
 {
     int32_t error = 0;
-    traj_lsl_info info = self->call.get_fullinfo(inlet, 5.0, &error);
+    traj_lsl_info info = self->call.get_fullinfo(inlet, OPEN_S, &error);
     const char *why;
 
     if (info == NULL) {
@@ -173,53 +220,41 @@ static bool use_data(struct lsl *self, traj_lsl_inlet inlet)
     }
     why = traj_lsl_describe(&self->call, info, &self->told);
     if (why != NULL) {
-        hand_text(self, SAY, 0, 0.0, why);
+        say(self, &self->counting, why);
         self->call.destroy_streaminfo(info);
         return false;
     }
     hand_opened(self);
     traj_lsl_labels(&self->call, info, self->told.channels, hand_label, self);
     self->call.destroy_streaminfo(info);
-    self->call.open_stream(inlet, 5.0, &error);
+    self->call.open_stream(inlet, OPEN_S, &error);
     return error == 0;
 }
 
-static void find_streams(struct lsl *self)
+/* Nobody but this thread changes data, so it reads it without the lock. */
+static void set_data(struct lsl *self, traj_lsl_inlet inlet)
 {
-    int32_t error = 0;
+    traj_lsl_inlet former = self->data;
 
-    /* Markers first: whoever waits for a listener to the counts then has one for both. */
-    if (self->marks == NULL && self->markers[0] != '\0') {
-        self->marks = find_stream(self, self->markers);
-        if (self->marks != NULL) {
-            self->call.open_stream(self->marks, 5.0, &error);
-        }
+    (void)pthread_mutex_lock(&self->data_lock);
+    self->data = inlet;
+    self->data_runs += inlet != NULL ? 1 : 0;
+    (void)pthread_mutex_unlock(&self->data_lock);
+    if (former != NULL) {
+        self->call.destroy_inlet(former);
     }
-    if (self->data == NULL) {
-        self->data = find_stream(self, self->predicate);
-        if (self->data != NULL && !use_data(self, self->data)) {
-            self->call.destroy_inlet(self->data);
-            self->data = NULL;
-        }
-    }
-    self->next_correction = 0.0;
 }
 
-/*
- * What takes a marker's stamp to the clock of the counts: both streams' distances from this
- * machine's clock, as liblsl estimates them by round trips.
- */
-static void correct(struct lsl *self)
+static void find_data(struct lsl *self)
 {
-    double now = self->call.local_clock();
-    int32_t error = 0;
+    traj_lsl_inlet inlet = find_stream(self, self->predicate);
 
-    if (self->marks != NULL && self->data != NULL && now >= self->next_correction) {
-        double marks = self->call.time_correction(self->marks, 1.0, &error);
-        double data = self->call.time_correction(self->data, 1.0, &error);
-
-        self->correction = error == 0 ? marks - data : self->correction;
-        self->next_correction = now + CORRECTION_S;
+    if (inlet != NULL && !use_data(self, inlet)) {
+        self->call.destroy_inlet(inlet);
+        inlet = NULL;
+    }
+    if (inlet != NULL) {
+        set_data(self, inlet);
     }
 }
 
@@ -239,7 +274,7 @@ static bool to_counts(const struct lsl *self, uint16_t *counts)
 
 static void hand_sample(struct lsl *self, double stamp)
 {
-    struct item *item = reserve(self);
+    struct item *item = reserve(self, &self->counting);
 
     if (item == NULL) {
         return;
@@ -247,14 +282,7 @@ static void hand_sample(struct lsl *self, double stamp)
     item->stamp = stamp;
     item->channels = (uint32_t)self->told.channels;
     item->kind = isfinite(stamp) && to_counts(self, (uint16_t *)(item + 1)) ? COUNTS : BAD;
-    traj_ring_commit(self->ring);
-}
-
-static void drop_data(struct lsl *self)
-{
-    self->call.destroy_inlet(self->data);
-    self->data = NULL;
-    hand_text(self, SAY, 0, 0.0, "the stream is lost; looking for it anew");
+    commit(&self->counting);
 }
 
 /* All samples that wait, after a wait for the first. */
@@ -273,50 +301,174 @@ static void pull_data(struct lsl *self)
         patience = 0.0;
     } while (stamp != 0.0 && error == 0 && !atomic_load(&self->end));
     if (error == TRAJ_LSL_LOST) {
-        drop_data(self);
+        set_data(self, NULL);
+        say(self, &self->counting, "the stream is lost; looking for it anew");
     }
+}
+
+static void *listen_to_counts(void *argument)
+{
+    struct lsl *self = argument;
+
+    /* Markers first: whoever waits for a listener to the counts then has one for both. */
+    while (self->marking.started && !atomic_load(&self->looked) && !atomic_load(&self->end)) {
+        rest(1000000);
+    }
+    while (!atomic_load(&self->end)) {
+        if (self->data == NULL) {
+            find_data(self);
+        } else {
+            pull_data(self);
+        }
+        ring_if_fresh(self, &self->counting);
+    }
+    return NULL;
+}
+
+/* --- the markers' thread ---------------------------------------------------------------------- */
+
+static void find_marks(struct lsl *self)
+{
+    char text[TEXT_SIZE];
+    int32_t error = 0;
+
+    self->marks = find_stream(self, self->markers);
+    if (self->marks != NULL) {
+        self->call.open_stream(self->marks, OPEN_S, &error);
+        self->known = false;
+        self->next_correction = 0.0;
+        if (self->absent) {
+            say(self, &self->marking, "the stream of markers is there");
+        }
+        self->absent = false;
+    } else if (!self->absent) {
+        (void)snprintf(text, sizeof text, "no stream of markers with %.60s yet: no marks come",
+                       self->markers);
+        say(self, &self->marking, text);
+        self->absent = true;
+    }
+}
+
+static void drop_marks(struct lsl *self)
+{
+    self->call.destroy_inlet(self->marks);
+    self->marks = NULL;
+    self->absent = true;
+    say(self, &self->marking, "the stream of markers is lost; looking for it anew");
+}
+
+/* How far the counts' clock is from this machine's; false if that is not known. */
+static bool clock_of_data(struct lsl *self, double patience, double *away)
+{
+    int32_t error = 0;
+    bool known = false;
+
+    (void)pthread_mutex_lock(&self->data_lock);
+    if (self->data != NULL) {
+        *away = self->call.time_correction(self->data, patience, &error);
+        known = error == 0;
+        self->corrected = self->data_runs;
+    }
+    (void)pthread_mutex_unlock(&self->data_lock);
+    return known;
+}
+
+static bool data_is_another(struct lsl *self)
+{
+    bool another;
+
+    (void)pthread_mutex_lock(&self->data_lock);
+    another = self->data_runs != self->corrected;
+    (void)pthread_mutex_unlock(&self->data_lock);
+    return another;
+}
+
+static void say_unplaced(struct lsl *self, bool unplaced)
+{
+    if (unplaced != self->unplaced) {
+        say(self, &self->marking,
+            unplaced ? "liblsl cannot tell the clocks of counts and markers: markers wait"
+                     : "the clocks of counts and markers are known");
+        self->unplaced = unplaced;
+    }
+}
+
+/*
+ * What takes a marker's stamp to the clock of the counts: both streams' distances from this
+ * machine's clock, as liblsl estimates them by round trips.  While it cannot be had, that of before
+ * holds and no marker waits for another; where there was none, markers wait in liblsl.
+ */
+static void correct(struct lsl *self)
+{
+    double now = self->call.local_clock();
+    double patience;
+    double marks;
+    double data = 0.0;
+    int32_t error = 0;
+
+    if (data_is_another(self)) {
+        self->known = false;
+        self->next_correction = 0.0;
+    }
+    if (now < self->next_correction) {
+        return;
+    }
+    patience = self->known ? PULL_S : CLOCK_S;
+    marks = self->call.time_correction(self->marks, patience, &error);
+    if (error == TRAJ_LSL_LOST) {
+        drop_marks(self);
+        return;
+    }
+    if (clock_of_data(self, patience, &data) && error == 0) {
+        self->correction = marks - data;
+        self->known = true;
+    }
+    self->next_correction = self->known ? now + CORRECTION_S : now;
+    say_unplaced(self, !self->known && self->corrected > 0);
 }
 
 static void pull_marks(struct lsl *self)
 {
+    double patience = PULL_S;
     int32_t error = 0;
     double stamp;
 
     do {
         char *text = NULL;
 
-        stamp = self->call.pull_sample_str(self->marks, &text, 1, 0.0, &error);
+        stamp = self->call.pull_sample_str(self->marks, &text, 1, patience, &error);
         if (stamp != 0.0 && error == 0 && text != NULL) {
-            hand_text(self, MARKER, 0, stamp + self->correction, text);
+            hand_text(self, &self->marking,
+                      &(struct item){.kind = MARKER, .stamp = stamp + self->correction}, text);
         }
         if (text != NULL) {
             self->call.destroy_string(text);
         }
+        patience = 0.0;
     } while (stamp != 0.0 && error == 0 && !atomic_load(&self->end));
     if (error == TRAJ_LSL_LOST) {
-        self->call.destroy_inlet(self->marks);
-        self->marks = NULL;
+        drop_marks(self);
     }
 }
 
-static void *listen(void *argument)
+static void *listen_to_marks(void *argument)
 {
     struct lsl *self = argument;
 
     while (!atomic_load(&self->end)) {
-        if (self->data == NULL || (self->marks == NULL && self->markers[0] != '\0')) {
-            find_streams(self);
+        if (self->marks == NULL) {
+            find_marks(self);
+            atomic_store(&self->looked, true);
         }
-        correct(self);
         if (self->marks != NULL) {
+            correct(self);
+        }
+        if (self->marks != NULL && self->known) {
             pull_marks(self);
+        } else {
+            rest((long)(1e9 * PULL_S));
         }
-        if (self->data != NULL) {
-            pull_data(self);
-        }
-        if (traj_ring_waiting(self->ring) > 0) {
-            ring_bell(self);
-        }
+        ring_if_fresh(self, &self->marking);
     }
     return NULL;
 }
@@ -373,46 +525,74 @@ static int read_options(struct lsl *self, struct traj_error *error)
     return 0;
 }
 
+static void close_lane(struct lane *lane)
+{
+    if (lane->started) {
+        (void)pthread_join(lane->thread, NULL);
+    }
+    free(lane->memory);
+}
+
 static void close_lsl(void *argument)
 {
     struct lsl *self = argument;
 
-    if (self->started) {
-        atomic_store(&self->end, true);
-        (void)pthread_join(self->thread, NULL);
-    }
+    atomic_store(&self->end, true);
+    close_lane(&self->counting);
+    close_lane(&self->marking);
     if (self->data != NULL) {
         self->call.destroy_inlet(self->data);
     }
     if (self->marks != NULL) {
         self->call.destroy_inlet(self->marks);
     }
+    if (self->data_locks) {
+        (void)pthread_mutex_destroy(&self->data_lock);
+    }
     if (self->bell >= 0) {
         (void)close(self->bell);
     }
-    free(self->memory);
     free(self->value);
     free(self->label);
     free(self);
 }
 
+static int open_lane(struct lane *lane, size_t payload, struct traj_error *error)
+{
+    size_t record = sizeof(struct item) + payload;
+    size_t size = traj_ring_size(record, RECORDS);
+
+    lane->memory = malloc(size);
+    lane->ring = lane->memory != NULL ? traj_ring_init(lane->memory, size, record, RECORDS) : NULL;
+    return lane->ring != NULL ? 0 : traj_error_set(error, "out of memory");
+}
+
+static int start_lane(struct lsl *self, struct lane *lane, void *(*listen)(void *),
+                      struct traj_error *error)
+{
+    int rc = pthread_create(&lane->thread, NULL, listen, self);
+
+    lane->started = rc == 0;
+    return rc == 0 ? 0 : traj_error_set(error, "cannot start a thread: %s", strerror(rc));
+}
+
 static int make_parts(struct lsl *self, struct traj_error *error)
 {
-    size_t record = sizeof(struct item) + TRAJ_UNITS_MAX * sizeof(uint16_t);
-    size_t size = traj_ring_size(record, RECORDS);
-    int rc;
-
-    self->memory = malloc(size);
-    self->ring = self->memory != NULL ? traj_ring_init(self->memory, size, record, RECORDS) : NULL;
     self->value = calloc(TRAJ_UNITS_MAX, sizeof *self->value);
     self->label = calloc(TRAJ_UNITS_MAX, sizeof *self->label);
     self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->ring == NULL || self->value == NULL || self->label == NULL || self->bell < 0) {
+    self->data_locks = pthread_mutex_init(&self->data_lock, NULL) == 0;
+    if (self->value == NULL || self->label == NULL || self->bell < 0 || !self->data_locks) {
         return traj_error_set(error, "out of memory");
     }
-    rc = pthread_create(&self->thread, NULL, listen, self);
-    self->started = rc == 0;
-    return rc == 0 ? 0 : traj_error_set(error, "cannot start a thread: %s", strerror(rc));
+    if (open_lane(&self->counting, TRAJ_UNITS_MAX * sizeof(uint16_t), error) != 0 ||
+        open_lane(&self->marking, TEXT_SIZE, error) != 0) {
+        return -1;
+    }
+    /* The counts' thread looks whether there is one for markers. */
+    return self->markers[0] != '\0' && start_lane(self, &self->marking, listen_to_marks, error) != 0
+               ? -1
+               : start_lane(self, &self->counting, listen_to_counts, error);
 }
 
 static void *open_lsl(struct traj_intake *intake, void *context, struct traj_error *error)
@@ -428,6 +608,7 @@ static void *open_lsl(struct traj_intake *intake, void *context, struct traj_err
     self->intake = intake;
     self->bell = -1;
     atomic_init(&self->end, false);
+    atomic_init(&self->looked, false);
     missing = traj_lsl_load(&self->call, dlopen, dlsym, RTLD_NOW | RTLD_LOCAL);
     if (missing != NULL) {
         (void)traj_error_set(error, "source: lsl: %s", missing);
@@ -574,23 +755,37 @@ static void take_item(struct lsl *self, const struct item *item, double now)
     }
 }
 
+/*
+ * The lane whose record is next, or NULL.  Markers first: their bins are open as long as possible;
+ * but those that were there before the first counts wait for them, for their grid and their run.
+ */
+static struct lane *next_lane(struct lsl *self)
+{
+    const struct item *item = traj_ring_peek(self->marking.ring);
+
+    if (item != NULL && (item->kind != MARKER || self->grid.begun)) {
+        return &self->marking;
+    }
+    return traj_ring_peek(self->counting.ring) != NULL ? &self->counting : NULL;
+}
+
 static bool take_lsl(void *argument, double now)
 {
     struct lsl *self = argument;
-    const struct item *item = traj_ring_peek(self->ring);
+    struct lane *lane = next_lane(self);
     uint64_t rings;
 
-    if (item == NULL) {
+    if (lane == NULL) {
         while (read(self->bell, &rings, sizeof rings) < 0 && errno == EINTR) {
         }
         /* What was put in before the bell was silenced is seen here, what comes later rings it. */
-        item = traj_ring_peek(self->ring);
+        lane = next_lane(self);
     }
-    if (item == NULL) {
+    if (lane == NULL) {
         return false;
     }
-    take_item(self, item, now);
-    traj_ring_release(self->ring);
+    take_item(self, traj_ring_peek(lane->ring), now);
+    traj_ring_release(lane->ring);
     return true;
 }
 
