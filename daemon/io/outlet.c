@@ -19,6 +19,7 @@
 #define FIRST 3       /* channels before position */
 #define WAIT_MS 200   /* the thread looks so often whether it is to end */
 #define BUFFERED_S 10 /* liblsl keeps so much for a listener that is behind */
+#define RETRY_S 1.0   /* between two attempts to make a stream */
 
 struct traj_outlet {
     struct traj_lsl call;
@@ -33,7 +34,8 @@ struct traj_outlet {
 
     /* the thread's own, once it runs */
     traj_lsl_outlet stream;
-    size_t dim, targets; /* of the stream */
+    size_t dim, targets; /* of the stream, or of the one that could not be made */
+    double retry;        /* s: not before is it tried again */
     uint64_t next;       /* seq that follows the last */
     bool followed;
     double *sample;
@@ -66,6 +68,9 @@ static bool make_stream(struct traj_outlet *outlet, size_t dim, size_t targets)
         call->destroy_outlet(outlet->stream);
         outlet->stream = NULL;
     }
+    outlet->dim = dim;
+    outlet->targets = targets;
+    outlet->retry = traj_clock_now() + RETRY_S;
     (void)snprintf(id, sizeof id, "trajd-%s", outlet->name);
     info = call->create_streaminfo(outlet->name, "Intent", (int32_t)(FIRST + 2 * dim + targets),
                                    outlet->rate, TRAJ_LSL_DOUBLE, id);
@@ -87,8 +92,6 @@ static bool make_stream(struct traj_outlet *outlet, size_t dim, size_t targets)
     }
     outlet->stream = call->create_outlet(info, 0, BUFFERED_S);
     call->destroy_streaminfo(info);
-    outlet->dim = dim;
-    outlet->targets = targets;
     return outlet->stream != NULL;
 }
 
@@ -113,6 +116,18 @@ static double row_of_target(const struct traj_intent *intent)
     return (double)best;
 }
 
+/* Whether there is a stream for so many; one that fits is made where there is not. */
+static bool have_stream(struct traj_outlet *outlet, size_t dim, size_t targets)
+{
+    if (outlet->stream != NULL && dim == outlet->dim && targets == outlet->targets) {
+        return true;
+    }
+    if (outlet->stream == NULL && traj_clock_now() < outlet->retry) {
+        return false;
+    }
+    return make_stream(outlet, dim, targets);
+}
+
 static void push(struct traj_outlet *outlet, const struct traj_intent *intent, bool stale)
 {
     const struct traj_lsl *call = &outlet->call;
@@ -123,8 +138,8 @@ static void push(struct traj_outlet *outlet, const struct traj_intent *intent, b
     if (isfinite(intent->stamps.done)) {
         stamp -= traj_clock_now() - intent->stamps.done;
     }
-    if ((intent->dim != outlet->dim || targets != outlet->targets) &&
-        !make_stream(outlet, intent->dim, targets)) {
+    if (!have_stream(outlet, intent->dim, targets)) {
+        atomic_fetch_add(&outlet->lost, stale ? 0 : 1);
         return;
     }
     *at++ = intent->t;
@@ -181,9 +196,8 @@ static void *run(void *argument)
         (void)zmq_poll(&item, 1, WAIT_MS);
         while (!atomic_load(&outlet->end) && take(outlet)) {
         }
-        if (outlet->stream != NULL) {
-            atomic_store(&outlet->listened, outlet->call.have_consumers(outlet->stream) != 0);
-        }
+        atomic_store(&outlet->listened,
+                     outlet->stream != NULL && outlet->call.have_consumers(outlet->stream) != 0);
     }
     return NULL;
 }

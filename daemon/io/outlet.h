@@ -25,7 +25,7 @@ struct traj_outlet;
 
 struct traj_outlet_state {
     uint64_t pushed; /* samples handed to liblsl */
-    uint64_t lost;   /* intents that found no room in the queue: holes in seq */
+    uint64_t lost;   /* intents that found no room in the queue (holes in seq), or no stream */
     bool listened;   /* somebody has an inlet */
 };
 

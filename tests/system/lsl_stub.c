@@ -7,8 +7,9 @@
  * LSL_STUB names; an inlet connects there.  A sample is its stamp and its values.  LSL_STUB_CLOCK
  * sets a process's clock ahead by so many seconds, so that a correction between clocks has
  * something to correct.  A file NAME.unsure in the folder keeps that correction for the stream NAME
- * from being had.  What liblsl does besides (discovery by network, recovery, buffers that overflow,
- * several formats) is not imitated.
+ * from being had, and a file `no-outlets` keeps outlets from being made; it grows by a byte each
+ * time.  What liblsl does besides (discovery by network, recovery, buffers that overflow, several
+ * formats) is not imitated.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -274,6 +275,19 @@ static traj_lsl_info read_description(const char *path)
 
 /* --- outlets ---------------------------------------------------------------------------------- */
 
+static bool refused(void)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%.120s/no-outlets", folder());
+    FILE *file = marked("no-outlets", "") ? fopen(path, "a") : NULL;
+    if (file == NULL) {
+        return false;
+    }
+    fputc('x', file);
+    fclose(file);
+    return true;
+}
+
 traj_lsl_outlet lsl_create_outlet(traj_lsl_info info, int32_t chunk, int32_t buffered)
 {
     static int made;
@@ -281,6 +295,10 @@ traj_lsl_outlet lsl_create_outlet(traj_lsl_info info, int32_t chunk, int32_t buf
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)chunk;
     (void)buffered;
+    if (refused()) {
+        free(outlet);
+        return NULL;
+    }
     outlet->info = calloc(1, sizeof *outlet->info);
     *outlet->info = *info;
     outlet->info->desc.first = NULL;

@@ -509,6 +509,33 @@ class RigTest(DaemonTest):
             _, sample = again.pull_intent()
         self.assertEqual(sample[3:5], d.intents(sink, 1)[0]["position"])
 
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_liblsl_makes_no_outlet(self):
+        """A stream that cannot be made anew is lost and tried again, and the daemon decodes on."""
+        d = self.start(config={"lsl_outlet": "none-%d" % os.getpid()})
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"frame", daemon.frame(0)])
+        wait_for(lambda: d.status()["lsl_outlet"]["pushed"] == 1)
+        none = os.path.join(os.environ["LSL_STUB"], "no-outlets")
+        self.addCleanup(lambda: os.path.exists(none) and os.remove(none))
+        begun = time.monotonic()
+        open(none, "w").close()
+        d.must(cmd="model", action="load", path=daemon.make_model(os.path.join(self.folder, "t3.tjm"), targets=3))
+        for seq in range(1, 51):
+            source.send_multipart([b"frame", daemon.frame(seq)])
+        d.intents(sink, 51)
+        wait_for(lambda: d.status()["lsl_outlet"]["lost"] == 50)
+        # Not at every intent.
+        self.assertLessEqual(os.path.getsize(none), 2 + time.monotonic() - begun)
+        os.remove(none)
+        # Once it can be made again, it is, within a second or so.
+        for seq in itertools.count(51):
+            source.send_multipart([b"frame", daemon.frame(seq)])
+            if d.status()["lsl_outlet"]["pushed"] > 1:
+                break
+            self.assertLess(time.monotonic(), begun + daemon.PATIENCE)
+            time.sleep(0.1)
+
     def test_without_liblsl_it_is_said(self):
         if SYSTEM != "lsl":
             self.skipTest("of LSL alone")
