@@ -14,9 +14,11 @@ import os
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -83,6 +85,54 @@ class Redis:
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder)
+
+
+class Relay:
+    """Stands between trajd and Redis, and holds back for a while what is written to one stream."""
+
+    def __init__(self, path, held, seconds):
+        self.held, self.seconds = b"\r\n" + held.encode() + b"\r\n", seconds
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.holding = threading.Event()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(REDIS.path)
+            back = threading.Thread(target=self.pass_on, args=(server, client, None), daemon=True)
+            back.start()
+            self.pass_on(client, server, self.held)
+            back.join()
+
+    def pass_on(self, a, b, held):
+        try:
+            while data := a.recv(1 << 16):
+                if held and self.holding.is_set() and held in data:
+                    time.sleep(self.seconds)
+                b.sendall(data)
+        except OSError:
+            pass
+        for end in (a, b):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
+        self.listener.close()
 
 
 class Stream:
@@ -596,6 +646,84 @@ class RigTest(DaemonTest):
             self.assertIn(f"\n{field}\n", entry)
         self.assertIn("NODE_READY", REDIS.command("XRANGE", "trajd_state", "-", "+"))
         REDIS.command("DEL", "decoded")
+
+    def entries(self, stream):
+        """Of a stream that this test knows to be short: position, velocity, valid, i and target of each."""
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(REDIS.path)
+        client.sendall(f"XRANGE {stream} - +\r\n".encode())
+        reply = client.makefile("rb")
+
+        def read():
+            line = reply.readline()
+            count = int(line[1:]) if line[:1] in b"*$" else 0
+            if line[:1] == b"*":
+                return [read() for _ in range(count)]
+            return reply.read(count + 2)[:-2] if line[:1] == b"$" else line[1:-2]
+        found = []
+        for _, fields in read():
+            field = dict(zip(fields[::2], fields[1::2]))
+            found.append((*(list(struct.unpack("<%dd" % (len(field[key]) // 8), field[key]))
+                            for key in (b"position", b"velocity")), *field[b"valid"],
+                          int.from_bytes(field[b"i"], "little"), field[b"target"].decode()))
+        reply.close()
+        client.close()
+        return found
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_a_silence_is_an_entry(self):
+        """The newest entry never says that an intent is valid whose time is over."""
+        rig = self.rig()
+        d = self.start(config={"source": rig.line(intents="silenced"), "stale_ms": 200}, model=self.model)
+        self.addCleanup(REDIS.command, "DEL", "silenced")
+        sink = d.sink("intent")
+        rig.send()
+        wait_for(lambda: int(REDIS.command("XLEN", "silenced")) > BINS and d.status()["stale"] >= 2)
+        wait_for(lambda: self.entries("silenced")[-1][2] == 0)
+        intents = d.intents(sink, d.status()["frames"]["decoded"])
+        position, velocity, valid, i, target = self.entries("silenced")[-1]
+        self.assertTrue(all(map(math.isnan, position)) and len(position) == 2)
+        self.assertEqual((velocity, valid, i, target), ([0.0, 0.0], 0, intents[-1]["seq"], ""))
+        told = [entry for entry in self.entries("silenced") if not math.isnan(entry[0][0])]
+        self.assertEqual([entry[:4] for entry in told],
+                         [(a["position"], a["velocity"], a["valid"], a["seq"]) for a in intents])
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_what_is_not_known_is_an_entry_too(self):
+        """The writer by itself, given an intent, one without posterior, and a silence."""
+        self.addCleanup(REDIS.command, "DEL", "unknown")
+        subprocess.run([os.environ["TRAJ_WRITE_INTENTS"], REDIS.path, "unknown"], check=True,
+                       timeout=daemon.PATIENCE)
+        known, unknown, silent = self.entries("unknown")
+        self.assertEqual(known, ([1.0, 2.0], [3.0, 4.0], 1, 7, "left"))
+        self.assertTrue(all(map(math.isnan, unknown[0] + unknown[1])), unknown)
+        self.assertEqual((len(unknown[0]), len(unknown[1]), *unknown[2:]), (2, 2, 0, 8, ""))
+        self.assertEqual(silent[1:], ([0.0, 0.0], 0, 8, ""))
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_counts_do_not_wait_for_intents(self):
+        """Redis takes intents slowly: the counts that it sends meanwhile are binned all the same."""
+        path = os.path.join(self.folder, "relay")
+        relay = Relay(path, "slow", 0.8)
+        self.addCleanup(relay.close)
+        self.addCleanup(REDIS.command, "DEL", "slow", "live")
+        map_ = os.path.join(self.folder, "live.json")
+        with open(map_, "w") as file:
+            json.dump({"type": "units", "v": 1, "source": "brand", "stream": "live", "rate": 30000, "units": [
+                {"name": str(n), "channel": str(n), "unit": 0} for n in range(daemon.UNITS)]}, file)
+        d = self.start(config={"source": f"brand://local?socket={path}&units={map_}&field=samples&type=int8"
+                                         f"&step=i:uint64/1&step_ms={1e3 * daemon.BIN:g}&intents=slow"})
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.connect(REDIS.path)
+        relay.holding.set()
+        begun, steps = time.monotonic(), 200
+        for k in range(steps):
+            time.sleep(max(0.0, begun + (k + 1) * daemon.BIN - time.monotonic()))
+            words = [b"XADD", b"live", b"*", b"samples", bytes([3] * daemon.UNITS), b"i", struct.pack("<Q", k)]
+            client.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        self.assertLess(self.share_late(d, steps), 0.2)
+        self.assertEqual(self.source(d)["connections"], 0)
 
     @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
     def test_counts_of_whole_bins(self):

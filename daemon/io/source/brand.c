@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * BRAND: vectors of threshold crossings or counts from a Redis stream, intents as entries of
- * another.  Two connections, because a reader that waits inside Redis cannot write: one has always
- * one XREAD under way, the other writes.
+ * another.  The connection to read from has always one XREAD under way; brand_writer.c has one of
+ * its own.
  *
  * An entry is one step (1 ms of crossings, 20 ms of counts ...).  One of its fields says which;
  * what is missing between two steps is lost.  Intents carry `sync` of the last step in their bin.
@@ -14,17 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "daemon/io/source/brand_reply.h"
+#include "daemon/io/source/brand_writer.h"
 #include "daemon/io/source/rig.h"
-#include "proto/intent.h"
 
-#define RETRY_S 1.0         /* between two attempts to connect */
-#define BLOCK_MS 1000       /* how long Redis holds a read for which there is nothing */
-#define ENTRIES_AT_ONCE 256 /* of one read */
-#define SYNC_SIZE 256       /* bytes of a label that is carried on; a longer one is not */
-#define SYNCS 1024          /* steps whose labels are remembered */
+#define RETRY_S 1.0                     /* between two attempts to connect */
+#define BLOCK_MS 1000                   /* how long Redis holds a read for which there is nothing */
+#define ENTRIES_AT_ONCE 256             /* of one read */
 #define SAMPLES_MOST 9007199254740992.0 /* 2^53: beyond, a double does not tell all numbers apart */
 
 struct brand {
@@ -37,7 +34,8 @@ struct brand {
     char nickname[64];
     char intents[128]; /* stream to write to; "" = none */
 
-    redisContext *in, *out;
+    struct traj_brand_address address;
+    redisContext *in;
     char last[64]; /* id of the last entry */
     redisReply *reply;
     size_t entry, entries; /* of the reply */
@@ -48,13 +46,7 @@ struct brand {
     int64_t step; /* of the last entry, in ticks */
     uint16_t *counts;
     size_t room;
-    void *subscriber; /* to the daemon's intents */
-    struct traj_intent_buffer *parsed;
-    struct {
-        int64_t end; /* sample at which the step ends */
-        char text[SYNC_SIZE];
-    } sync[SYNCS];
-    size_t syncs;
+    struct traj_brand_writer *writer; /* NULL = no stream to write to */
 };
 
 /* --- options -------------------------------------------------------------------------------- */
@@ -142,24 +134,13 @@ static int read_options(struct brand *self, struct traj_error *error)
 
 static redisContext *connect_redis(const struct brand *self)
 {
-    const struct traj_url *url = &self->intake->url;
-    const char *path = traj_url_text(url, "socket", NULL);
-    const struct timeval patience = {1, 0};
-    redisContext *context =
-        path != NULL
-            ? redisConnectUnixWithTimeout(path, patience)
-            : redisConnectWithTimeout(url->host, (int)strtol(url->port, NULL, 10), patience);
+    char why[160];
+    redisContext *context = traj_brand_connect(&self->address, why, sizeof why);
 
-    if (context != NULL && context->err == 0 && redisSetTimeout(context, patience) == REDIS_OK) {
-        traj_brand_bound(context->reader);
-        return context;
+    if (context == NULL) {
+        traj_intake_say(self->intake, "%s", why);
     }
-    traj_intake_say(self->intake, "redis at %.60s: %s", path != NULL ? path : url->host,
-                    context != NULL ? context->errstr : "out of memory");
-    if (context != NULL) {
-        redisFree(context);
-    }
-    return NULL;
+    return context;
 }
 
 static void drop_reply(struct brand *self)
@@ -178,34 +159,41 @@ static void disconnect(struct brand *self)
         redisFree(self->in);
         self->in = NULL;
     }
-    if (self->out != NULL) {
-        redisFree(self->out);
-        self->out = NULL;
-    }
 }
 
 /* What a node writes when it comes and when it goes. */
-static void tell_state(const struct brand *self, const char *status)
+static void tell_state(const struct brand *self, redisContext *context, const char *status)
 {
     redisReply *reply =
-        redisCommand(self->out, "XADD %s_state * code 0 status %s", self->nickname, status);
+        redisCommand(context, "XADD %s_state * code 0 status %s", self->nickname, status);
 
     if (reply != NULL) {
         freeReplyObject(reply);
     }
 }
 
+/* Redis answers in order, and what it is asked first is a read that it may hold. */
+static void tell_end(const struct brand *self)
+{
+    redisContext *context = connect_redis(self);
+
+    if (context != NULL) {
+        tell_state(self, context, "NODE_SHUTDOWN");
+        redisFree(context);
+    }
+}
+
 /* Reading begins behind what is there: the past is not live. */
 static bool find_end(struct brand *self)
 {
-    redisReply *reply = redisCommand(self->out, "XREVRANGE %s + - COUNT 1", self->stream);
+    redisReply *reply = redisCommand(self->in, "XREVRANGE %s + - COUNT 1", self->stream);
     const char *id = reply != NULL ? traj_brand_newest(reply) : NULL;
 
     if (id != NULL) {
         (void)snprintf(self->last, sizeof self->last, "%s", id);
     } else {
         traj_intake_say(self->intake, "redis: stream %.60s: %.80s", self->stream,
-                        reply == NULL                      ? self->out->errstr
+                        reply == NULL                      ? self->in->errstr
                         : reply->type == REDIS_REPLY_ERROR ? reply->str
                                                            : "is none");
     }
@@ -215,16 +203,20 @@ static bool find_end(struct brand *self)
     return id != NULL;
 }
 
-static bool connect_both(struct brand *self)
+static bool connect_in(struct brand *self)
 {
     self->in = connect_redis(self);
-    self->out = self->in != NULL ? connect_redis(self) : NULL;
     /* After a break it goes on where it was; Redis has kept what came meanwhile. */
-    if (self->out == NULL || (self->last[0] == '\0' && !find_end(self))) {
+    if (self->in == NULL || (self->last[0] == '\0' && !find_end(self))) {
         disconnect(self);
         return false;
     }
-    tell_state(self, "NODE_READY");
+    tell_state(self, self->in, "NODE_READY");
+    if (self->in->err != 0) {
+        traj_intake_say(self->intake, "redis: %s", self->in->errstr);
+        disconnect(self);
+        return false;
+    }
     return true;
 }
 
@@ -250,34 +242,33 @@ static void close_brand(void *argument)
 {
     struct brand *self = argument;
 
-    if (self->out != NULL) {
-        tell_state(self, "NODE_SHUTDOWN");
+    traj_brand_writer_close(&self->writer);
+    if (self->in != NULL) {
+        tell_end(self);
     }
     disconnect(self);
-    if (self->subscriber != NULL) {
-        (void)zmq_close(self->subscriber);
-    }
     free(self->counts);
-    free(self->parsed);
     free(self);
 }
 
-static int subscribe(struct brand *self, void *context, struct traj_error *error)
+/* 0, or -1 with a sentence.  The writer's thread begins once a first connection has been made. */
+static int open_parts(struct brand *self, void *context, struct traj_error *error)
 {
-    int none = 0;
+    const struct traj_url *url = &self->intake->url;
 
-    if (self->intents[0] == '\0') {
-        return 0;
+    if (read_options(self, error) != 0) {
+        return -1;
     }
-    self->parsed = calloc(1, sizeof *self->parsed);
-    self->subscriber = zmq_socket(context, ZMQ_SUB);
-    if (self->parsed == NULL || self->subscriber == NULL ||
-        zmq_setsockopt(self->subscriber, ZMQ_LINGER, &none, sizeof none) != 0 ||
-        zmq_setsockopt(self->subscriber, ZMQ_SUBSCRIBE, "intent", 6) != 0 ||
-        zmq_connect(self->subscriber, TRAJ_RIG_INTENTS) != 0) {
-        return traj_error_set(error, "source: intents: %s", zmq_strerror(zmq_errno()));
+    self->address = (struct traj_brand_address){.path = traj_url_text(url, "socket", NULL),
+                                                .host = url->host,
+                                                .port = (int)strtol(url->port, NULL, 10)};
+    if (!connect_in(self)) {
+        return traj_error_set(error, "source: %s", self->intake->said);
     }
-    return 0;
+    if (self->intents[0] != '\0') {
+        self->writer = traj_brand_writer_open(&self->address, self->intents, context, error);
+    }
+    return self->intents[0] == '\0' || self->writer != NULL ? 0 : -1;
 }
 
 static void *open_brand(struct traj_intake *intake, void *context, struct traj_error *error)
@@ -295,83 +286,13 @@ static void *open_brand(struct traj_intake *intake, void *context, struct traj_e
     if (!good) {
         (void)traj_error_set(error, "out of memory");
     } else {
-        good = read_options(self, error) == 0 && subscribe(self, context, error) == 0;
-        if (good && !connect_both(self)) {
-            (void)traj_error_set(error, "source: %s", intake->said);
-            good = false;
-        }
+        good = open_parts(self, context, error) == 0;
     }
     if (!good && self != NULL) {
         close_brand(self);
         self = NULL;
     }
     return self;
-}
-
-/* --- intents -------------------------------------------------------------------------------- */
-
-/* The label of the last step that ends no later than the bin; "{}" where none is known. */
-static const char *sync_of(const struct brand *self, uint64_t end)
-{
-    size_t known = self->syncs < SYNCS ? self->syncs : SYNCS;
-
-    for (size_t back = 1; back <= known; back++) {
-        size_t at = (self->syncs - back) % SYNCS;
-
-        if ((uint64_t)self->sync[at].end <= end) {
-            return self->sync[at].text[0] != '\0' ? self->sync[at].text : "{}";
-        }
-    }
-    return "{}";
-}
-
-static void add_intent(struct brand *self, const struct traj_intent *intent, double now)
-{
-    const uint64_t ts = (uint64_t)(1e9 * now);
-    const uint8_t valid = intent->valid;
-    const size_t size = intent->dim * sizeof(double);
-    const char *target = intent->target != NULL ? intent->target : "";
-    redisReply *reply;
-
-    if (intent->position == NULL || intent->velocity == NULL) {
-        return;
-    }
-    reply = redisCommand(self->out,
-                         "XADD %s MAXLEN ~ 100000 * ts %b sync %s i %b position %b velocity %b "
-                         "valid %b target %s",
-                         self->intents, &ts, sizeof ts, sync_of(self, intent->stamps.device),
-                         &intent->seq, sizeof intent->seq, intent->position, size, intent->velocity,
-                         size, &valid, sizeof valid, target);
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        traj_intake_say(self->intake, "redis: intents: %.100s",
-                        reply != NULL ? reply->str : self->out->errstr);
-    }
-    if (reply == NULL) {
-        disconnect(self);
-    } else {
-        freeReplyObject(reply);
-    }
-}
-
-/* Passes on what has been published since. */
-static void pass_intents(struct brand *self, double now)
-{
-    while (self->subscriber != NULL && self->out != NULL) {
-        zmq_msg_t part;
-        int size;
-
-        (void)zmq_msg_init(&part);
-        size = zmq_msg_recv(&part, self->subscriber, ZMQ_DONTWAIT);
-        if (size >= 0 && !zmq_msg_more(&part) &&
-            traj_intent_parse(zmq_msg_data(&part), zmq_msg_size(&part), self->parsed, NULL) ==
-                TRAJ_ACCEPTED) {
-            add_intent(self, &self->parsed->intent, now);
-        }
-        (void)zmq_msg_close(&part);
-        if (size < 0) {
-            return;
-        }
-    }
 }
 
 /* --- entries -------------------------------------------------------------------------------- */
@@ -381,7 +302,9 @@ static void count_step(struct brand *self, int64_t step)
 {
     if (self->counted && step <= self->step) {
         traj_intake_begin(self->intake);
-        self->syncs = 0;
+        if (self->writer != NULL) {
+            traj_brand_writer_forget(self->writer);
+        }
     } else if (self->counted) {
         int64_t away = (step - self->step + self->ticks / 2) / self->ticks;
 
@@ -389,18 +312,6 @@ static void count_step(struct brand *self, int64_t step)
     }
     self->counted = true;
     self->step = step;
-}
-
-static void remember_sync(struct brand *self, const struct traj_brand_entry *entry, int64_t end)
-{
-    size_t at = self->syncs % SYNCS;
-
-    self->sync[at].end = end;
-    self->sync[at].text[0] = '\0';
-    if (entry->sync != NULL && entry->sync_size < SYNC_SIZE) {
-        memcpy(self->sync[at].text, entry->sync, entry->sync_size + 1);
-    }
-    self->syncs++;
 }
 
 static void take_counts(struct brand *self, size_t count, int64_t sample)
@@ -439,7 +350,9 @@ static void take_fields(struct brand *self, const redisReply *fields, double now
     end = (int64_t)((double)sample + self->step_samples + 0.5);
     traj_intake_seen(self->intake, sample, now);
     take_counts(self, entry.count, sample);
-    remember_sync(self, &entry, end);
+    if (self->writer != NULL) {
+        traj_brand_writer_step(self->writer, end, entry.sync, entry.sync_size);
+    }
     traj_intake_seen(self->intake, end, now);
 }
 
@@ -494,7 +407,6 @@ static bool take_brand(void *argument, double now)
 {
     struct brand *self = argument;
 
-    pass_intents(self, now);
     if (self->reply == NULL && self->in != NULL) {
         if (!self->asked) {
             ask(self);
@@ -519,24 +431,25 @@ static bool take_brand(void *argument, double now)
 static int items_brand(void *argument, zmq_pollitem_t *item)
 {
     struct brand *self = argument;
-    int count = 0;
 
-    if (self->in != NULL) {
-        item[count++] = (zmq_pollitem_t){.fd = self->in->fd, .events = ZMQ_POLLIN};
+    if (self->in == NULL) {
+        return 0;
     }
-    if (self->subscriber != NULL) {
-        item[count++] = (zmq_pollitem_t){.socket = self->subscriber, .events = ZMQ_POLLIN};
-    }
-    return count;
+    item[0] = (zmq_pollitem_t){.fd = self->in->fd, .events = ZMQ_POLLIN};
+    return 1;
 }
 
 static double tick_brand(void *argument, double now)
 {
     struct brand *self = argument;
+    char said[160];
 
+    if (self->writer != NULL && traj_brand_writer_said(self->writer, said, sizeof said)) {
+        traj_intake_say(self->intake, "%s", said);
+    }
     if (self->in == NULL && now >= self->retry) {
         self->retry = now + RETRY_S;
-        if (connect_both(self)) {
+        if (connect_in(self)) {
             self->intake->counters.connections++;
         }
     }

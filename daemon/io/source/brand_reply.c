@@ -27,12 +27,13 @@ static void *make_bounded_array(const redisReadTask *task, element_count element
 
 void traj_brand_bound(redisReader *reader)
 {
-    if (reader->fn != &functions) {
+    /* The first call is over before there is a second thread; from then on nothing changes them. */
+    if (functions.createArray == NULL) {
         functions = *reader->fn;
         make_array = functions.createArray;
         functions.createArray = make_bounded_array;
-        reader->fn = &functions;
     }
+    reader->fn = &functions;
 }
 
 bool traj_brand_too_long(const redisReader *reader)

@@ -31,7 +31,8 @@ struct traj_brand_entry {
 
 /*
  * Bounds what a reply may claim before its bytes have come: a longer array ends the connection as
- * if memory were short.  For each connection, before its first reply.
+ * if memory were short.  For each connection, before its first reply; the first of all before there
+ * is a second thread.
  */
 void traj_brand_bound(redisReader *reader);
 
