@@ -25,6 +25,7 @@ struct traj_binner {
     int64_t first;     /* number of the first bin given, seq 0 */
     int64_t next;      /* number of the next one */
     int64_t seen;      /* sample that the clock has reached */
+    double moved;      /* s: when it has */
     int64_t leap_from; /* bins of [leap_from, leap_to) are not given */
     int64_t leap_to;
 
@@ -215,6 +216,7 @@ enum traj_binner_verdict traj_binner_seen(struct traj_binner *binner, int64_t sa
     }
     if (!binner->started) {
         start(binner, sample);
+        binner->moved = now;
     }
     if (far_off(binner, sample, binner->seen)) {
         enum traj_binner_verdict verdict = doubt(binner, sample);
@@ -230,6 +232,7 @@ enum traj_binner_verdict traj_binner_seen(struct traj_binner *binner, int64_t sa
             leap(binner, sample);
         }
         binner->seen = sample;
+        binner->moved = now;
     }
     return TRAJ_BINNER_FINE;
 }
@@ -266,19 +269,31 @@ bool traj_binner_spikes(struct traj_binner *binner, int64_t sample, size_t unit,
 
 /* --- closed bins ----------------------------------------------------------------------------- */
 
-/* When the wait for the next bin is over; infinity where the clock is not trusted that far. */
+/*
+ * When the wait for the next bin is over; infinity where the clock is not trusted that far.  While
+ * the source catches up, every wait has long been over by its smallest delay, and what it is
+ * catching up with would be taken for silence.
+ */
 double traj_binner_deadline(const struct traj_binner *binner)
 {
+    double seen = seconds(binner, binner->seen);
     double end;
+    double early;
+    double late;
+    double stood;
 
     if (!binner->started || isnan(traj_binner_offset(binner))) {
         return (double)INFINITY;
     }
     end = seconds(binner, edge(binner, binner->next + 1)) + binner->settings.wait_s;
-    if (end > seconds(binner, binner->seen) + binner->settings.silence_s) {
+    if (end > seen + binner->settings.silence_s) {
         return (double)INFINITY;
     }
-    return end + traj_binner_offset(binner);
+    early = end + traj_binner_offset(binner);
+    stood = binner->moved + binner->settings.wait_s;
+    late = end + binner->moved - seen;
+    early = early > stood ? early : stood;
+    return early < late ? early : late;
 }
 
 static void give(struct traj_binner *binner, struct traj_frame *frame)

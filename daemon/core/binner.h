@@ -9,7 +9,10 @@
  * A bin closes
  *   - when the source's clock has been seen lag_s beyond its end (traj_binner_seen), or
  *   - wait_s after its end by the estimated clock, whatever has come: the bounded wait.
- * The estimated clock is the daemon's less the smallest delay of the last 10 to 20 s; it is trusted
+ * The estimated clock is the daemon's less the smallest delay of the last 10 to 20 s; where what
+ * moved the clock last came later than that, a bin may be as late as it, but closes at the latest
+ * wait_s after the clock has moved.  So a source that was held up catches up, and one that comes
+ * later than it used to is not taken for silent.  The clock is trusted
  * no further than silence_s beyond the last sample number seen, so a source that has gone quiet
  * gives no endless row of empty bins.  Where sample numbers leap by more than silence_s, bins that
  * lie wholly in the leap are not given at all (seq skips them): nobody has seen that nothing fired.

@@ -162,6 +162,55 @@ static void waiting_is_bounded(void **state)
     free(bench.memory);
 }
 
+/* How many steps of 10 samples are binned; the first comes at now, the others in this pace. */
+static uint64_t feed(struct bench *bench, int64_t first, int64_t last, double now, double pace)
+{
+    uint64_t binned = traj_binner_counters(bench->binner)->spikes;
+
+    for (int64_t sample = first; sample < last; sample += 10) {
+        (void)traj_binner_spikes(bench->binner, sample + 5, 0, 1);
+        (void)traj_binner_seen(bench->binner, sample + 10, now);
+        while (next(bench, now + 0.9 * pace)) {
+        }
+        now += pace;
+    }
+    return traj_binner_counters(bench->binner)->spikes - binned;
+}
+
+/* Held up for 0.8 s and then quicker than time: only what was closed meanwhile is late. */
+static void a_source_catches_up(void **state)
+{
+    struct bench bench = make(&usual);
+
+    (void)state;
+    (void)traj_binner_seen(bench.binner, 0, 0.01);
+    assert_int_equal(feed(&bench, 0, 1000, 0.01, 0.01), 100);
+    while (next(&bench, 1.8)) {
+    }
+    /* The clock is trusted until 1.3 s, and waits are 100 ms: ends from 1 to 1.2 s were due. */
+    assert_int_equal(traj_binner_counters(bench.binner)->waited, 11);
+    assert_int_equal(feed(&bench, 1000, 1800, 1.8, 0.002), 60);
+    assert_int_equal(traj_binner_counters(bench.binner)->waited, 11);
+    assert_int_equal(traj_binner_counters(bench.binner)->late, 20);
+    free(bench.memory);
+}
+
+/* From one step on everything comes 0.25 s later, more than a wait, and nothing more is lost. */
+static void a_source_may_come_later_than_it_used_to(void **state)
+{
+    struct bench bench = make(&usual);
+
+    (void)state;
+    (void)traj_binner_seen(bench.binner, 0, 0.01);
+    assert_int_equal(feed(&bench, 0, 1000, 0.01, 0.01), 100);
+    /* Of the 0.25 s that nothing comes the first 0.1 s are the wait. */
+    while (next(&bench, 1.25)) {
+    }
+    assert_int_equal(feed(&bench, 1000, 3000, 1.26, 0.01), 186);
+    assert_int_equal(traj_binner_counters(bench.binner)->late, 14);
+    free(bench.memory);
+}
+
 static void leaps_are_not_filled(void **state)
 {
     struct bench bench = make(&usual);
@@ -284,6 +333,8 @@ int main(void)
         cmocka_unit_test(bins_lie_on_the_clock_of_the_source),
         cmocka_unit_test(bins_need_not_be_whole_samples),
         cmocka_unit_test(waiting_is_bounded),
+        cmocka_unit_test(a_source_catches_up),
+        cmocka_unit_test(a_source_may_come_later_than_it_used_to),
         cmocka_unit_test(leaps_are_not_filled),
         cmocka_unit_test(one_absurd_sample_number_moves_nothing),
         cmocka_unit_test(counts_do_not_overflow),
