@@ -518,6 +518,17 @@ class RigTest(DaemonTest):
         self.assertAlmostEqual(placed, t, delta=daemon.BIN)
 
     @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
+    def test_what_comes_late_is_said(self):
+        """A rig that hands over a second at once: what lies in the queue is binned, the rest is said to be late."""
+        stream, line = self.counts_stream("bursts-%d" % os.getpid())
+        self.addCleanup(stream.close)
+        d = self.start(config={"source": line})
+        wait_for(stream.heard)
+        self.push_live(stream, 350, at_once=50)
+        self.assertLess(self.share_late(d, 350), 0.6)
+        wait_for(lambda: "wait_ms" in d.said())
+
+    @unittest.skipUnless(SYSTEM == "lsl", "of LSL alone")
     def test_intents_are_a_stream_of_lsl(self):
         """Whatever the source: frames by the frames socket, intents by LSL beside the others."""
         name = "intents-%d" % os.getpid()

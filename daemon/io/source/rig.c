@@ -3,6 +3,7 @@
 #include "daemon/io/source/rig.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,15 @@
 
 /* So many messages that yield nothing, and the caller may look around. */
 #define MESSAGES_AT_ONCE 256
+
+/* For so long at most a bin whose time is up waits for what has come but was not read yet. */
+#define BEHIND_S 1.0
+
+/* Lateness is looked at so often, and said at most so often. */
+#define WATCH_S 5.0
+#define REPEAT_S 60.0
+#define LATE_MOST 0.05 /* share of the spikes that is nobody's concern, and so many at least */
+#define LATE_LEAST 10
 
 static const struct traj_rig_kind *const kinds[] = {
     &traj_rig_open_ephys, &traj_rig_event_broadcaster, &traj_rig_blackrock, &traj_rig_lsl,
@@ -24,6 +34,10 @@ struct traj_rig {
     struct traj_intake intake;
     double tick;  /* s: when the kind wants its next tick */
     double heard; /* s */
+    double read;  /* s: when nothing that had come was left to be read */
+    double watch; /* s: when lateness is looked at again */
+    double quiet; /* s: until when it is not said again */
+    struct traj_binner_counters watched;
 };
 
 static const struct traj_rig_kind *kind_of(const char *scheme, struct traj_error *error)
@@ -80,6 +94,7 @@ struct traj_rig *traj_rig_open(const char *url, const struct traj_model *model, 
     }
     rig->heard = NAN;
     rig->tick = -(double)INFINITY;
+    rig->read = -(double)INFINITY;
     /* The scheme first, for the kind's defaults; intake_open parses the line again, into itself. */
     if (traj_url_parse(url, &rig->intake.url, error) == 0) {
         rig->kind = kind_of(rig->intake.url.scheme, error);
@@ -155,6 +170,16 @@ static bool give_event(struct traj_intake *intake)
     return false;
 }
 
+/*
+ * Until when waits are over.  What lies in a queue has come, so no wait is over in vain before that
+ * was read: where everything is late alike, because the rig, the network or this machine stood
+ * still, all of it would be taken for silence.
+ */
+static double waited_until(const struct traj_rig *rig, double now)
+{
+    return rig->read > now - BEHIND_S ? rig->read : now - BEHIND_S;
+}
+
 static bool give_frame(struct traj_intake *intake, double now)
 {
     if (!traj_binner_next(intake->binner, now, &intake->frame)) {
@@ -168,23 +193,51 @@ static bool give_frame(struct traj_intake *intake, double now)
     return true;
 }
 
+/* Spikes that are dropped, or bins closed as silence, are more than a number in a status. */
+static void watch_lateness(struct traj_rig *rig, double now)
+{
+    const struct traj_binner_counters *bins = traj_binner_counters(rig->intake.binner);
+    uint64_t late = bins->late - rig->watched.late;
+    uint64_t spikes = bins->spikes - rig->watched.spikes + late;
+    uint64_t waited = bins->waited - rig->watched.waited;
+    uint64_t given = bins->bins - rig->watched.bins;
+    /* The few bins at the end of an acquisition all wait in vain. */
+    bool vain = 2 * waited > given && (double)given * rig->intake.settings.bin_s > 0.5 * WATCH_S;
+
+    if (((late >= LATE_LEAST && (double)late > LATE_MOST * (double)spikes) || vain) &&
+        now >= rig->quiet) {
+        traj_intake_say(&rig->intake,
+                        "in %g s %" PRIu64 " of %" PRIu64 " spikes came after their bin, %" PRIu64
+                        " of %" PRIu64 " bins were closed by waiting: raise wait_ms or lag_ms",
+                        WATCH_S, late, spikes, waited, given);
+        rig->quiet = now + REPEAT_S;
+    }
+    rig->watched = *bins;
+    rig->watch = now + WATCH_S;
+}
+
 enum traj_rig_item traj_rig_next(struct traj_rig *rig, double now, const struct traj_frame **frame,
                                  const struct traj_event **event)
 {
     if (now >= rig->tick) {
         rig->tick = rig->kind->tick(rig->self, now);
     }
+    if (now >= rig->watch) {
+        watch_lateness(rig, now);
+    }
     for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
         if (give_event(&rig->intake)) {
             *event = rig->intake.event;
             return TRAJ_RIG_EVENT;
         }
-        if (give_frame(&rig->intake, now)) {
+        if (give_frame(&rig->intake, waited_until(rig, now))) {
             *frame = &rig->intake.frame;
             return TRAJ_RIG_FRAME;
         }
         if (!rig->kind->take(rig->self, now)) {
-            return TRAJ_RIG_NOTHING;
+            rig->read = now;
+            *frame = &rig->intake.frame;
+            return give_frame(&rig->intake, now) ? TRAJ_RIG_FRAME : TRAJ_RIG_NOTHING;
         }
         rig->heard = now;
     }
