@@ -475,8 +475,8 @@ int cmd_bench(int argc, char **argv)
          .words = "ipc tcp both"},
         {"json", NULL, OPTION_FLAG, &b.json, "print JSON instead of a table"},
         {"trajd", "PROGRAM", OPTION_TEXT, &b.program,
-         "the daemon to start; otherwise the one beside this program"},
-        {"config", "C.json", OPTION_TEXT, &b.config, "its configuration"},
+         "the daemon to start; otherwise the one beside this program", .file = FILE_READ},
+        {"config", "C.json", OPTION_TEXT, &b.config, "its configuration", .file = FILE_READ},
         {"source", "ENDPOINT", OPTION_TEXT, &b.frames_at,
          "measure what already runs: where it takes frames"},
         {"intents", "ENDPOINT", OPTION_TEXT, &b.intents_at, "and where it publishes intents"},
@@ -484,9 +484,10 @@ int cmd_bench(int argc, char **argv)
          "and where it answers requests; without it the first of each list must be its sizes"},
         {"samples", "FILE", OPTION_TEXT, &b.samples,
          "write the last cell's latencies, us, a line "
-         "each"},
+         "each",
+         .file = FILE_WRITTEN},
         {"write-model", "M.tjm", OPTION_TEXT, &b.write_model,
-         "write the model of the first cell, and measure nothing"},
+         "write the model of the first cell, and measure nothing", .file = FILE_WRITTEN},
         {"quiet", NULL, OPTION_FLAG, &b.quiet, "show no progress"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);

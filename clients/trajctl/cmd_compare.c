@@ -22,6 +22,7 @@ static const struct command_help help = {
         "be one that neither model was trained on.",
     .example = "trajctl compare a.tjm b.tjm --session test.h5\n",
     .operands = 2,
+    .inputs = 2,
 };
 
 static const char *const quantity[TRAJ_PAIRED] = {"position", "velocity", "log_score"};
@@ -144,7 +145,7 @@ int cmd_compare(int argc, char **argv)
     bool json = false;
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_TEXT, &path, "session with frames and kinematics",
-         .required = true},
+         .required = true, .file = FILE_READ},
         {"from", "SECONDS", OPTION_REAL, &window.from,
          "score only bins from so many seconds after their trial's start", 0.0, 1e6},
         {"movement", NULL, OPTION_FLAG, &window.movement,

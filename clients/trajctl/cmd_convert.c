@@ -28,6 +28,7 @@ static const struct command_help help = {
                "    --trials trials.csv --targets targets.csv --length-unit mm\n"
                "trajctl convert recording r.0001.rec --out s.h5\n",
     .operands = 2,
+    .inputs = 1,
 };
 
 int convert_write(const struct traj_session *session, const char *out, struct traj_error *error)
@@ -93,18 +94,22 @@ int cmd_convert(int argc, char **argv)
     struct traj_recording_choice choice = {0};
     const char *out = NULL;
     const struct command_option options[] = {
-        {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true},
+        {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true,
+         .file = FILE_WRITTEN},
         {"frames", "F.csv", OPTION_TEXT, &csv.frames,
-         "columns t_end (end of the bin) and perhaps dt (its width), then one a unit: counts"},
+         "columns t_end (end of the bin) and perhaps dt (its width), then one a unit: counts",
+         .file = FILE_READ},
         {"features", "F.csv", OPTION_TEXT, &csv.features,
-         "columns t_end and perhaps dt, then one a continuous feature"},
+         "columns t_end and perhaps dt, then one a continuous feature", .file = FILE_READ},
         {"kinematics", "K.csv", OPTION_TEXT, &csv.kinematics,
          "columns t, position (x, y, z or p1, p2, ...) and perhaps velocity (vx, vy, vz or v1, "
-         "v2, ...)"},
+         "v2, ...)",
+         .file = FILE_READ},
         {"trials", "R.csv", OPTION_TEXT, &csv.trials,
-         "columns start, stop and perhaps target (a target's id), go, move, rewarded"},
+         "columns start, stop and perhaps target (a target's id), go, move, rewarded",
+         .file = FILE_READ},
         {"targets", "T.csv", OPTION_TEXT, &csv.targets,
-         "columns id (perhaps) and position as in kinematics"},
+         "columns id (perhaps) and position as in kinematics", .file = FILE_READ},
         {"length-unit", "UNIT", OPTION_TEXT, &csv.length_unit,
          "unit of all positions, such as mm; needed where there are any"},
         {"subject", "NAME", OPTION_TEXT, &csv.subject, "who was recorded"},

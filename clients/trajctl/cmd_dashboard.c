@@ -60,7 +60,8 @@ int cmd_dashboard(int argc, char **argv)
          "where the source also publishes its frames and events, for spikes, trials and true "
          "positions; @ENDPOINT listens there for the source"},
         {"model", "M.tjm", OPTION_TEXT, &run.model,
-         "the model file, where the one that trajd names is not on this machine", .plain = true},
+         "the model file, where the one that trajd names is not on this machine", .plain = true,
+         .file = FILE_READ},
         {"control", NULL, OPTION_FLAG, &may_order,
          "let the page mark trials, set priors, pause, and swap models"},
         {"control-endpoint", "ENDPOINT", OPTION_TEXT, &control,

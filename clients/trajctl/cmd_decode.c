@@ -283,12 +283,13 @@ int cmd_decode(int argc, char **argv)
     bool quiet = false;
     const struct command_option options[] = {
         {"model", "M.tjm", OPTION_REPEATED, &models,
-         "model file; several for a recording of several", .required = true},
-        {"session", "S.h5", OPTION_TEXT, &session, "session file with frames"},
+         "model file; several for a recording of several", .required = true, .file = FILE_READ},
+        {"session", "S.h5", OPTION_TEXT, &session, "session file with frames", .file = FILE_READ},
         {"recording", "R.rec", OPTION_TEXT, &recorded.path,
-         "a recording's first part, instead of a session"},
+         "a recording's first part, instead of a session", .file = FILE_READ},
         {"out", "I.jsonl", OPTION_TEXT, &out,
-         "file to write, one intent a line; - = standard output", .required = true},
+         "file to write, one intent a line; - = standard output", .required = true,
+         .file = FILE_WRITTEN},
         {"no-trials", NULL, OPTION_NO, &decoding.trials,
          "do not tell the decoder when trials start and stop"},
         {"from-frame", "N", OPTION_U64, &recorded.from,

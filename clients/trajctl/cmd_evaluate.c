@@ -256,12 +256,13 @@ int cmd_evaluate(int argc, char **argv)
     traj_evaluate_options_default(o);
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_TEXT, &r.session, "session with frames and kinematics",
-         .required = true},
+         .required = true, .file = FILE_READ},
         {"test", "B.h5", OPTION_TEXT, &r.test,
-         "train on the session and test on this other one (another day)"},
+         "train on the session and test on this other one (another day)", .file = FILE_READ},
         {"yesterday", "A.h5", OPTION_TEXT, &r.yesterday,
          "also train on this session of another day, and decode with that model as it is "
-         "(yesterday) and adapted to the same training trials, as train --from does (adapted)"},
+         "(yesterday) and adapted to the same training trials, as train --from does (adapted)",
+         .file = FILE_READ},
         {"methods", "M,M,...", OPTION_TEXT, &r.methods,
          "run these, the first of which the others are compared with; without it all of trajd's",
          .plain = true},
@@ -302,7 +303,8 @@ int cmd_evaluate(int argc, char **argv)
         {"jobs", "J", OPTION_SIZE, &r.jobs, "processes that work at a time", 1, 1024},
         {"report", "R.html", OPTION_TEXT, &r.page,
          "also write a page, which needs nothing else: learning curves, trajectories, calibration, "
-         "confusion, tuning of units, a paragraph for a methods section"},
+         "confusion, tuning of units, a paragraph for a methods section",
+         .file = FILE_WRITTEN},
         {"json", NULL, OPTION_FLAG, &r.json, "print one JSON object in place of the tables"},
         {"quiet", NULL, OPTION_FLAG, &r.quiet, "show no progress"},
     };

@@ -277,11 +277,12 @@ int cmd_export(int argc, char **argv)
     struct order order = {.module = "trajd", .length_unit = ""};
     const struct command_option options[] = {
         {"out", "PATH", OPTION_TEXT, &order.out, "NWB file to write; csv: folder for the tables",
-         .required = true},
-        {"session", "S.h5", OPTION_TEXT, &order.session, "session file"},
-        {"intents", "I.jsonl", OPTION_TEXT, &order.intents, "decoded intents, one a line"},
+         .required = true, .file = FILE_WRITTEN},
+        {"session", "S.h5", OPTION_TEXT, &order.session, "session file", .file = FILE_READ},
+        {"intents", "I.jsonl", OPTION_TEXT, &order.intents, "decoded intents, one a line",
+         .file = FILE_READ},
         {"source", "F.nwb", OPTION_TEXT, &order.source,
-         "nwb: copy this file and add the intents to the copy"},
+         "nwb: copy this file and add the intents to the copy", .file = FILE_READ},
         {"module", "NAME", OPTION_TEXT, &order.module,
          "nwb: processing module that takes the intents"},
         {"start-time", "TIME", OPTION_TEXT, &order.start,

@@ -132,7 +132,8 @@ int cmd_intents(int argc, char **argv)
     struct receiving r = {.endpoint = TRAJ_DEFAULT_INTENTS, .out = "-", .idle = NAN};
     const struct command_option options[] = {
         {"intents", "ENDPOINT", OPTION_TEXT, &r.endpoint, "where trajd publishes intents"},
-        {"out", "I.jsonl", OPTION_TEXT, &r.out, "file to write; - = standard output"},
+        {"out", "I.jsonl", OPTION_TEXT, &r.out, "file to write; - = standard output",
+         .file = FILE_WRITTEN},
         {"count", "N", OPTION_SIZE, &r.count, "end after N intents", 1, 1e15, .plain = true},
         {"idle", "SECONDS", OPTION_REAL, &r.idle, "end when no intent has come for so long", 0.01,
          1e9},

@@ -39,6 +39,7 @@ static const struct command_help help = {
                "trajctl record show r.0001.rec --kind control\n"
                "trajctl record cut r.0001.rec --out x.rec --from 60 --to 90\n",
     .operands = 2,
+    .inputs = 1,
 };
 
 static int ask(const char *endpoint, const char *action)
@@ -172,7 +173,8 @@ int cmd_record(int argc, char **argv)
     const struct command_option options[] = {
         {"control", "ENDPOINT", OPTION_TEXT, &request.control, "where trajd answers requests"},
         {"model", "M.tjm", OPTION_REPEATED, &models,
-         "verify: a model of the recording; without it, those where the recording says they were"},
+         "verify: a model of the recording; without it, those where the recording says they were",
+         .file = FILE_READ},
         {"json", NULL, OPTION_FLAG, &request.verify.json, "verify: print the findings as JSON"},
         {"kind", "NAME", OPTION_TEXT, &request.show.kind,
          "show: only frame, event, control, intent, stale, reset, pause, model, retune, settings, "
@@ -187,7 +189,7 @@ int cmd_record(int argc, char **argv)
          "cut: from this instant on, s since the recording began", .plain = true},
         {"to", "S", OPTION_REAL, &request.to, "cut: up to this instant", .plain = true},
         {"out", "X.rec", OPTION_TEXT, &request.cut.out,
-         "cut: file to write; it must not be there yet"},
+         "cut: file to write; it must not be there yet", .file = FILE_WRITTEN},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status == OPTIONS_RUN) {

@@ -34,6 +34,7 @@ static const struct command_help help = {
                "trajctl replay --session b.h5 --speed 5 --frames tcp://127.0.0.1:5601\n"
                "trajctl replay r.0001.rec --asap --from-frame 100000\n",
     .operands = 1,
+    .inputs = 1,
 };
 
 struct replay {
@@ -208,13 +209,14 @@ int cmd_replay(int argc, char **argv)
     struct recorded_replay recorded = {.control = TRAJ_DEFAULT_CONTROL};
     bool asap = false;
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames"},
+        {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames", .file = FILE_READ},
         {"frames", "ENDPOINT", OPTION_TEXT, &r.feed.frames,
          "where trajd takes frames; @ before it binds instead of connecting"},
         {"control", "ENDPOINT", OPTION_TEXT, &recorded.control,
          "where trajd answers requests: needed where a recording holds some"},
         {"model", "M.tjm", OPTION_TEXT, &r.model,
-         "send the units that this model names, in its order; without it, the units as recorded"},
+         "send the units that this model names, in its order; without it, the units as recorded",
+         .file = FILE_READ},
         {"speed", "X", OPTION_REAL, &r.feed.speed, "recorded seconds sent in one second", 1e-3,
          1e6},
         {"asap", NULL, OPTION_FLAG, &asap, "as fast as the daemon takes them, instead of --speed"},

@@ -292,17 +292,18 @@ int cmd_rig(int argc, char **argv)
     c->seeds_text = "1";
     c->decoders_text = "trajd";
     const struct command_option options[] = {
-        {"scenario", "S.json", OPTION_TEXT, &c->scenario_path, "the experiment", .required = true},
+        {"scenario", "S.json", OPTION_TEXT, &c->scenario_path, "the experiment", .required = true,
+         .file = FILE_READ},
         {"seeds", "LIST", OPTION_TEXT, &c->seeds_text, "seeds, as 1..20 or 1,2,5"},
         {"decoders", "LIST", OPTION_TEXT, &c->decoders_text,
          "which decoders: " LOOP_DECODER_LIST "; the first is compared with the others"},
         {"asap", NULL, OPTION_FLAG, &c->setup.asap, "as fast as it goes, with the same result"},
         {"json", NULL, OPTION_FLAG, &c->json, "print JSON instead of a table"},
         {"trajd", "PROGRAM", OPTION_TEXT, &c->setup.trajd,
-         "the daemon to start; otherwise the one beside this program"},
-        {"config", "C.json", OPTION_TEXT, &c->setup.config, "its configuration"},
+         "the daemon to start; otherwise the one beside this program", .file = FILE_READ},
+        {"config", "C.json", OPTION_TEXT, &c->setup.config, "its configuration", .file = FILE_READ},
         {"model", "M.tjm", OPTION_TEXT, &c->setup.model,
-         "a model to use instead of one trained on each seed's calibration"},
+         "a model to use instead of one trained on each seed's calibration", .file = FILE_READ},
         {"family", "NAME", OPTION_TEXT, &c->setup.family, "family of the model, as in train"},
         {"keep", "DIR", OPTION_TEXT, &c->setup.keep,
          "an existing folder for every seed's sessions and model"},

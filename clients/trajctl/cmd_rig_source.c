@@ -163,11 +163,12 @@ int cmd_rig_source(int argc, char **argv)
     bool asap = false;
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_TEXT, &rig.session_path, "session file with counts",
-         .required = true},
+         .required = true, .file = FILE_READ},
         {"endpoint", "ENDPOINT", OPTION_TEXT, &rig.endpoint,
          "where to listen; port 0 = any that is free (default: the system's own)", .plain = true},
-        {"map", "MAP.json", OPTION_TEXT, &map, "write the map of units here"},
-        {"bins", "B.h5", OPTION_TEXT, &bins, "write the session as it is sent here"},
+        {"map", "MAP.json", OPTION_TEXT, &map, "write the map of units here", .file = FILE_WRITTEN},
+        {"bins", "B.h5", OPTION_TEXT, &bins, "write the session as it is sent here",
+         .file = FILE_WRITTEN},
         {"rate", "HZ", OPTION_REAL, &rig.rate, "samples/s of the rig's clock", 10.0, 1e9,
          .plain = true},
         {"bin", "SECONDS", OPTION_REAL, &rig.bin_s,

@@ -204,9 +204,11 @@ int cmd_rival(int argc, char **argv)
     s->intents = TRAJ_DEFAULT_INTENTS;
     const struct command_option options[] = {
         {"kind", "NAME", OPTION_TEXT, &s->kind, "kalman, refit or wiener", .required = true},
-        {"session", "S.h5", OPTION_TEXT, &s->session, "calibration to train on", .required = true},
+        {"session", "S.h5", OPTION_TEXT, &s->session, "calibration to train on", .required = true,
+         .file = FILE_READ},
         {"second", "S.h5", OPTION_TEXT, &s->second,
-         "refit: a closed-loop session whose velocities are turned towards the targets"},
+         "refit: a closed-loop session whose velocities are turned towards the targets",
+         .file = FILE_READ},
         {"radius", "LENGTH", OPTION_REAL, &s->radius, "refit: of its targets", 0, 1e6},
         {"frames", "ENDPOINT", OPTION_TEXT, &s->frames, "where it takes frames; binds"},
         {"intents", "ENDPOINT", OPTION_TEXT, &s->intents, "where it publishes intents; binds"},

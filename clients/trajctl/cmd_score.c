@@ -215,15 +215,17 @@ int cmd_score(int argc, char **argv)
     struct traj_score_options scoring = {.from = NAN};
     bool json = false;
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_TEXT, &path, "session file with the movement", .required = true},
+        {"session", "S.h5", OPTION_TEXT, &path, "session file with the movement", .required = true,
+         .file = FILE_READ},
         {"intents", "I.jsonl", OPTION_TEXT, &intents, "file of intents; - = standard input",
-         .required = true},
+         .required = true, .file = FILE_READ},
         {"from", "SECONDS", OPTION_REAL, &scoring.from,
          "score only bins from so many seconds after their trial's start; without it, every bin "
          "(and the table tells of those in trials too)",
          0.0, 1e6},
         {"train", "A.h5", OPTION_TEXT, &train,
-         "also train a Kalman and a Wiener filter on this session and score them"},
+         "also train a Kalman and a Wiener filter on this session and score them",
+         .file = FILE_READ},
         {"json", NULL, OPTION_FLAG, &json, "print one JSON object"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);

@@ -25,7 +25,8 @@ int cmd_simulate(int argc, char **argv)
     const char *out = NULL, *task = traj_sim_task_name(sim.task);
     bool cut = false;
     const struct command_option options[] = {
-        {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true},
+        {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true,
+         .file = FILE_WRITTEN},
         {"task", "NAME", OPTION_TEXT, &task,
          "delay (centre-out with a delay period), random (random targets one after the other), "
          "curved (centre-out through a via point) or jump (the target jumps in some trials)",

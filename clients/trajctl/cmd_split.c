@@ -52,9 +52,12 @@ int cmd_split(int argc, char **argv)
     const char *path = NULL, *train = NULL, *test = NULL;
     double fraction = 0.75;
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_TEXT, &path, "session file to cut", .required = true},
-        {"train", "A.h5", OPTION_TEXT, &train, "file to write the first part to", .required = true},
-        {"test", "B.h5", OPTION_TEXT, &test, "file to write the rest to", .required = true},
+        {"session", "S.h5", OPTION_TEXT, &path, "session file to cut", .required = true,
+         .file = FILE_READ},
+        {"train", "A.h5", OPTION_TEXT, &train, "file to write the first part to", .required = true,
+         .file = FILE_WRITTEN},
+        {"test", "B.h5", OPTION_TEXT, &test, "file to write the rest to", .required = true,
+         .file = FILE_WRITTEN},
         {"fraction", "SHARE", OPTION_REAL, &fraction, "share that the first part holds", 0.001,
          0.999},
     };

@@ -220,16 +220,20 @@ int cmd_train(int argc, char **argv)
     bool quiet = false;
     struct page page = {0};
     const struct command_option options[] = {
-        {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics"},
+        {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
+         .file = FILE_READ},
         {"intention", "R.rec|S.h5", OPTION_REPEATED, &runs,
          "instead: a recording (or session) of a run in which the subject steered; what moved is "
-         "replaced by what was intended, towards the target and still at it"},
+         "replaced by what was intended, towards the target and still at it",
+         .file = FILE_READ},
         {"prior-session", "K.h5", OPTION_REPEATED, &priors,
-         "session that teaches movement alone; its frames are not used"},
-        {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true},
+         "session that teaches movement alone; its frames are not used", .file = FILE_READ},
+        {"out", "M.tjm", OPTION_TEXT, &out, "model file to write", .required = true,
+         .file = FILE_WRITTEN},
         {"from", "M.tjm", OPTION_TEXT, &from,
          "adapt this model to the sessions of a new day instead: a few trials, or rest alone, tell "
-         "what became of its units; its courses and dynamics are kept"},
+         "what became of its units; its courses and dynamics are kept",
+         .file = FILE_READ},
         {"family", "NAME", OPTION_TEXT, &family,
          "course (a filter over learned courses; for an unbroken recording over rest, reaches, "
          "holds, returns and free places), places (free places alone, for unbroken recordings; "
@@ -247,7 +251,8 @@ int cmd_train(int argc, char **argv)
          "2 = position and velocity, 3 = acceleration too, 0 = by cross-validation", 0, 3},
         {"report", "R.html", OPTION_TEXT, &page.path,
          "also write a page, which needs nothing else: what was learned and chosen, tuning of the "
-         "units of the first session"},
+         "units of the first session",
+         .file = FILE_WRITTEN},
         {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
     };
     if (origin_command(&page.origin, argc, argv)) {

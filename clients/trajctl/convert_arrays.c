@@ -21,6 +21,7 @@ static const struct command_help npz_help = {
     .example = "trajctl convert npz mine.npz --dt 0.02 --length-unit mm --out s.h5\n"
                "trajctl convert npz mine.npz --array counts=spk --array position=hand --out s.h5\n",
     .operands = 1,
+    .inputs = 1,
 };
 
 static const struct command_help mat_help = {
@@ -31,6 +32,7 @@ static const struct command_help mat_help = {
     .example = "trajctl convert mat mine.mat --dt 0.02 --length-unit mm --out s.h5\n"
                "trajctl convert mat mine.mat --array counts=data.spikes --transposed --out s.h5\n",
     .operands = 1,
+    .inputs = 1,
 };
 
 typedef struct traj_session *read_function(const char *path,
@@ -47,7 +49,8 @@ static int parse(const struct command_help *help, int argc, char **argv,
                  struct traj_arrays_options *arrays, struct words *words)
 {
     const struct command_option options[] = {
-        {"out", "S.h5", OPTION_TEXT, &words->out, "session file to write", .required = true},
+        {"out", "S.h5", OPTION_TEXT, &words->out, "session file to write", .required = true,
+         .file = FILE_WRITTEN},
         {"array", "ARRAY=NAME", OPTION_REPEATED, &words->array,
          "what the file calls an array of the page"},
         {"dt", "S", OPTION_REAL, &arrays->dt, "width of every bin, where no array dt says it",

@@ -23,6 +23,7 @@ static const struct command_help help = {
                "trajctl convert nwb maze.nwb --position hand_pos --velocity hand_vel \\\n"
                "    --bin-ms 10 --align trials --length-unit mm --out s.h5\n",
     .operands = 1,
+    .inputs = 1,
 };
 
 /* What the options fill besides those of the reader. */
@@ -64,7 +65,8 @@ static int run(const char *path, const struct traj_nwb_options *options, const c
 static int parse(int argc, char **argv, struct traj_nwb_options *nwb, struct words *words)
 {
     const struct command_option options[] = {
-        {"out", "S.h5", OPTION_TEXT, &words->out, "session file to write", .required = true},
+        {"out", "S.h5", OPTION_TEXT, &words->out, "session file to write", .required = true,
+         .file = FILE_WRITTEN},
         {"position", "SERIES", OPTION_TEXT, &nwb->position,
          "where the hand or the cursor is: a series, or a container of one for each axis"},
         {"velocity", "SERIES", OPTION_TEXT, &nwb->velocity,

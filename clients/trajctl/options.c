@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/trajctl/overwrite.h"
 #include "traj/client.h"
 
 #define WIDTH 79  /* columns that --help fills */
@@ -268,7 +269,7 @@ static int check_complete(const struct command_help *help, const struct command_
         return usage_error(help->name, "\"%s\" is one word too many",
                            argv[(size_t)optind + help->operands]);
     }
-    return OPTIONS_RUN;
+    return check_overwriting(help, options, count, argv + optind, (size_t)(argc - optind));
 }
 
 static int parse(const struct command_help *help, const struct command_option *options,
@@ -358,9 +359,10 @@ int options_parse(const struct command_help *help, const struct command_option *
 {
     const struct command_option keys[] = {
         {"key", "FILE", OPTION_TEXT, &given.own,
-         "this client's secret key, where trajd asks for keys (trajctl keygen)", .plain = true},
+         "this client's secret key, where trajd asks for keys (trajctl keygen)", .plain = true,
+         .file = FILE_READ},
         {"server-key", "FILE", OPTION_TEXT, &given.server, "and the public key of trajd",
-         .plain = true},
+         .plain = true, .file = FILE_READ},
     };
     struct command_option all[OPTIONS_MAX + COUNT_OF(keys)];
     if (count > OPTIONS_MAX || !reaches_daemon(options, count)) {

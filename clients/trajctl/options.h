@@ -38,6 +38,13 @@ enum option_kind {
     OPTION_REAL      /* double within [low, high] */
 };
 
+/* What becomes of the file that the value of an option names. */
+enum option_file {
+    FILE_NONE, /* the value names none */
+    FILE_READ,
+    FILE_WRITTEN /* its old content is lost */
+};
+
 /* Values of an option that may be given several times; item is allocated, free it with
  * option_list_free. */
 struct option_list {
@@ -56,6 +63,7 @@ struct command_option {
     bool required;
     const char *words; /* the only values, with a space between them; NULL = any */
     bool plain;        /* --help shows no default: the sentence says what happens without it */
+    enum option_file file;
 };
 
 /* What --help says besides the options. */
@@ -65,11 +73,13 @@ struct command_help {
     const char *about;   /* a paragraph; it is wrapped */
     const char *example; /* lines that can be typed, each with its newline */
     size_t operands;     /* so many words that are no options are allowed */
+    size_t inputs;       /* the last so many of these name files that are read */
 };
 
 /*
  * Reads argv[1..argc).  Operands are left in argv[optind..argc).  Returns OPTIONS_RUN, 0 after
- * --help, or EXIT_USAGE after a sentence on stderr.
+ * --help, or EXIT_USAGE after a sentence on stderr; a file that is read and would be overwritten is
+ * such a case (overwrite.h).
  */
 int options_parse(const struct command_help *help, const struct command_option *options,
                   size_t count, int argc, char **argv);

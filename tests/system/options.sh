@@ -96,6 +96,51 @@ expect 2 'no JSON object' event '[1]'
 expect 2 'not show, list, load' model forget
 expect 2 'load needs a model file' model load
 
+# What is read is not written over, by whatever name, nor is one file written twice.
+mkdir "$work/files"
+cd "$work/files"
+for name in a b c r.0001.rec r.0002.rec; do
+    echo "$name" >"$name"
+done
+ln -s a link
+expect 2 'out a would overwrite a, which is read' convert nwb a --out a
+expect 2 'would overwrite a' convert npz a --out ./a
+expect 2 'would overwrite a' convert mat a --out "$work/files/a"
+expect 2 'would overwrite r.0001.rec' convert recording r.0001.rec --out r.0001.rec
+expect 2 'would overwrite r.0001.rec' convert recording r.0001.rec --out r.0002.rec
+expect 2 'out a would overwrite --frames a' convert csv --frames a --out a
+expect 2 'would overwrite --targets a' convert csv --frames b --targets a --out a
+expect 2 'would overwrite --session a' export nwb --session a --out a
+expect 2 'would overwrite --intents a' export nwb --session b --intents a --out a
+expect 2 'would overwrite --source a' export nwb --intents b --source a --out a
+expect 2 'train a would overwrite --session a' split --session a --train a --test b
+expect 2 'test a would overwrite --session a' split --session a --train b --test a
+expect 2 'train n and --test ./n are the same file' split --session a --train n --test ./n
+expect 2 'train b and --test b are the same file' split --session a --train b --test b
+expect 2 'would overwrite --session b' train --session a --session b --out b
+expect 2 'would overwrite --prior-session b' train --session a --prior-session b --out b
+expect 2 'would overwrite --intention r.0001.rec' train --intention r.0001.rec --out r.0002.rec
+expect 2 'would overwrite --from b' train --session a --from b --out b
+expect 2 'report a would overwrite --session a' train --session a --out b --report a
+expect 2 'out n and --report n are the same file' train --session a --out n --report n
+expect 2 'would overwrite --test b' evaluate --session a --test b --report b
+expect 2 'would overwrite --model a' decode --model a --session b --out a
+expect 2 'would overwrite --session b' decode --model a --session b --out b
+expect 2 'would overwrite --session link' decode --model b --session link --out a
+expect 2 'would overwrite --recording r.0001.rec' \
+    decode --model a --recording r.0001.rec --out r.0002.rec
+expect 2 'would overwrite r.0001.rec' record cut r.0001.rec --out r.0001.rec
+expect 2 'map a would overwrite --session a' rig-source open-ephys --session a --map a
+expect 2 'map n and --bins n are the same file' rig-source open-ephys --session a --map n --bins n
+expect 2 'would overwrite --model a' units-map lsl --connect x --model a --out a
+expect 2 'would overwrite --config a' bench --config a --samples a
+expect 2 'would overwrite --key a' intents --key a --server-key b --out a
+for name in a b c r.0001.rec r.0002.rec; do
+    [ "$(cat "$name")" = "$name" ] || fail "$name was written over"
+done
+cd "$work"
+rm -r "$work/files"
+
 expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"
 expect 1 'no.rec' record verify "$work/no.rec"
 expect 1 'no.rec' record recover "$work/no.rec"
