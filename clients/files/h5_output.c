@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clients/files/foreign.h"
@@ -205,14 +206,24 @@ static int write_content(struct traj_h5_output *out, traj_h5_content *content, c
     return status;
 }
 
+/* An empty file for HDF5 to fill, whose own sentence would not say why there can be none. */
+static int make_part(const char *part, const char *path, struct traj_error *error)
+{
+    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return traj_error_set(error, "%s: cannot be written: %s", path, strerror(errno));
+    (void)close(fd);
+    return 0;
+}
+
 static int write_part(const char *part, const char *path, const char *source,
                       traj_h5_content *content, const void *context, struct traj_error *error)
 {
     struct traj_h5_output out = {.path = path, .file = -1, .text = -1, .error = error};
-    if (source != NULL && copy_file(source, part, error) != 0)
+    if ((source != NULL ? copy_file(source, part, error) : make_part(part, path, error)) != 0)
         return -1;
     out.file = source != NULL ? H5Fopen(part, H5F_ACC_RDWR, H5P_DEFAULT)
-                              : H5Fcreate(part, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
+                              : H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (out.file < 0) {
         char reason[200];
         traj_h5_reason(reason, sizeof reason);
@@ -240,10 +251,21 @@ static int flush_and_rename(const char *part, const char *path, struct traj_erro
     return 0;
 }
 
+/* The rename would put a file where a device, pipe or socket is. */
+static int check_place(const char *path, struct traj_error *error)
+{
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode))
+        return traj_error_set(error, "%s: cannot be written: not a regular file", path);
+    return 0;
+}
+
 int traj_h5_write_file(const char *path, const char *source, traj_h5_content *content,
                        const void *context, struct traj_error *error)
 {
     size_t size = strlen(path) + 32;
+    if (check_place(path, error) != 0)
+        return -1;
     char *part = malloc(size);
     if (part == NULL)
         return traj_error_set(error, "%s: no memory", path);

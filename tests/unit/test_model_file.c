@@ -314,6 +314,21 @@ static void files_that_are_no_models_are_refused(void **state)
     assert_string_equal(error.text, "model: dims.state is out of range");
 }
 
+static void what_is_no_file_is_not_written_over(void **state)
+{
+    (void)state;
+    struct traj_error error = {""};
+    struct stat about;
+    struct traj_model *model = small_model();
+    (void)unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(traj_model_save(model, path, &error), -1);
+    assert_non_null(strstr(error.text, "cannot be written: not a regular file"));
+    assert_true(stat(path, &about) == 0 && S_ISFIFO(about.st_mode));
+    assert_int_equal(unlink(path), 0);
+    traj_model_free(model);
+}
+
 static void a_failed_save_leaves_the_old_file(void **state)
 {
     (void)state;
@@ -361,6 +376,7 @@ int main(void)
         cmocka_unit_test(headers_that_disagree_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(files_that_are_no_models_are_refused),
+        cmocka_unit_test(what_is_no_file_is_not_written_over),
         cmocka_unit_test(a_failed_save_leaves_the_old_file),
         cmocka_unit_test(a_person_is_told_what_is_in_it),
     };
