@@ -349,6 +349,9 @@ int main(int argc, char **argv)
         }
     }
     take_down(parts);
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && rc == 0) {
+        rc = traj_error_set(&error, "standard output cannot be written");
+    }
     if (rc != 0) {
         traj_log_write(&parts->service.log, TRAJ_LOG_ERROR, "%s", error.text);
     }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajctl: everything a person does with trajd.  This file only finds the command. */
+#include <errno.h>
+#include <fcntl.h>
 #include <gsl/gsl_errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/options.h"
@@ -101,9 +104,36 @@ static int help(int argc, char **argv)
     return command->run(2, ask);
 }
 
-int main(int argc, char **argv)
+/*
+ * A standard descriptor that is closed would be that of the next file that is opened, and what is
+ * said would go into it.  In its place comes one that can neither be read nor written.
+ */
+static void occupy_descriptors(void)
 {
-    gsl_set_error_handler_off();
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
+/* The exit status: what a command has printed must have arrived. */
+static int finish(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return status;
+    }
+    /* The command may have noticed itself. */
+    if (!failure_told()) {
+        fprintf(stderr, "trajctl: standard output cannot be written%s%s\n", errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    }
+    return status == 0 ? 1 : status;
+}
+
+static int run(int argc, char **argv)
+{
     if (argc < 2) {
         print_commands(stderr);
         return EXIT_USAGE;
@@ -121,4 +151,11 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     return command->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    occupy_descriptors();
+    gsl_set_error_handler_off();
+    return finish(run(argc, argv));
 }

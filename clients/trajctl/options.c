@@ -35,6 +35,13 @@ int usage_error(const char *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+static bool told; /* of a failure */
+
+bool failure_told(void)
+{
+    return told;
+}
+
 int failure(const char *command, const char *format, ...)
 {
     va_list args;
@@ -43,6 +50,7 @@ int failure(const char *command, const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
+    told = true;
     return 1;
 }
 

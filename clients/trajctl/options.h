@@ -97,6 +97,9 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 /* A sentence on stderr; returns 1, the exit status of a command that failed. */
 int failure(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whether failure has been called. */
+bool failure_told(void);
+
 /* Whole-string conversions; false when text is no such number.  Used for operands. */
 bool number_size(const char *text, size_t *out);
 bool number_u64(const char *text, uint64_t *out);

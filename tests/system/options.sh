@@ -96,6 +96,30 @@ expect 2 'no JSON object' event '[1]'
 expect 2 'not show, list, load' model forget
 expect 2 'load needs a model file' model load
 
+# What could not be printed has failed: standard output is closed, or its disk is full.
+closed() {
+    got=0
+    "$@" 2>"$work/err" >&- || got=$?
+    [ "$got" -eq 1 ] || fail "$*, standard output closed: exit $got"
+    grep -q 'standard output cannot be written' "$work/err" || fail "$*: $(cat "$work/err")"
+}
+closed "$TRAJCTL" help
+closed "$TRAJCTL" version
+closed "$TRAJCTL" record --help
+closed "$TRAJCTL" completion
+if [ -n "${TRAJD:-}" ]; then
+    closed "$TRAJD" --help
+    closed "$TRAJD" --version
+    closed "$TRAJD" --check-config
+fi
+if mknod "$work/full" c 1 7 2>/dev/null; then
+    got=0
+    "$TRAJCTL" help >"$work/full" 2>"$work/err" || got=$?
+    [ "$got" -eq 1 ] || fail "a full disk: exit $got"
+    grep -q 'No space left' "$work/err" || fail "a full disk: $(cat "$work/err")"
+    rm "$work/full"
+fi
+
 # What is read is not written over, by whatever name, nor is one file written twice.
 mkdir "$work/files"
 cd "$work/files"
