@@ -116,6 +116,9 @@ int cmd_convert(int argc, char **argv)
         {"description", "TEXT", OPTION_TEXT, &csv.description, "what the session is"},
         {"run", "NAME", OPTION_TEXT, &choice.run,
          "of a recording of several runs, the one whose session event has this name"},
+        {"run-number", "N", OPTION_SIZE, &choice.number,
+         "or the N-th that has frames or movement, from 1, where names do not tell them apart", 1,
+         1e15, .plain = true},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {
@@ -127,6 +130,9 @@ int cmd_convert(int argc, char **argv)
         if (!path || csv.frames || csv.features || csv.kinematics || csv.trials || csv.targets) {
             return usage_error("convert", "recording takes one file and no tables");
         }
+        if (choice.run && choice.number > 0) {
+            return usage_error("convert", "name either --run or --run-number");
+        }
         choice.subject = csv.subject;
         choice.length_unit = csv.length_unit;
         choice.description = csv.description;
@@ -136,7 +142,7 @@ int cmd_convert(int argc, char **argv)
         return usage_error("convert", "\"%s\" is not csv, nwb, npz, mat or recording%s", from,
                            find_format(from) ? ": the format comes first" : "");
     }
-    if (path || choice.run) {
+    if (path || choice.run || choice.number > 0) {
         return usage_error("convert", "csv takes tables, and neither a file nor a run");
     }
     return convert(&csv, out);

@@ -94,7 +94,7 @@ static bool is_recording(const char *path)
 static struct traj_session *read_run(const char *path, const struct traj_model *from,
                                      struct traj_error *error)
 {
-    const struct traj_recording_choice choice = {NULL, NULL, NULL, NULL};
+    const struct traj_recording_choice choice = {.run = NULL};
     struct traj_recording_omissions omissions;
     bool recording = is_recording(path);
     struct traj_session *run = recording

@@ -333,62 +333,116 @@ static int gather(struct gathering *g)
     return recording == NULL || more < 0 ? -1 : result;
 }
 
-/* What the first reading finds of runs. */
-struct runs {
-    size_t runs;   /* session events so far */
-    char name[64]; /* of the run under way */
-    bool counted;  /* something of it can be learned from */
-    size_t good;   /* runs of which something can be learned, and whose name is the one asked for */
-    size_t chosen; /* the last of them */
-    char list[256]; /* their names */
+/* A run from which something can be learned. */
+struct run {
+    size_t events; /* session events up to its own */
+    char name[64];
+    size_t frames;
 };
 
-static void note_run(struct runs *runs, const char *wanted)
+/* What the first reading finds of runs. */
+struct runs {
+    size_t events; /* session events so far */
+    char name[64]; /* of the run under way */
+    struct list list;
+};
+
+static int note_run(struct gathering *g, struct runs *runs, bool frame)
 {
-    if (runs->counted)
-        return;
-    runs->counted = true;
-    if (wanted != NULL && strcmp(wanted, runs->name) != 0)
-        return;
-    size_t length = strlen(runs->list);
-    (void)snprintf(runs->list + length, sizeof runs->list - length, "%s\"%.63s\"",
-                   length > 0 ? ", " : "", runs->name);
-    runs->good++;
-    runs->chosen = runs->runs;
+    struct run *run =
+        runs->list.count > 0 ? AT(runs->list, struct run, runs->list.count - 1) : NULL;
+    if (run == NULL || run->events != runs->events) {
+        run = append(g, &runs->list, sizeof *run, 1);
+        if (run == NULL)
+            return -1;
+        run->events = runs->events;
+        memcpy(run->name, runs->name, sizeof run->name);
+    }
+    run->frames += frame;
+    return 0;
 }
 
-/* Finds the run that is wanted, by its number. */
-static int choose_run(struct gathering *g, const char *wanted)
+static int find_runs(struct gathering *g, struct runs *runs)
 {
-    struct runs runs = {.runs = 0};
     struct traj_recording_item item;
-    int more = 0;
+    int result = 0, more = 0;
     struct traj_recording *recording = traj_recording_open(g->path, g->error);
-    while (recording != NULL && (more = traj_recording_next(recording, &item, g->error)) > 0) {
+    while (recording != NULL && result == 0 &&
+           (more = traj_recording_next(recording, &item, g->error)) > 0) {
         if (item.found != TRAJ_FOUND_RECORD)
             continue;
-        bool event = event_of(g, &item.record);
+        bool event = event_of(g, &item.record), frame = item.record.kind == TRAJ_RECORD_FRAME;
         if (event && g->event->kind == TRAJ_EVENT_SESSION) {
-            runs.runs++;
-            runs.counted = false;
-            memcpy(runs.name, g->event->text, sizeof runs.name);
-        } else if (item.record.kind == TRAJ_RECORD_FRAME ||
-                   (event && g->event->kind == TRAJ_EVENT_KINEMATICS)) {
-            note_run(&runs, wanted);
+            runs->events++;
+            memcpy(runs->name, g->event->text, sizeof runs->name);
+        } else if (frame || (event && g->event->kind == TRAJ_EVENT_KINEMATICS)) {
+            result = note_run(g, runs, frame);
         }
     }
     traj_recording_close(recording);
-    if (recording == NULL || more < 0)
-        return -1;
-    if (runs.good == 0)
-        return traj_error_set(g->error, "%s: no frames or kinematics%s%s%s", g->path,
-                              wanted != NULL ? " of a run \"" : "", wanted != NULL ? wanted : "",
-                              wanted != NULL ? "\"" : "");
-    if (runs.good > 1 && wanted == NULL)
-        return traj_error_set(g->error, "%s holds several runs, of which one must be named: %s",
-                              g->path, runs.list);
-    g->wanted = runs.chosen;
-    return 0;
+    return recording == NULL || more < 0 ? -1 : result;
+}
+
+static bool is_chosen(const struct runs *runs, size_t i, const struct traj_recording_choice *choice)
+{
+    return choice->number > 0 ? i + 1 == choice->number
+                              : choice->run == NULL ||
+                                    strcmp(choice->run, AT(runs->list, struct run, i)->name) == 0;
+}
+
+/* Says which runs could have been meant, as many as a sentence holds. */
+static int refuse_runs(struct gathering *g, const struct runs *runs,
+                       const struct traj_recording_choice *choice)
+{
+    char list[300];
+    size_t length = 0;
+    for (size_t i = 0; i < runs->list.count && length < sizeof list; i++) {
+        const struct run *run = AT(runs->list, struct run, i);
+        if (is_chosen(runs, i, choice))
+            length += (size_t)snprintf(list + length, sizeof list - length,
+                                       "%s%zu \"%.63s\" (%zu frames)", length > 0 ? ", " : "",
+                                       i + 1, run->name, run->frames);
+    }
+    if (choice->run != NULL)
+        return traj_error_set(g->error,
+                              "%s holds several runs called \"%s\", of which one must be chosen "
+                              "by its number: %s",
+                              g->path, choice->run, list);
+    return traj_error_set(g->error,
+                          "%s holds several runs, of which one must be chosen by name or number: "
+                          "%s",
+                          g->path, list);
+}
+
+/* Finds the run that is wanted. */
+static int choose_among(struct gathering *g, const struct runs *runs,
+                        const struct traj_recording_choice *choice)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < runs->list.count; i++) {
+        if (is_chosen(runs, i, choice)) {
+            g->wanted = AT(runs->list, struct run, i)->events;
+            good++;
+        }
+    }
+    if (good == 1)
+        return 0;
+    if (good > 1)
+        return refuse_runs(g, runs, choice);
+    if (choice->number > 0)
+        return traj_error_set(g->error, "%s: no run %zu: %zu have frames or kinematics", g->path,
+                              choice->number, runs->list.count);
+    return traj_error_set(g->error, "%s: no frames or kinematics%s%s%s", g->path,
+                          choice->run != NULL ? " of a run \"" : "",
+                          choice->run != NULL ? choice->run : "", choice->run != NULL ? "\"" : "");
+}
+
+static int choose_run(struct gathering *g, const struct traj_recording_choice *choice)
+{
+    struct runs runs = {.events = 0};
+    int result = find_runs(g, &runs) == 0 ? choose_among(g, &runs, choice) : -1;
+    free(runs.list.item);
+    return result;
 }
 
 /* --- the session ------------------------------------------------------------------------------ */
@@ -576,7 +630,7 @@ struct traj_session *traj_recording_session(const char *path, const char *name,
     g.frame.units_max = g.frame.features_max = TRAJ_UNITS_MAX;
     if (g.event == NULL || g.targets == NULL || g.frame.counts == NULL || g.frame.feature == NULL)
         (void)traj_error_set(error, "%s: memory is short", path);
-    else if (choose_run(&g, choice->run) == 0 && gather(&g) == 0)
+    else if (choose_run(&g, choice) == 0 && gather(&g) == 0)
         session = make_session(&g, name, choice);
     drop(&g);
     return session;

@@ -15,6 +15,7 @@
 
 struct traj_recording_choice {
     const char *run; /* of the session event; NULL = the only one that has frames or kinematics */
+    size_t number;   /* of the run, among those that have some, from 1; 0 = it goes by its name */
     /* Laid over what the session event says; NULL = as that says. */
     const char *subject, *length_unit, *description;
 };

@@ -350,6 +350,31 @@ class Recording(daemon.DaemonTest):
             live = self.replay_live(path, len(lines) - begins, "--from-frame", first)
             self.assertEqual(live[first - begins:], [without_stamps(line) for line in lines[first:]])
 
+    def test_runs_of_one_name_are_told_apart_by_their_number(self):
+        d = self.recorder()
+        self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10)
+        self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 5), 5)
+        self.feed(d, [(b"event", event("session", run="b", marks=False))] + frames(0, 3), 3)
+        self.stop(d)
+        [path] = self.files()
+
+        def convert(*choice, status=0):
+            done = subprocess.run([TRAJCTL, "convert", "recording", path, "--out", self.path("run.h5"), *choice],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return done.stdout + done.stderr
+
+        self.assertIn('"a", of which one must be chosen by its number: 1 "a" (10 frames), 2 "a" (5 frames)\n',
+                      convert("--run", "a", status=1))
+        self.assertIn('by name or number: 1 "a" (10 frames), 2 "a" (5 frames), 3 "b" (3 frames)\n',
+                      convert(status=1))
+        self.assertIn("no run 4", convert("--run-number", "4", status=1))
+        self.assertIn("either --run or --run-number", convert("--run-number", "2", "--run", "a", status=2))
+        self.assertFalse(os.path.exists(self.path("run.h5")))
+        for choice, bins in (("1", 10), ("2", 5), ("3", 3)):
+            self.assertIn(f": {bins} bins", convert("--run-number", choice))
+        self.assertIn(": 3 bins", convert("--run", "b"))
+
     def test_a_daemon_that_begins_paused_is_let_go_and_the_other_way_round(self):
         d = self.recorder()
         sink, source = d.sink("intent"), d.source()

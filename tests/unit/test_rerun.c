@@ -358,8 +358,14 @@ static void it_is_a_session(void **state)
     struct traj_recording_omissions omissions;
     struct traj_error error = {{0}};
     assert_null(traj_recording_session(f->path, "x", &choice, &omissions, &error));
-    assert_non_null(strstr(error.text, "\"one\", \"two\""));
+    assert_non_null(strstr(error.text, "1 \"one\" ("));
+    assert_non_null(strstr(error.text, " frames), 2 \"two\" ("));
     error.text[0] = 0;
+    choice.number = 3;
+    assert_null(traj_recording_session(f->path, "x", &choice, &omissions, &error));
+    assert_non_null(strstr(error.text, "no run 3: 2 have frames"));
+    error.text[0] = 0;
+    choice.number = 0;
     choice.run = "three";
     assert_null(traj_recording_session(f->path, "x", &choice, &omissions, &error));
     assert_non_null(strstr(error.text, "three"));
