@@ -53,12 +53,15 @@ static int convert(const struct traj_csv_options *csv, const char *out)
 }
 
 static int convert_recording(const char *path, const struct traj_recording_choice *choice,
-                             const char *out)
+                             bool partial, const char *out)
 {
     struct traj_error error = {0};
     struct traj_recording_omissions omitted;
     struct traj_session *session = traj_recording_session(path, out, choice, &omitted, &error);
-    int result = convert_write(session, out, &error);
+    int result = session ? check_parts(path, &omitted, partial, &error) : -1;
+    if (result == 0) {
+        result = convert_write(session, out, &error);
+    }
     traj_session_free(session);
     if (result != 0) {
         return failure("convert", "%s", error.text);
@@ -93,6 +96,7 @@ int cmd_convert(int argc, char **argv)
     struct traj_csv_options csv = {0};
     struct traj_recording_choice choice = {0};
     const char *out = NULL;
+    bool partial = false;
     const struct command_option options[] = {
         {"out", "S.h5", OPTION_TEXT, &out, "session file to write", .required = true,
          .file = FILE_WRITTEN},
@@ -119,6 +123,8 @@ int cmd_convert(int argc, char **argv)
         {"run-number", "N", OPTION_SIZE, &choice.number,
          "or the N-th that has frames or movement, from 1, where names do not tell them apart", 1,
          1e15, .plain = true},
+        {"partial", NULL, OPTION_FLAG, &partial,
+         "of a recording whose parts are not all there, convert what is before the missing one"},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {
@@ -136,13 +142,13 @@ int cmd_convert(int argc, char **argv)
         choice.subject = csv.subject;
         choice.length_unit = csv.length_unit;
         choice.description = csv.description;
-        return convert_recording(path, &choice, out);
+        return convert_recording(path, &choice, partial, out);
     }
     if (strcmp(from, "csv") != 0) {
         return usage_error("convert", "\"%s\" is not csv, nwb, npz, mat or recording%s", from,
                            find_format(from) ? ": the format comes first" : "");
     }
-    if (path || choice.run || choice.number > 0) {
+    if (path || choice.run || choice.number > 0 || partial) {
         return usage_error("convert", "csv takes tables, and neither a file nor a run");
     }
     return convert(&csv, out);

@@ -30,7 +30,9 @@ static const struct command_help help = {
         "recording is one file or several parts, NAME.0001.rec and so on; name the first, and the "
         "others follow. verify: counts what is there, what is missing and what is damaged, decodes "
         "what came in once more and compares each intent to the byte; it ends with 1 if something "
-        "is damaged, missing or differs. show: the records as lines of JSON. cut: a new recording "
+        "is damaged or differs, or is missing without being told of, a part among them. One that "
+        "was not ended, because it is still being written or its daemon was killed, may be whole "
+        "for all that; with --ended it is not. show: the records as lines of JSON. cut: a new recording "
         "of a range of frames or of time, with what leads up to it, so that it can be replayed. "
         "recover: adds what a daemon that was killed had not written yet; the daemon itself does "
         "so when it starts again with the same directory.",
@@ -176,6 +178,8 @@ int cmd_record(int argc, char **argv)
          "verify: a model of the recording; without it, those where the recording says they were",
          .file = FILE_READ},
         {"json", NULL, OPTION_FLAG, &request.verify.json, "verify: print the findings as JSON"},
+        {"ended", NULL, OPTION_FLAG, &request.verify.ended,
+         "verify: end with 1 too if the recording does not end in good order"},
         {"kind", "NAME", OPTION_TEXT, &request.show.kind,
          "show: only frame, event, control, intent, stale, reset, pause, model, retune, settings, "
          "bad, start, lost or end"},

@@ -91,7 +91,7 @@ static bool is_recording(const char *path)
 }
 
 /* A run in which the subject steered, told from a recording or a session file. */
-static struct traj_session *read_run(const char *path, const struct traj_model *from,
+static struct traj_session *read_run(const char *path, const struct traj_model *from, bool partial,
                                      struct traj_error *error)
 {
     const struct traj_recording_choice choice = {.run = NULL};
@@ -100,10 +100,11 @@ static struct traj_session *read_run(const char *path, const struct traj_model *
     struct traj_session *run = recording
                                    ? traj_recording_session(path, path, &choice, &omissions, error)
                                    : traj_session_read(path, error);
-    if (run && recording) {
+    bool refused = run && recording && check_parts(path, &omissions, partial, error) != 0;
+    if (run && recording && !refused) {
         tell_omissions("train", path, &omissions);
     }
-    if (run && ((recording && traj_intention_effector(run, path, error)) ||
+    if (run && (refused || (recording && traj_intention_effector(run, path, error)) ||
                 (from && traj_intention_decoded(run, from, error)))) {
         traj_session_free(run);
         run = NULL;
@@ -111,11 +112,18 @@ static struct traj_session *read_run(const char *path, const struct traj_model *
     return run;
 }
 
+/* What is learned from: sessions, or runs by their intention. */
+struct source {
+    const struct option_list *sessions, *runs; /* one of them is empty */
+    bool quiet;
+    bool partial; /* of a recording of which a part is missing, what is before it will do */
+};
+
 /* Every run with the movement that was intended in place of the one that was made. */
-static struct traj_session **read_runs(const struct option_list *list,
-                                       const struct traj_model *from, bool quiet,
+static struct traj_session **read_runs(const struct source *source, const struct traj_model *from,
                                        struct traj_error *error)
 {
+    const struct option_list *list = source->runs;
     struct traj_session **all = calloc(list->count + 1, sizeof(struct traj_session *));
     if (!all) {
         traj_error_set(error, "memory is short");
@@ -123,12 +131,12 @@ static struct traj_session **read_runs(const struct option_list *list,
     }
     for (size_t i = 0; i < list->count; i++) {
         struct traj_relabelling done;
-        all[i] = read_run(list->item[i], from, error);
+        all[i] = read_run(list->item[i], from, source->partial, error);
         if (!all[i] || traj_intention_relabel(all[i], &done, error)) {
             free_sessions(all);
             return NULL;
         }
-        if (!quiet) {
+        if (!source->quiet) {
             fprintf(stderr,
                     "train: %s: %zu samples turned to the target, %zu within %.3g %s of it held "
                     "still, %zu trials\n",
@@ -139,16 +147,10 @@ static struct traj_session **read_runs(const struct option_list *list,
     return all;
 }
 
-/* What is learned from: sessions, or runs by their intention. */
-struct source {
-    const struct option_list *sessions, *runs; /* one of them is empty */
-    bool quiet;
-};
-
 static struct traj_session **read_source(const struct source *source, const struct traj_model *from,
                                          struct traj_error *error)
 {
-    return source->runs->count > 0 ? read_runs(source->runs, from, source->quiet, error)
+    return source->runs->count > 0 ? read_runs(source, from, error)
                                    : read_sessions(source->sessions, error);
 }
 
@@ -217,7 +219,7 @@ int cmd_train(int argc, char **argv)
     traj_fit_options_default(&fit);
     struct option_list sessions = {0}, priors = {0}, runs = {0};
     const char *out = NULL, *from = NULL, *family = traj_family_name(fit.family);
-    bool quiet = false;
+    bool quiet = false, partial = false;
     struct page page = {0};
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_REPEATED, &sessions, "session with frames and kinematics",
@@ -253,6 +255,8 @@ int cmd_train(int argc, char **argv)
          "also write a page, which needs nothing else: what was learned and chosen, tuning of the "
          "units of the first session",
          .file = FILE_WRITTEN},
+        {"partial", NULL, OPTION_FLAG, &partial,
+         "of a recording whose parts are not all there, learn from what is before the missing one"},
         {"quiet", NULL, OPTION_FLAG, &quiet, "show no progress"},
     };
     if (origin_command(&page.origin, argc, argv)) {
@@ -278,7 +282,7 @@ int cmd_train(int argc, char **argv)
         progress_init(&progress, "train", quiet);
         fit.progress = progress_callback;
         fit.progress_context = &progress;
-        const struct source source = {&sessions, &runs, quiet};
+        const struct source source = {&sessions, &runs, quiet, partial};
         int result = from ? adapt_and_save(from, &source, &fit, &page, out, &error)
                           : fit_and_save(&source, &priors, &fit, &page, out, &error);
         progress_end(&progress);

@@ -15,6 +15,18 @@ void tell_missing_part(const char *command, const char *path, uint64_t part)
     }
 }
 
+int check_parts(const char *path, const struct traj_recording_omissions *omitted, bool partial,
+                struct traj_error *error)
+{
+    if (omitted->part == 0 || partial) {
+        return 0;
+    }
+    return traj_error_set(error,
+                          "%s: part %" PRIu64 " is missing, though later ones are there; with "
+                          "--partial what is before it is taken",
+                          path, omitted->part);
+}
+
 void tell_omissions(const char *command, const char *path,
                     const struct traj_recording_omissions *omitted)
 {

@@ -28,7 +28,7 @@ struct findings {
     uint64_t records[TRAJ_RECORD_KINDS];
     uint64_t lost[3], lost_inputs; /* by enum traj_record_loss */
     uint64_t broken_places, broken_bytes, gaps, missing, torn_bytes;
-    bool ended;
+    bool ended, must_end;
     uint64_t last_part, later_part; /* read last; and one beyond a part that is missing, or 0 */
     uint64_t equal, unequal;        /* intents compared */
     uint64_t unknown;               /* intents that came while the decoder's state is not known */
@@ -181,7 +181,8 @@ static bool absent_is_told(const struct findings *f)
 static bool is_well(const struct findings *f)
 {
     return f->broken_places == 0 && f->gaps == 0 && f->later_part == 0 && f->unequal == 0 &&
-           f->undecoded == 0 && absent_is_told(f);
+           f->undecoded == 0 && absent_is_told(f) &&
+           (!f->must_end || (f->ended && f->torn_bytes == 0));
 }
 
 static void print_end(const struct findings *f)
@@ -302,6 +303,7 @@ int record_verify(const struct record_verify *verify, struct traj_error *error)
         traj_error_set(error, "memory is short");
     }
     if (rerun && look_at_all(f, recording, rerun, error) == 0) {
+        f->must_end = verify->ended;
         if (verify->json) {
             (void)print_json(f);
         } else {

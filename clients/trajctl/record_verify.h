@@ -13,9 +13,13 @@ struct record_verify {
     const char *const *models; /* files; may be none */
     size_t count;
     bool json;
+    bool ended; /* a recording that does not end in good order is not well */
 };
 
-/* Prints what is found: 0 all is well, 1 something is damaged or differs, -1 with a sentence. */
+/*
+ * Prints what is found: 0 all is well, 1 something is damaged, missing or differs, -1 with a
+ * sentence.
+ */
 int record_verify(const struct record_verify *verify, struct traj_error *error);
 
 #endif

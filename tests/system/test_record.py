@@ -296,7 +296,7 @@ class Recording(daemon.DaemonTest):
         self.stop(d)
         [path] = self.files()
         self.assertEqual(self.recorded(path), lines)
-        found = verify(path)
+        found = verify(path, 0, "--ended")
         self.assertTrue(found["ended"])
         self.assertEqual(found["replay"], {"equal": len(lines), "differ": 0, "unknown": 0, "absent": 0,
                                            "otherwise": 0})
@@ -549,13 +549,24 @@ class Recording(daemon.DaemonTest):
         # Whoever else reads it is told of it, and gets what is before.
         for command in (("record", "show", files[0]),
                         ("record", "cut", files[0], "--to-frame", "100000", "--out", self.path("cut.rec")),
-                        ("convert", "recording", files[0], "--out", self.path("part.h5")),
+                        ("convert", "recording", files[0], "--partial", "--out", self.path("part.h5")),
                         ("decode", "--recording", files[0], "--model", self.model, "--out",
                          self.path("part.jsonl"))):
             done = subprocess.run([TRAJCTL, *command], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(f"{command[0]}: {files[0]}: part 2 is missing, though later ones are there",
                           done.stderr)
+        # What becomes a file of its own must be asked for.
+        for command in (("convert", "recording", files[0], "--out", self.path("none")),
+                        ("train", "--intention", files[0], "--out", self.path("none"))):
+            done = subprocess.run([TRAJCTL, *command], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"{files[0]}: part 2 is missing, though later ones are there; with --partial",
+                          done.stderr)
+            self.assertFalse(os.path.exists(self.path("none")))
+        done = subprocess.run([TRAJCTL, "train", "--partial", "--intention", files[0], "--out",
+                               self.path("none")], capture_output=True, text=True)
+        self.assertIn(f"train: {files[0]}: part 2 is missing", done.stderr)
         os.rename(self.path("aside"), files[1])
         os.unlink(files[-1])
         found = verify(files[0])
@@ -597,6 +608,8 @@ class Recording(daemon.DaemonTest):
             found = verify(torn)
             whole = size == len(image)
             self.assertEqual(found["replay"]["equal"], 20 if whole else 19)
+            # The daemon was killed, so that it is not ended even where it is whole.
+            self.assertFalse(verify(torn, 1, "--ended")["ended"])
             self.assertEqual(found["torn_bytes"] if "torn_bytes" in found else found["damage"].get(
                 "torn_bytes", 0), 0 if whole else size - last)
 
