@@ -65,6 +65,20 @@ static int score_baseline(int method, const struct traj_session *train,
     return result;
 }
 
+/* Of intents that answer nothing in the session there is no score. */
+static int check_intents(const char *path, const struct traj_session *session,
+                         const struct intent_file *file, struct traj_error *error)
+{
+    if (file->intents == 0) {
+        return traj_error_set(error, "%s: holds no intent", path);
+    }
+    if (file->intents == file->unknown) {
+        return traj_error_set(error, "%s: none of its %zu intents is of a bin of %s", path,
+                              file->intents, session->path);
+    }
+    return 0;
+}
+
 static int score_all(const struct traj_session *session, const char *intents,
                      const char *train_path, const struct traj_score_options *options,
                      struct progress *progress, struct results *results, struct traj_error *error)
@@ -73,7 +87,10 @@ static int score_all(const struct traj_session *session, const char *intents,
     if (intent_file_read(intents, session, &file, error)) {
         return -1;
     }
-    int result = score_method(TRAJD, session, file.decoded, options, results, error);
+    int result = check_intents(intents, session, &file, error);
+    if (result == 0) {
+        result = score_method(TRAJD, session, file.decoded, options, results, error);
+    }
     results->unknown = file.unknown;
     intent_file_free(&file);
     if (result || !train_path) {

@@ -165,6 +165,26 @@ done
 cd "$work"
 rm -r "$work/files"
 
+# A model that was trained on five units, a session that has three of them, and one that has others.
+mkdir "$work/files"
+cd "$work/files"
+simulate() {
+    "$TRAJCTL" simulate --targets 2 --trials-per-target 4 --seed 1 "$@" >"$work/out"
+}
+simulate --units 5 --out five.h5
+"$TRAJCTL" train --quiet --family stm --folds 2 --session five.h5 --out m.tjm
+"$TRAJCTL" decode --quiet --model m.tjm --session five.h5 --out five.jsonl
+
+# Intents that answer nothing in the session have no score.
+: >empty.jsonl
+sed 's/"t":/"t":9/' five.jsonl >other.jsonl
+expect 1 'empty.jsonl: holds no intent' score --session five.h5 --intents empty.jsonl
+expect 1 'none of its [0-9]* intents is of a bin of five.h5' \
+    score --session five.h5 --intents other.jsonl --json
+expect 1 'no bin lies in the part' score --session five.h5 --intents five.jsonl --from 1000
+cd "$work"
+rm -r "$work/files"
+
 expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"
 expect 1 'no.rec' record verify "$work/no.rec"
 expect 1 'no.rec' record recover "$work/no.rec"
