@@ -64,6 +64,7 @@ static int decode(const char *model_path, const char *session_path, const char *
         session = traj_session_read(session_path, error);
     }
     if (session) {
+        tell_units("decode", model, session);
         w->bins = session->bins;
         w->cap = traj_intent_size(model->dims.position, traj_target_slots(&model->dims));
         w->line = malloc(w->cap);

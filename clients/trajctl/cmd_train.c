@@ -188,6 +188,7 @@ static int adapt_and_save(const char *from, const struct source *source,
     const struct option_list *files = source->runs->count > 0 ? source->runs : source->sessions;
     struct traj_session **sessions = old ? read_source(source, old, error) : NULL;
     if (sessions) {
+        tell_units("train", old, sessions[0]);
         model =
             traj_adapt(old, (const struct traj_session *const *)sessions, files->count, fit, error);
     }

@@ -4,6 +4,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/learn/decode.h"
 
 void tell_missing_part(const char *command, const char *path, uint64_t part)
 {
@@ -41,4 +44,25 @@ void tell_omissions(const char *command, const char *path,
         fprintf(stderr, "%s: %s misses records at %zu places\n", command, path, omitted->lost);
     }
     tell_missing_part(command, path, omitted->part);
+}
+
+void tell_units(const char *command, const struct traj_model *model,
+                const struct traj_session *session)
+{
+    const size_t units = model->dims.units;
+    size_t *map = malloc((units + 1) * sizeof *map), common = 0;
+    if (map && traj_match_units(model, session, map, NULL) == 0) {
+        for (size_t n = 0; n < units; n++) {
+            common += map[n] != (size_t)-1;
+        }
+        if (common < units) {
+            fprintf(stderr, "%s: %s: %zu of the model's %zu units are not in the session\n",
+                    command, session->path, units - common, units);
+        }
+        if (common < session->units) {
+            fprintf(stderr, "%s: %s: %zu of the session's %zu units are not in the model\n",
+                    command, session->path, session->units - common, session->units);
+        }
+    }
+    free(map);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a command that reads a recording tells of what it did not find in it. */
+/* What a command tells of what it did not find in a recording or a session. */
 #ifndef TRAJCTL_OMISSIONS_H
 #define TRAJCTL_OMISSIONS_H
 
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/learn/recording_session.h"
+#include "traj/model.h"
 
 /* A sentence on stderr if the part of this number is missing; 0 = none is. */
 void tell_missing_part(const char *command, const char *path, uint64_t part);
@@ -21,5 +22,12 @@ int check_parts(const char *path, const struct traj_recording_omissions *omitted
 /* Sentences on stderr of all that is not in the session that was made from the recording path. */
 void tell_omissions(const char *command, const char *path,
                     const struct traj_recording_omissions *omitted);
+
+/*
+ * A sentence on stderr if model and session name their units and some are in one alone.  Sessions
+ * that do not match at all are refused by whoever uses them.
+ */
+void tell_units(const char *command, const struct traj_model *model,
+                const struct traj_session *session);
 
 #endif

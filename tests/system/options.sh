@@ -182,6 +182,31 @@ expect 1 'empty.jsonl: holds no intent' score --session five.h5 --intents empty.
 expect 1 'none of its [0-9]* intents is of a bin of five.h5' \
     score --session five.h5 --intents other.jsonl --json
 expect 1 'no bin lies in the part' score --session five.h5 --intents five.jsonl --from 1000
+
+# Units that are in the model or in the session alone are told of.
+simulate --units 3 --out three.h5
+simulate --units 6 --out six.h5
+adapt() {
+    session=$1
+    shift
+    "$TRAJCTL" train --quiet --folds 2 --from m.tjm --session "$session" "$@" 2>"$work/err"
+}
+"$TRAJCTL" decode --quiet --model m.tjm --session five.h5 --out - >"$work/out" 2>"$work/err"
+[ ! -s "$work/err" ] || fail "decode of an ordinary session: $(cat "$work/err")"
+adapt five.h5 --out n.tjm
+[ ! -s "$work/err" ] || fail "train --from with an ordinary session: $(cat "$work/err")"
+few="three.h5: 2 of the model's 5 units are not in the session"
+many="six.h5: 1 of the session's 6 units are not in the model"
+"$TRAJCTL" decode --quiet --model m.tjm --session three.h5 --out - >"$work/out" 2>"$work/err"
+[ "$(cat "$work/err")" = "decode: $few" ] || fail "decode of three units: $(cat "$work/err")"
+"$TRAJCTL" decode --quiet --model m.tjm --session six.h5 --out - >"$work/out" 2>"$work/err"
+[ "$(cat "$work/err")" = "decode: $many" ] || fail "decode of six units: $(cat "$work/err")"
+adapt three.h5 --out n.tjm
+[ "$(cat "$work/err")" = "train: $few" ] || fail "train --from with three units: $(cat "$work/err")"
+printf 't_end,dt,strange\n0.02,0.02,1\n0.04,0.02,0\n' >strange.csv
+"$TRAJCTL" convert csv --frames strange.csv --out strange.h5 >"$work/out"
+expect 1 'no unit in common' decode --quiet --model m.tjm --session strange.h5 --out n.jsonl
+expect 1 'no unit in common' train --quiet --from m.tjm --session strange.h5 --out n.tjm
 cd "$work"
 rm -r "$work/files"
 
