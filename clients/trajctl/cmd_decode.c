@@ -216,6 +216,10 @@ static int decode_recording(struct recorded *recorded, const char *out, struct w
     struct traj_rerun *rerun = recording ? traj_rerun_open(&options, error) : NULL;
     if (rerun && output_open(&w->output, out, error) == 0) {
         result = decode_items(recorded, recording, rerun, out, w, error);
+        if (result == 0 && recorded->from > 0 && w->written == 0 && recorded->unknown == 0) {
+            result = traj_error_set(error, "%s: no frame was decoded from frame %llu on",
+                                    recorded->path, (unsigned long long)recorded->from);
+        }
         if (result == 0) {
             result = output_commit(&w->output, error);
         } else {

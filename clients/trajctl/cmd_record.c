@@ -15,6 +15,7 @@
 #include "clients/trajctl/record_show.h"
 #include "clients/trajctl/record_verify.h"
 #include "clients/trajctl/request.h"
+#include "daemon/learn/recording_file.h"
 #include "daemon/learn/recording_mend.h"
 #include "daemon/learn/recording_parts.h"
 #include "traj/client.h"
@@ -84,6 +85,15 @@ static void tell_mended(void *context, const struct traj_mended *mended, const c
     }
 }
 
+/* 0 if the file is a recording, or 1 after a sentence. */
+static int check_recording(const char *path)
+{
+    struct traj_error error = {0};
+    struct traj_recording *recording = traj_recording_open(path, &error);
+    traj_recording_close(recording);
+    return recording ? 0 : failure("record", "%s", error.text);
+}
+
 static int recover(const char *path)
 {
     struct recovering recovering = {0, 0};
@@ -96,9 +106,13 @@ static int recover(const char *path)
     }
     if (traj_recording_part(base, &stem, &part)) {
         base[stem] = '\0';
+        traj_recording_mend_all(base, tell_mended, &recovering);
     }
-    traj_recording_mend_all(base, tell_mended, &recovering);
     free(base);
+    /* Asked for afterwards: the only part of a daemon that was killed early has no header yet. */
+    if (recovering.tapes == 0 && check_recording(path) != 0) {
+        return 1;
+    }
     if (recovering.tapes == 0) {
         printf("%s: nothing was left behind\n", path);
     }
@@ -142,6 +156,22 @@ static int with_file(const char *word, const char *path, struct request *request
     return result < 0 ? failure("record", "%s", error.text) : result;
 }
 
+/* Ranges that hold nothing whatever the recording is. */
+static int check_range(const struct request *request)
+{
+    if (request->from_frame > request->to_frame) {
+        return usage_error("record",
+                           "--from-frame %" PRIu64 " is after --to-frame %" PRIu64
+                           ": no frame is between",
+                           request->from_frame, request->to_frame);
+    }
+    if (request->from > request->to) {
+        return usage_error("record", "--from %g is after --to %g: nothing is between",
+                           request->from, request->to);
+    }
+    return OPTIONS_RUN;
+}
+
 static int run(const char *word, const char *path, struct request *request)
 {
     static const char *const with[] = {"verify", "show", "cut", "recover"};
@@ -162,7 +192,8 @@ static int run(const char *word, const char *path, struct request *request)
     if (strcmp(word, "cut") == 0 && !request->cut.out) {
         return usage_error("record", "cut needs --out, a file to write");
     }
-    return with_file(word, path, request);
+    int status = check_range(request);
+    return status == OPTIONS_RUN ? with_file(word, path, request) : status;
 }
 
 int cmd_record(int argc, char **argv)
@@ -190,8 +221,8 @@ int cmd_record(int argc, char **argv)
         {"to-frame", "N", OPTION_U64, &request.to_frame, "show, cut: up to this one, included",
          .plain = true},
         {"from", "S", OPTION_REAL, &request.from,
-         "cut: from this instant on, s since the recording began", .plain = true},
-        {"to", "S", OPTION_REAL, &request.to, "cut: up to this instant", .plain = true},
+         "cut: from this instant on, s since the recording began", 0.0, 1e12, .plain = true},
+        {"to", "S", OPTION_REAL, &request.to, "cut: up to this instant", 0.0, 1e12, .plain = true},
         {"out", "X.rec", OPTION_TEXT, &request.cut.out,
          "cut: file to write; it must not be there yet", .file = FILE_WRITTEN},
     };

@@ -248,17 +248,24 @@ static int grow(struct showing *s, size_t size, struct traj_error *error)
     return 0;
 }
 
+static bool in_range(const struct showing *s, const struct traj_recording_item *item)
+{
+    return item->found == TRAJ_FOUND_RECORD && item->record.frame >= s->show->from &&
+           item->record.frame <= s->show->to;
+}
+
 static int show_items(struct showing *s, struct traj_recording *recording, struct traj_error *error)
 {
     struct traj_recording_item item;
+    bool empty = s->show->from > 0 || s->show->to < UINT64_MAX;
     int more;
     while ((more = traj_recording_next(recording, &item, error)) > 0) {
         const struct traj_record *record = &item.record;
         if (item.found == TRAJ_FOUND_NO_PART) {
             tell_missing_part("record", s->show->path, item.count);
         }
-        if (item.found != TRAJ_FOUND_RECORD || record->frame < s->show->from ||
-            record->frame > s->show->to ||
+        empty = empty && !in_range(s, &item);
+        if (!in_range(s, &item) ||
             (s->show->kind && strcmp(traj_record_name(record->kind), s->show->kind) != 0)) {
             continue;
         }
@@ -268,6 +275,9 @@ static int show_items(struct showing *s, struct traj_recording *recording, struc
         if (show_record(s, record) != 0) {
             return traj_error_set(error, "standard output cannot be written to");
         }
+    }
+    if (more == 0 && empty) {
+        return traj_error_set(error, "%s has nothing in this range", s->show->path);
     }
     return more;
 }

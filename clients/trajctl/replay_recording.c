@@ -439,9 +439,12 @@ static int find_anchor(struct sending *s, struct traj_error *error)
         return -1;
     }
     int result;
+    bool reached = s->replay->from == 0;
     s->anchor = UINT64_MAX;
     while ((result = traj_recording_next(recording, &item, error)) > 0 && !interrupted()) {
         if (item.found == TRAJ_FOUND_RECORD) {
+            reached = reached || (item.record.kind == TRAJ_RECORD_FRAME &&
+                                  item.record.frame >= s->replay->from);
             if (item.record.frame > s->replay->from && s->anchor != UINT64_MAX) {
                 break;
             }
@@ -452,6 +455,10 @@ static int find_anchor(struct sending *s, struct traj_error *error)
         position++;
     }
     traj_recording_close(recording);
+    if (result == 0 && !reached) {
+        return traj_error_set(error, "%s has no frame %llu", s->replay->path,
+                              (unsigned long long)s->replay->from);
+    }
     return result < 0 ? -1 : 0;
 }
 

@@ -86,6 +86,10 @@ expect 2 'takes no file' record start x.rec
 expect 2 'needs a recording' record verify
 expect 2 'needs --out' record cut x.rec
 expect 2 'no kind of record' record show x.rec --kind thing
+expect 2 'from-frame 6 is after --to-frame 5' record show x.rec --from-frame 6 --to-frame 5
+expect 2 'from-frame 6 is after --to-frame 5' record cut x.rec --out y --from-frame 6 --to-frame 5
+expect 2 'from 5 is after --to 3' record cut x.rec --out y --from 5 --to 3
+expect 2 'is not between 0' record cut x.rec --out y --to -1
 expect 2 'either --session' replay
 expect 2 'for sessions' replay x.rec --json
 expect 2 'is not on or off' pause
@@ -213,6 +217,11 @@ rm -r "$work/files"
 expect 1 'no.tjm' decode --model "$work/no.tjm" --session "$work/s.h5" --out "$work/o"
 expect 1 'no.rec' record verify "$work/no.rec"
 expect 1 'no.rec' record recover "$work/no.rec"
+expect 1 'is no recording' record recover "$work"
+: >"$work/empty"
+expect 1 'is no recording' record recover "$work/empty"
+rm "$work/empty"
+expect 1 'is no recording' record recover "$man"
 expect 1 'no.rec' replay "$work/no.rec"
 expect 1 'no.rec' decode --model "$work/no.tjm" --recording "$work/no.rec" --out "$work/o"
 expect 1 'no.tjm' model show "$work/no.tjm"

@@ -375,6 +375,28 @@ class Recording(daemon.DaemonTest):
             self.assertIn(f": {bins} bins", convert("--run-number", choice))
         self.assertIn(": 3 bins", convert("--run", "b"))
 
+    def test_a_range_that_holds_nothing_is_refused(self):
+        d = self.recorder()
+        self.feed(d, frames(0, 10), 10)
+        self.stop(d)
+        [path] = self.files()
+        out = self.path("out")
+        for command, words in ((("record", "show", path, "--from-frame", 11), "has nothing in this range"),
+                               (("record", "cut", path, "--from-frame", 11, "--out", out),
+                                "has nothing in this range"),
+                               (("record", "cut", path, "--from", 1e6, "--out", out),
+                                "has nothing in this range"),
+                               (("decode", "--recording", path, "--model", self.model, "--from-frame", 10,
+                                 "--out", out), "no frame was decoded from frame 10 on"),
+                               (("replay", path, "--from-frame", 10), "has no frame 10")):
+            done = subprocess.run([TRAJCTL, *map(str, command)], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), (command, done.stderr))
+            self.assertIn(words, done.stderr)
+            self.assertFalse(os.path.exists(out))
+        self.assertEqual(len(trajctl("record", "show", path, "--from-frame", 9, "--kind", "frame").splitlines()),
+                         1)
+        self.assertEqual(trajctl("record", "show", path, "--from-frame", 9, "--kind", "retune"), b"")
+
     def test_a_daemon_that_begins_paused_is_let_go_and_the_other_way_round(self):
         d = self.recorder()
         sink, source = d.sink("intent"), d.source()
