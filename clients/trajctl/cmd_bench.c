@@ -13,6 +13,7 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/output.h"
 #include "clients/trajctl/progress.h"
 #include "daemon/learn/model_file.h"
 #include "traj/version.h"
@@ -219,18 +220,18 @@ static void print_cell(const struct cell *cell)
 /* Every measured frame's latency, us, one a line; "lost" where no intent came. */
 static int write_samples(const char *path, const struct bench_load *load, struct traj_error *error)
 {
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        return traj_error_set(error, "%s cannot be written", path);
+    struct output output;
+    if (output_open(&output, path, error) != 0) {
+        return -1;
     }
     for (size_t i = 0; i < load->sent; i++) {
         if (isnan(load->latency[i])) {
-            (void)fputs("lost\n", file);
+            (void)fputs("lost\n", output.file);
         } else {
-            (void)fprintf(file, "%.2f\n", 1e6 * (double)load->latency[i]);
+            (void)fprintf(output.file, "%.2f\n", 1e6 * (double)load->latency[i]);
         }
     }
-    return fclose(file) == 0 ? 0 : traj_error_set(error, "%s cannot be written", path);
+    return output_commit(&output, error);
 }
 
 static size_t frames_of(struct bench *b, const struct bench_size *size)

@@ -70,6 +70,8 @@ static int convert_recording(const char *path, const struct traj_recording_choic
     return 0;
 }
 
+#define FORMATS "csv, nwb, npz, mat or recording"
+
 typedef int format_function(int argc, char **argv);
 
 /* The format whose name is the first word, or NULL where it has no options of its own. */
@@ -92,6 +94,10 @@ int cmd_convert(int argc, char **argv)
     format_function *format = argc > 1 ? find_format(argv[1]) : NULL;
     if (format) {
         return format(argc - 1, argv + 1);
+    }
+    if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "csv") != 0 &&
+        strcmp(argv[1], "recording") != 0) {
+        return usage_error("convert", "no format is called \"%s\": " FORMATS, argv[1]);
     }
     struct traj_csv_options csv = {0};
     struct traj_recording_choice choice = {0};
@@ -145,7 +151,7 @@ int cmd_convert(int argc, char **argv)
         return convert_recording(path, &choice, partial, out);
     }
     if (strcmp(from, "csv") != 0) {
-        return usage_error("convert", "\"%s\" is not csv, nwb, npz, mat or recording%s", from,
+        return usage_error("convert", "\"%s\" is not " FORMATS "%s", from,
                            find_format(from) ? ": the format comes first" : "");
     }
     if (path || choice.run || choice.number > 0 || partial) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajctl decode: the daemon without sockets. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
@@ -34,6 +36,7 @@ struct writing {
     char *line;
     size_t cap;
     size_t written, bins;
+    int reason; /* errno where nothing more can be written */
 };
 
 static int write_intent(void *context, const struct traj_intent *intent)
@@ -44,6 +47,7 @@ static int write_intent(void *context, const struct traj_intent *intent)
     size_t length = traj_intent_write(&plain, w->line, w->cap);
     if (length == 0 || fwrite(w->line, 1, length, w->output.file) != length ||
         putc('\n', w->output.file) == EOF) {
+        w->reason = errno;
         return 1;
     }
     w->written++;
@@ -51,6 +55,11 @@ static int write_intent(void *context, const struct traj_intent *intent)
         progress_update(&w->progress, "frames", (double)w->written / (double)w->bins);
     }
     return 0;
+}
+
+static int fail_to_write(const struct writing *w, const char *out, struct traj_error *error)
+{
+    return traj_error_set(error, "%s cannot be written: %s", out, strerror(w->reason));
 }
 
 static int decode(const char *model_path, const char *session_path, const char *out,
@@ -73,7 +82,7 @@ static int decode(const char *model_path, const char *session_path, const char *
         } else if (output_open(&w->output, out, error) == 0) {
             result = traj_decode(model, session, options, write_intent, w, NULL, error);
             if (result > 0) {
-                result = traj_error_set(error, "%s cannot be written", out);
+                result = fail_to_write(w, out, error);
             }
             if (result == 0) {
                 result = output_commit(&w->output, error);
@@ -111,7 +120,7 @@ static int write_recorded(struct writing *w, const struct traj_intent *intent, c
         w->line = larger;
         w->cap = cap;
     }
-    return write_intent(w, intent) == 0 ? 0 : traj_error_set(error, "%s cannot be written", out);
+    return write_intent(w, intent) == 0 ? 0 : fail_to_write(w, out, error);
 }
 
 /*

@@ -232,10 +232,15 @@ static int export_csv(const struct order *order, const struct content *content,
 
 /* --- the command ------------------------------------------------------------------------------ */
 
+static bool is_format(const char *word)
+{
+    return strcmp(word, "nwb") == 0 || strcmp(word, "csv") == 0;
+}
+
 static int check(const char *format, const struct order *order)
 {
     bool nwb = strcmp(format, "nwb") == 0;
-    if (!nwb && strcmp(format, "csv") != 0) {
+    if (!is_format(format)) {
         return usage_error("export", "\"%s\" is not nwb or csv", format);
     }
     if (!order->session && !order->intents) {
@@ -290,6 +295,9 @@ int cmd_export(int argc, char **argv)
         {"length-unit", "UNIT", OPTION_TEXT, &order.length_unit,
          "unit of positions, where no session says it"},
     };
+    if (argc > 1 && argv[1][0] != '-' && !is_format(argv[1])) {
+        return usage_error("export", "no format is called \"%s\": nwb or csv", argv[1]);
+    }
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {
         return status;

@@ -9,6 +9,7 @@
 #include "clients/trajctl/commands.h"
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/output.h"
 #include "clients/trajctl/survey.h"
 #include "daemon/learn/model_file.h"
 
@@ -100,16 +101,6 @@ static void name_unit(const struct request *request, const struct traj_model *mo
     memcpy(out, name + from, length - from + 1);
 }
 
-static int write_text(const char *path, const char *text, size_t size, struct traj_error *error)
-{
-    FILE *file = fopen(path, "wb");
-    bool good = file && fwrite(text, 1, size, file) == size;
-    if (file && fclose(file) != 0) {
-        good = false;
-    }
-    return good ? 0 : traj_error_set(error, "%s: cannot be written", path);
-}
-
 static int write_map(const struct request *request, const struct traj_model *model,
                      struct traj_error *error)
 {
@@ -131,7 +122,7 @@ static int write_map(const struct request *request, const struct traj_model *mod
             map.unit[n].unit = survey->unit[n].unit;
         }
         size_t size = traj_units_map_write(&map, text, cap);
-        result = write_text(request->out, text, size, error);
+        result = output_write(request->out, text, size, error);
     }
     free(map.unit);
     free(text);
@@ -226,7 +217,8 @@ int cmd_units_map(int argc, char **argv)
         {"sorted", NULL, OPTION_FLAG, &request.sorted, "leave unsorted spikes (unit 0) out"},
         {"least", "N", OPTION_U64, &request.least,
          "leave units of fewer spikes out; without it, those that are silent, except of lsl, which "
-         "tells its channels"},
+         "tells its channels",
+         .plain = true},
     };
     int status = options_parse(&help, options, COUNT_OF(options), argc, argv);
     if (status != OPTIONS_RUN) {

@@ -87,6 +87,16 @@ int output_commit(struct output *output, struct traj_error *error)
     return bad ? -1 : 0;
 }
 
+int output_write(const char *path, const char *text, size_t size, struct traj_error *error)
+{
+    struct output output;
+    if (output_open(&output, path, error) != 0) {
+        return -1;
+    }
+    (void)fwrite(text, 1, size, output.file); /* output_commit asks whether it went well */
+    return output_commit(&output, error);
+}
+
 void output_abandon(struct output *output)
 {
     if (output->file && output->file != stdout) {

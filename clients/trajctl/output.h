@@ -22,6 +22,9 @@ int output_open(struct output *output, const char *path, struct traj_error *erro
 /* Everything is on the disk and path is the new file.  0, or -1 with a sentence. */
 int output_commit(struct output *output, struct traj_error *error);
 
+/* All of it at once: 0, or -1 with a sentence. */
+int output_write(const char *path, const char *text, size_t size, struct traj_error *error);
+
 /* Drops what was written. */
 void output_abandon(struct output *output);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clients/files/session_file.h"
+#include "clients/trajctl/output.h"
 #include "clients/trajctl/rig.h"
 #include "proto/units_map.h"
 
@@ -284,7 +285,6 @@ int rig_write_map(const struct rig *rig, const struct rig_system *system, const 
     struct traj_units_map map = {.rate = rig->rate, .units_max = rig->session->units};
     size_t cap = 512 + 512 * rig->session->units;
     char *text = malloc(cap);
-    FILE *file = NULL;
     int result = -1;
     map.unit = calloc(map.units_max, sizeof *map.unit);
     if (!map.unit || !text) {
@@ -294,12 +294,7 @@ int rig_write_map(const struct rig *rig, const struct rig_system *system, const 
         (void)snprintf(map.stream, sizeof map.stream, "%s", stream);
         fill_map(rig, system, &map);
         size_t size = traj_units_map_write(&map, text, cap);
-        file = fopen(path, "wb");
-        if (!file || fwrite(text, 1, size, file) != size || fclose(file) != 0) {
-            traj_error_set(error, "%s: cannot be written", path);
-        } else {
-            result = 0;
-        }
+        result = output_write(path, text, size, error);
     }
     free(map.unit);
     free(text);

@@ -44,6 +44,7 @@ for command in $commands; do
         esac
         grep -q -e "--$option\b" "$work/page" || fail "$command --$option is not in $man"
     done
+    ! grep -q 18446744073709551615 "$work/help" || fail "$command --help shows a number for none"
     "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
     expect 2 'unknown' "$command" --no-such-option
 done
@@ -73,6 +74,8 @@ expect 2 'not between' simulate --out "$work/s.h5" --units 0
 expect 2 'not a number' simulate --out "$work/s.h5" --rate fast
 expect 2 'not a number' simulate --out "$work/s.h5" --rate nan
 expect 2 'is not csv' convert --out "$work/s.h5"
+expect 2 'no format is called "bogus": csv, nwb, npz, mat or recording' convert bogus
+expect 2 'no format is called "bogus": nwb or csv' export bogus
 expect 2 'one file' convert recording --out "$work/s.h5"
 expect 2 'neither a file' convert csv x --out "$work/s.h5"
 expect 1 'no.rec' convert recording "$work/no.rec" --out "$work/s.h5"
@@ -205,6 +208,14 @@ many="six.h5: 1 of the session's 6 units are not in the model"
 [ "$(cat "$work/err")" = "decode: $few" ] || fail "decode of three units: $(cat "$work/err")"
 "$TRAJCTL" decode --quiet --model m.tjm --session six.h5 --out - >"$work/out" 2>"$work/err"
 [ "$(cat "$work/err")" = "decode: $many" ] || fail "decode of six units: $(cat "$work/err")"
+if mknod full c 1 7 2>/dev/null; then
+    expect 1 'full cannot be written: No space left' \
+        decode --quiet --model m.tjm --session five.h5 --out full
+    expect 1 'full: cannot be written: not a regular file' split --session five.h5 --train full --test n.h5
+    [ -z "${TRAJD:-}" ] || expect 1 'full cannot be written: No space left' bench --quiet \
+        --trajd "$TRAJD" --channels 4 --targets 2 --bin-ms 20 --frames 5 --transport ipc --samples full
+    [ -c full ] || fail "a device is no device any more"
+fi
 adapt three.h5 --out n.tjm
 [ "$(cat "$work/err")" = "train: $few" ] || fail "train --from with three units: $(cat "$work/err")"
 printf 't_end,dt,strange\n0.02,0.02,1\n0.04,0.02,0\n' >strange.csv
