@@ -33,10 +33,10 @@ static const struct command_help help = {
         "what came in once more and compares each intent to the byte; it ends with 1 if something "
         "is damaged or differs, or is missing without being told of, a part among them. One that "
         "was not ended, because it is still being written or its daemon was killed, may be whole "
-        "for all that; with --ended it is not. show: the records as lines of JSON. cut: a new recording "
-        "of a range of frames or of time, with what leads up to it, so that it can be replayed. "
-        "recover: adds what a daemon that was killed had not written yet; the daemon itself does "
-        "so when it starts again with the same directory.",
+        "for all that; with --ended it is not. show: the records as lines of JSON. cut: a new "
+        "recording of a range of frames or of time, with what leads up to it, so that it can be "
+        "replayed. recover: adds what a daemon that was killed had not written yet; the daemon "
+        "itself does so when it starts again with the same directory.",
     .example = "trajctl record start\n"
                "trajctl record verify r.0001.rec\n"
                "trajctl record show r.0001.rec --kind control\n"

@@ -214,6 +214,26 @@ static int check_from(const struct traj_fit_options *fit, const struct option_li
                   : OPTIONS_RUN;
 }
 
+static int run(const char *from, const struct source *source, const struct option_list *priors,
+               struct traj_fit_options *fit, struct page *page, const char *out)
+{
+    struct traj_error error = {0};
+    struct progress progress;
+    progress_init(&progress, "train", source->quiet);
+    fit->progress = progress_callback;
+    fit->progress_context = &progress;
+    int result = from ? adapt_and_save(from, source, fit, page, out, &error)
+                      : fit_and_save(source, priors, fit, page, out, &error);
+    progress_end(&progress);
+    if (result) {
+        return failure("train", "%s", error.text);
+    }
+    if (!source->quiet) {
+        fprintf(stderr, "train: %s written after %.1f s\n", out, progress_seconds(&progress));
+    }
+    return 0;
+}
+
 int cmd_train(int argc, char **argv)
 {
     struct traj_fit_options fit;
@@ -278,24 +298,8 @@ int cmd_train(int argc, char **argv)
         status = check_from(&fit, &priors);
     }
     if (status == OPTIONS_RUN) {
-        struct traj_error error = {0};
-        struct progress progress;
-        progress_init(&progress, "train", quiet);
-        fit.progress = progress_callback;
-        fit.progress_context = &progress;
         const struct source source = {&sessions, &runs, quiet, partial};
-        int result = from ? adapt_and_save(from, &source, &fit, &page, out, &error)
-                          : fit_and_save(&source, &priors, &fit, &page, out, &error);
-        progress_end(&progress);
-        if (result) {
-            status = failure("train", "%s", error.text);
-        } else {
-            if (!quiet) {
-                fprintf(stderr, "train: %s written after %.1f s\n", out,
-                        progress_seconds(&progress));
-            }
-            status = 0;
-        }
+        status = run(from, &source, &priors, &fit, &page, out);
     }
     option_list_free(&sessions);
     option_list_free(&priors);
