@@ -153,12 +153,15 @@ static size_t find_character(const matvar_t *var, size_t i, size_t *at)
     bool wide = var->data_type == MAT_T_UINT16 || var->data_type == MAT_T_UTF16;
     size_t length = wide ? 2 : 1;
     *at = i * length;
+    /* Of a damaged file libmatio may know how many bytes there are, and have none. */
+    if (bytes == NULL)
+        return 0;
     if (var->data_type == MAT_T_UTF8) {
         for (*at = 0; i > 0 && *at < var->nbytes; i--)
             *at += utf8_length(bytes[*at]);
         length = *at < var->nbytes ? utf8_length(bytes[*at]) : 1;
     }
-    return bytes != NULL && *at + length <= var->nbytes ? length : 0;
+    return *at + length <= var->nbytes ? length : 0;
 }
 
 /* Appends a character as UTF-8; false where it does not fit or is none. */
