@@ -186,6 +186,19 @@ json_t *bench_daemon_status(struct bench_daemon *daemon)
     return json_loads(reply, 0, NULL);
 }
 
+bool bench_daemon_ended(struct bench_daemon *daemon, struct traj_error *error)
+{
+    int status;
+    if (daemon->pid == 0 || waitpid(daemon->pid, &status, WNOHANG) != daemon->pid) {
+        return false;
+    }
+    daemon->pid = 0;
+    bool killed = WIFSIGNALED(status);
+    traj_error_set(error, "trajd ended during the cell (%s %d)", killed ? "signal" : "status",
+                   killed ? WTERMSIG(status) : WEXITSTATUS(status));
+    return true;
+}
+
 double bench_daemon_cpu(const struct bench_daemon *daemon)
 {
     clockid_t clock;

@@ -33,6 +33,9 @@ int bench_daemon_attach(struct bench_daemon *daemon, const char *frames, const c
 /* Its status, a new reference; NULL if there is none to be had. */
 json_t *bench_daemon_status(struct bench_daemon *daemon);
 
+/* Whether what was started here has ended by itself; how, goes into the error's sentence. */
+bool bench_daemon_ended(struct bench_daemon *daemon, struct traj_error *error);
+
 /* Processor time of the whole process so far, s; NaN where it was not started by us. */
 double bench_daemon_cpu(const struct bench_daemon *daemon);
 

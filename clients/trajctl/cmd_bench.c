@@ -34,7 +34,8 @@ static const struct command_help help = {
         "Measures trajd from outside: makes a model of each size (a filter over courses, by rule) "
         "and frames to go with it, starts a trajd of its own, sends on an absolute schedule and "
         "measures from the planned time of sending to the receipt of the intent, so that a stall "
-        "counts against every frame that it delays. With --intents it measures what runs there "
+        "counts against every frame that it delays; a frame without an intent counts as infinitely "
+        "late. With --intents it measures what runs there "
         "instead, trajd or any program that speaks the same sockets. Nothing is asserted.",
     .example = "trajctl bench --quick\n"
                "trajctl bench --channels 256 --targets 8 --bin-ms 5 --seconds 60 --json\n",
@@ -64,7 +65,7 @@ struct cell {
     struct bench_load load;
     double seconds, cpu, decode_cpu; /* s of time and of processor */
     double p50, p99, p999, max, late_p99;
-    size_t lost;
+    size_t lost, unanswered; /* the former without what was still waiting at the end */
     bool keeps_up;
     json_t *before, *after; /* status; NULL where it answers no requests */
 };
@@ -105,37 +106,41 @@ static double quantile(const float *sorted, size_t count, double q)
     return (double)sorted[rank > 0 ? rank - 1 : 0];
 }
 
-/* Frames whose intent came, in the order of sending, then the quantiles. */
+/*
+ * Latencies of the frames from `from` to `to`, sorted.  A frame without an intent is later than any
+ * other: left out, it would make a daemon that loses frames look fast.  Returns how many there are.
+ */
+static size_t sort_latencies(const struct bench_load *load, size_t from, size_t to, float *sorted)
+{
+    size_t count = 0, missing = 0;
+    for (size_t i = from; i < to; i++) {
+        bool came = !isnan(load->latency[i]);
+        missing += !came;
+        sorted[count++] = came ? load->latency[i] : INFINITY;
+    }
+    qsort(sorted, count, sizeof *sorted, ascending);
+    return missing;
+}
+
+/* The quantiles, and whether the daemon kept up. */
 static int judge(struct cell *cell, struct traj_error *error)
 {
     const struct bench_load *load = &cell->load;
-    size_t came = 0, tail = load->sent / 10;
+    size_t tail = load->sent / 10;
     float *sorted = malloc((load->sent + 1) * sizeof *sorted);
     if (!sorted) {
         return traj_error_set(error, "memory is short");
     }
-    for (size_t i = load->sent - tail; i < load->sent; i++) {
-        if (!isnan(load->latency[i])) {
-            sorted[came++] = load->latency[i];
-        }
-    }
-    qsort(sorted, came, sizeof *sorted, ascending);
+    (void)sort_latencies(load, load->sent - tail, load->sent, sorted);
     cell->keeps_up =
-        !load->given_up &&
-        (tail == 0 || (came > 0 && quantile(sorted, came, 0.5) < BEHIND_BINS * load->bin));
-    came = 0;
-    for (size_t i = 0; i < load->sent; i++) {
-        if (!isnan(load->latency[i])) {
-            sorted[came++] = load->latency[i];
-        }
-    }
-    qsort(sorted, came, sizeof *sorted, ascending);
-    cell->p50 = quantile(sorted, came, 0.5);
-    cell->p99 = quantile(sorted, came, 0.99);
-    cell->p999 = quantile(sorted, came, 0.999);
-    cell->max = quantile(sorted, came, 1);
+        !load->given_up && (tail == 0 || quantile(sorted, tail, 0.5) < BEHIND_BINS * load->bin);
+    cell->unanswered = sort_latencies(load, 0, load->sent, sorted);
+    cell->p50 = quantile(sorted, load->sent, 0.5);
+    cell->p99 = quantile(sorted, load->sent, 0.99);
+    cell->p999 = quantile(sorted, load->sent, 0.999);
+    cell->max = quantile(sorted, load->sent, 1);
     /* What was still waiting when the load was given up is not lost, it is late. */
-    cell->lost = load->given_up ? 0 : load->sent - came;
+    cell->lost = load->given_up ? 0 : cell->unanswered;
     memcpy(sorted, load->late, load->sent * sizeof *sorted);
     qsort(sorted, load->sent, sizeof *sorted, ascending);
     cell->late_p99 = quantile(sorted, load->sent, 0.99);
@@ -165,10 +170,11 @@ static json_t *number(double value)
 static json_t *cell_json(const struct cell *cell)
 {
     json_t *json = json_pack(
-        "{s:I, s:I, s:f, s:s, s:s, s:I, s:I, s:b, s:f}", "channels", (json_int_t)cell->size.units,
-        "targets", (json_int_t)cell->size.targets, "bin_ms", 1e3 * cell->size.bin, "transport",
-        cell->transport, "family", cell->family, "frames", (json_int_t)cell->load.sent, "lost",
-        (json_int_t)cell->lost, "keeps_up", (int)cell->keeps_up, "seconds", cell->seconds);
+        "{s:I, s:I, s:f, s:s, s:s, s:I, s:I, s:I, s:b, s:f}", "channels",
+        (json_int_t)cell->size.units, "targets", (json_int_t)cell->size.targets, "bin_ms",
+        1e3 * cell->size.bin, "transport", cell->transport, "family", cell->family, "frames",
+        (json_int_t)cell->load.sent, "lost", (json_int_t)cell->lost, "unanswered",
+        (json_int_t)cell->unanswered, "keeps_up", (int)cell->keeps_up, "seconds", cell->seconds);
     const struct {
         const char *key;
         double value;
@@ -192,16 +198,17 @@ static json_t *cell_json(const struct cell *cell)
 
 static void print_head(void)
 {
-    printf("%8s %7s %6s %5s %8s %9s %9s %9s %9s %6s %5s %7s %6s\n", "channels", "targets", "bin ms",
-           "over", "frames", "p50 us", "p99 us", "99.9 % us", "max us", "lost", "cpu", "MiB",
-           "faults");
+    printf("%8s %7s %6s %5s %8s %9s %9s %9s %9s %10s %6s %5s %7s %6s\n", "channels", "targets",
+           "bin ms", "over", "frames", "p50 us", "p99 us", "99.9 % us", "max us", "unanswered",
+           "lost", "cpu", "MiB", "faults");
 }
 
 static void print_cell(const struct cell *cell)
 {
-    printf("%8zu %7zu %6g %5s %8zu %9.1f %9.1f %9.1f %9.1f %6zu ", cell->size.units,
+    printf("%8zu %7zu %6g %5s %8zu %9.1f %9.1f %9.1f %9.1f %10zu %6zu ", cell->size.units,
            cell->size.targets, 1e3 * cell->size.bin, cell->transport, cell->load.sent,
-           1e6 * cell->p50, 1e6 * cell->p99, 1e6 * cell->p999, 1e6 * cell->max, cell->lost);
+           1e6 * cell->p50, 1e6 * cell->p99, 1e6 * cell->p999, 1e6 * cell->max, cell->unanswered,
+           cell->lost);
     if (isnan(cell->cpu)) {
         printf("%5s ", "-");
     } else {
@@ -247,7 +254,28 @@ static size_t frames_of(struct bench *b, const struct bench_size *size)
     return (size_t)fmax(1, b->seconds / size->bin);
 }
 
-/* Load, and what the daemon used meanwhile. */
+/* Load, and what the daemon used meanwhile; a daemon that is gone is no slow one. */
+static int run_load(struct cell *cell, struct bench_daemon *daemon, struct traj_error *error)
+{
+    cell->before = bench_daemon_status(daemon);
+    double cpu = bench_daemon_cpu(daemon), begun = monotonic_seconds();
+    int result = bench_load_run(&cell->load, error);
+    cell->cpu = bench_daemon_cpu(daemon) - cpu;
+    cell->seconds = monotonic_seconds() - begun;
+    if (bench_daemon_ended(daemon, error)) {
+        return -1;
+    }
+    cell->after = bench_daemon_status(daemon);
+    cell->decode_cpu = grown(cell, "decode", "cpu_s");
+    if (bench_daemon_ended(daemon, error)) {
+        return -1;
+    }
+    if (result == 0 && cell->before && !cell->after) {
+        return traj_error_set(error, "trajd answers no more at the end of the cell");
+    }
+    return result;
+}
+
 static int measure(struct bench *b, struct cell *cell, struct bench_daemon *daemon,
                    const struct bench_frames *frames, struct traj_error *error)
 {
@@ -259,13 +287,7 @@ static int measure(struct bench *b, struct cell *cell, struct bench_daemon *daem
         .count = frames_of(b, &cell->size),
         .warmup = (size_t)fmax(WARMUP_MIN, WARMUP_S / cell->size.bin),
     };
-    cell->before = bench_daemon_status(daemon);
-    double cpu = bench_daemon_cpu(daemon), begun = monotonic_seconds();
-    int result = bench_load_run(&cell->load, error);
-    cell->cpu = bench_daemon_cpu(daemon) - cpu;
-    cell->seconds = monotonic_seconds() - begun;
-    cell->after = bench_daemon_status(daemon);
-    cell->decode_cpu = grown(cell, "decode", "cpu_s");
+    int result = run_load(cell, daemon, error);
     if (result == 0) {
         result = judge(cell, error);
     }

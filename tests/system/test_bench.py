@@ -4,6 +4,7 @@ oracles are answerers made here, whose delays are known."""
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
@@ -24,6 +25,29 @@ def bench(*arguments):
     result = json.loads(done.stdout)
     print(json.dumps(result["cells"]))
     return result
+
+
+def until_it_decodes(parent, context):
+    """The process of the trajd that a bench has started, and its control socket, once 150 frames are decoded."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        time.sleep(0.02)
+        with open(f"/proc/{parent}/task/{parent}/children") as file:
+            children = file.read().split()
+        if not children:
+            continue
+        with open(f"/proc/{children[0]}/cmdline", "rb") as file:
+            words = file.read().decode().split("\0")
+        if "--control" in words:
+            break
+    control = context.socket(zmq.REQ)
+    control.connect(words[words.index("--control") + 1])
+    while time.monotonic() < give_up:
+        control.send(b'{"cmd":"status"}')
+        if json.loads(control.recv())["frames"]["decoded"] >= 150:
+            return int(children[0]), control
+        time.sleep(0.02)
+    raise AssertionError("it decodes nothing")
 
 
 class Answerer(threading.Thread):
@@ -151,11 +175,53 @@ class Bench(daemon.DaemonTest):
         cell, _, _ = self.measure(lambda seq: 0.02, "--bin-ms", "5", "--frames", "1000")
         self.assertFalse(cell["keeps_up"])
         self.assertLess(cell["frames"], 1000)  # it was given up
+        self.assertEqual(cell["lost"], 0)
+        self.assertGreater(cell["unanswered"], 0)
 
     def test_losses_are_counted(self):
         cell, latencies, _ = self.measure(lambda seq: None if seq % 10 == 3 else 0,
                                           "--bin-ms", "5", "--frames", "200")
-        self.assertEqual((cell["lost"], latencies.count(None)), (20, 20))
+        self.assertEqual((cell["lost"], cell["unanswered"], latencies.count(None)), (20, 20, 20))
+        # The median is that of all frames, of which the lost ones are the latest; 1 % falls on those.
+        came = sorted(us for us in latencies if us is not None)
+        self.assertEqual(came[99], round(cell["p50_us"], 2))
+        self.assertEqual((cell["p99_us"], cell["p999_us"], cell["max_us"]), (None, None, None))
+
+    def test_a_table_says_inf(self):
+        answerer = Answerer(lambda seq: None if seq % 10 == 3 else 0)
+        try:
+            said = subprocess.check_output(
+                [os.environ["TRAJCTL"], "bench", "--quiet", "--source", answerer.endpoints[0], "--intents",
+                 answerer.endpoints[1], "--channels", "8", "--targets", "2", "--bin-ms", "5", "--frames", "100"],
+                text=True, timeout=PATIENCE)
+        finally:
+            answerer.close()
+        head, row = (line.split() for line in said.replace("bin ms", "bin").replace(" us", "").replace(
+            "99.9 %", "99.9").splitlines()[:2])
+        told = dict(zip(head, row))
+        self.assertEqual((told["unanswered"], told["lost"], told["p99"], told["max"]), ("10", "10", "inf", "inf"))
+        self.assertTrue(float(told["p50"]) > 0)
+
+    def test_a_daemon_that_ends_is_no_slow_one(self):
+        def kill(process, control):
+            os.kill(process, signal.SIGKILL)
+
+        def ask_to_end(process, control):
+            control.send(b'{"cmd":"shutdown"}')
+
+        for end, how in ((kill, "signal 9"), (ask_to_end, "status 0")):
+            running = subprocess.Popen([os.environ["TRAJCTL"], "bench", "--json", "--quiet", "--channels", "12",
+                                        "--targets", "3", "--bin-ms", "5", "--seconds", "20"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            context = zmq.Context()
+            try:
+                end(*until_it_decodes(running.pid, context))
+                out, said = running.communicate(timeout=PATIENCE)
+            finally:
+                context.destroy(0)
+                running.kill()
+            self.assertEqual((running.returncode, json.loads(out)["cells"]), (1, []))
+            self.assertIn(f"trajd ended during the cell ({how})", said)
 
     def test_models_of_all_sizes_are_models(self):
         with tempfile.TemporaryDirectory() as folder:
