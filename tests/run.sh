@@ -9,9 +9,9 @@
 #     build    dev (gcc, sanitizers), release (gcc -O3), plain (gcc -O0), clang (-O2), tsan;
 #              a warning is an error
 #     tsan     the tests labelled `threads` under ThreadSanitizer
-#     release  the tests labelled `interposed`, which watch allocations, `accuracy`, which learn for
-#              long, `package`, which make the Debian packages, and `promises`, whether the tests that
-#              pages name are there
+#     release  the tests labelled `interposed`, which watch allocations, `counted`, which count
+#              instructions, `accuracy`, which learn for long, `package`, which make the Debian
+#              packages, and `promises`, whether the tests that pages name are there
 #     dev      every other test, among them lint, tidy, replay, and the bytes of all builds compared
 set -eu
 cd "$(dirname "$0")/.."
@@ -50,7 +50,7 @@ if [ $# -eq 0 ]; then
     echo "== test: tsan"
     ctest --preset tsan --parallel "$jobs" </dev/null
     echo "== test: release, what sanitizers leave no room or time for"
-    ctest --preset release --parallel "$jobs" -L 'interposed|accuracy|package|promises' </dev/null
+    ctest --preset release --parallel "$jobs" -L 'interposed|counted|accuracy|package|promises' </dev/null
 fi
 echo "== test: dev"
 exec ctest --preset dev --parallel "$jobs" "$@" </dev/null

@@ -3,6 +3,7 @@
 Counts are the same on a busy machine as on an idle one, so this can be a test where times cannot.
 
     linear.py BENCH_COURSE VALGRIND"""
+import os
 import re
 import subprocess
 import sys
@@ -45,6 +46,9 @@ def check(what, sizes, counts):
 
 
 def main(program, valgrind):
+    if not os.access(valgrind, os.X_OK):
+        print("valgrind is not installed: sh clients/install-packages.sh test")
+        sys.exit(77)
     print(machine())
     by_units = [count(valgrind, program, units, 8) for units in UNITS]
     by_targets = [count(valgrind, program, 96, targets) for targets in TARGETS]

@@ -199,6 +199,9 @@ def main():
     parser.add_argument("--no-count", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    if not options.no_count and not shutil.which("valgrind"):
+        print("valgrind is not installed: sh clients/install-packages.sh test")
+        sys.exit(77)
     print(machine())
     os.environ.setdefault("TRAJD", os.path.abspath(os.path.join(options.build, "daemon/trajd")))
     os.environ.setdefault("TRAJCTL", os.path.abspath(os.path.join(options.build, "clients/trajctl/trajctl")))
