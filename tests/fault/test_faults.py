@@ -37,8 +37,8 @@ class OfFamily(daemon.DaemonTest):
             daemon.make_model(path, self.units, self.targets, seed, family=family)
         return path
 
-    def start(self, config=None):
-        return super().start(config=config, model=self.model())
+    def start(self, config=None, **options):
+        return super().start(config=config, model=self.model(), **options)
 
     def rig(self, number=0):
         return Rig(SEED + number, units=self.units, targets=self.targets)
@@ -328,57 +328,6 @@ class Pauses(OfFamily):
             found = json.loads(self.record("verify", path, "--json"))
             self.assertEqual(found["replay"]["equal"], 50, found)
             self.assertEqual(found["replay"]["differ"] + found["replay"]["unknown"], 0, found)
-
-
-class Flood(OfFamily):
-    """TRAJ_FLOOD=1000000 is the long one: that many messages at each socket."""
-
-    def frames_after(self, d):
-        """What a source that starts anew gets for its frames."""
-        sink, source = d.sink("intent"), d.source()
-        source.send_multipart([b"event", event("session", run="after", marks=True)])
-        got, expected = [], 60
-        for seq in range(expected):
-            source.send_multipart([b"frame", daemon.frame(seq)])
-        while len(got) < expected:
-            got += [bare(i) for i in d.intents(sink, 1)]
-        return got
-
-    def test_random_and_mutated_messages(self):
-        count = os.environ.get("TRAJ_FLOOD", "20000")
-        expected = self.frames_after(self.start())
-        d = self.start(config={"request_rate": 0, "log_level": "error"})
-        before = d.status()
-        top = os.environ["TRAJ_SOURCE_DIR"]
-        good, rig = d.path("good"), self.rig()
-        os.mkdir(good)
-        for i in range(200):
-            with open(os.path.join(good, str(i)), "wb") as file:
-                file.write(rig.frame()[1])
-        done = subprocess.run(
-            [os.environ["TRAJ_FLOODER"], d.endpoints["frames"], d.endpoints["intents"],
-             d.endpoints["control"], count, str(SEED), good, os.path.join(top, "tests/fuzz/corpus/frame"),
-             os.path.join(top, "tests/fuzz/corpus/event"),
-             os.path.join(top, "proto/vectors/control-request")],
-            capture_output=True, text=True, timeout=3000)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        print(done.stdout, end="")
-        sent = dict(word.split("=") for word in done.stdout.split() if "=" in word)
-        status = adds_up(d.settle(frames=int(sent["frames"]), events=int(sent["events"])))
-        self.assertEqual(status["frames"]["received"], int(sent["frames"]))
-        self.assertGreaterEqual(status["events"]["received"], int(sent["events"]))
-        self.assertGreater(status["frames"]["decoded"], 0)
-        self.assertEqual(int(sent["replies"]), int(count))
-        self.assertLess(status["memory"], before["memory"] + (600 << 20))
-        print(f"memory {before['memory'] >> 20} to {status['memory'] >> 20} MiB", end=" ")
-        d.must(cmd="model", action="load", path=d.model)
-        d.must(cmd="pause", on=False)
-        self.assertEqual([{**i, "flags": [f for f in i["flags"] if f != "model"]}
-                          for i in self.frames_after(d)], expected)
-
-
-class FloodOfCourses(Flood):
-    family = "course"
 
 
 if __name__ == "__main__":
