@@ -6,7 +6,8 @@
 #     sh tests/soak/run.sh 2                   two hours
 #     sh tests/soak/run.sh 0.05 --rate 1000    three minutes, a frame each millisecond
 #
-# Exit status 1 if a promise did not hold.
+# Exit status 1 if a promise did not hold, or if more than 1 % of the turns (--late-max) had to be left
+# out, because the machine did not keep up with the rate.
 set -eu
 cd "$(dirname "$0")/../.."
 sh clients/install-packages.sh test

@@ -2,20 +2,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs trajd at full rate with faults on, and says what held.
 
-    soak.py HOURS [--rate FRAMES/S] [--units N] [--family F] [--seed S] [--cpu N]
+    soak.py HOURS [--rate FRAMES/S] [--units N] [--family F] [--seed S] [--cpu N] [--late-max PERCENT]
 
 Frames go out by an absolute schedule to a filter over courses; 2 % of them bring a fault of
 tests/fault/faults.py with them, and 2 % an event.  Each second a subscriber vanishes and a model is
 swapped, another subscriber never reads; now and then the daemon is paused, told to read its
 configuration again, and stopped for 50 ms.  All is recorded, in parts of which the last are kept, and
-at the end these are verified.
+at the end these are verified.  A turn for which the source is more than 1 s late is left out; where these are more than
+--late-max of all, the rate was not the one that was asked for, and the run fails.  Two hours on two processors with other
+work beside it left out 0.5 %.
 """
 import argparse
 import collections
 import glob
+import itertools
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -30,6 +34,16 @@ WINDOWS = 24      # rows of the report
 KEPT_PARTS = 2    # of the recording: the one that is being written and the one before
 MEMORY_SLACK = 4 << 20  # bytes by which the later memory may exceed the earlier, besides 3 %
 SHORT_S = 120.0         # a run as short as that is still filling its queues
+# MiB an hour in the second half: at 500 frames a second little more than a byte a frame.  Shorter runs are not judged by it,
+# because there a page more or less is as much.
+SLOPE_MAX, SLOPE_S = 2.0, 1200.0
+
+
+def slope(rows):
+    """MiB an hour by which memory grows: the median over pairs of rows, because a queue that once became longer than before is
+    a step, after which nothing grows."""
+    pairs = itertools.combinations([(row[0] / 3600, row[6] / 1048576) for row in rows], 2)
+    return statistics.median([(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs] or [0.0])
 
 
 def options():
@@ -40,6 +54,7 @@ def options():
     parser.add_argument("--family", default="course", choices=("course", "mixture"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--cpu", type=int, help="processor on which the daemon decodes")
+    parser.add_argument("--late-max", type=float, default=1.0, help="percent of the turns that may be left out")
     return parser.parse_args()
 
 
@@ -162,7 +177,7 @@ class Soak:
             if now > began + row * length:
                 row += 1
                 self.window(began)
-        return self.judge()
+        return self.judge(turn)
 
     def whole(self):
         """Whether what is left of the recording is whole and replays to the byte, and a sentence."""
@@ -185,7 +200,7 @@ class Soak:
         except AssertionError as error:
             return False, str(error)
 
-    def judge(self):
+    def judge(self, turns):
         """What held; 0 or 1."""
         self.ask(cmd="pause", on=False)
         status = adds_up(self.d.settle(frames=self.rig.frames, events=self.rig.events))
@@ -200,6 +215,8 @@ class Soak:
         quarter = max(1, len(memory) // 4)
         # The least, because at a look a model may be on its way.
         early, late = min(memory[quarter:2 * quarter] or memory), min(memory[-quarter:])
+        growth = slope(self.rows[len(self.rows) // 2:])
+        left_out = 100 * self.late / turns
         recording = status["recording"]
         checks = {
             f"frames received {frames['received']}, sent {self.rig.frames}":
@@ -214,8 +231,12 @@ class Soak:
                 not self.waiting and not self.refused,
             f"memory {early / 1048576:.1f} MiB in the second quarter, {late / 1048576:.1f} in the last":
                 late <= 1.03 * early + (MEMORY_SLACK if self.long() else 64 << 20),
+            f"memory grows by {growth:.2f} MiB/hour in the second half (at most {SLOPE_MAX:g} from {SLOPE_S / 60:g} minutes on)":
+                growth <= SLOPE_MAX or 3600 * self.given.hours < SLOPE_S,
+            f"{self.late} of {turns} turns ({left_out:.2f} %) more than 1 s late and left out, at most "
+            f"{self.given.late_max:g} %": left_out <= self.given.late_max,
             f"recorded {recording['bytes'] >> 20} MB in {recording['part']} parts, lost "
-            f"{recording['lost']}": recording["lost"]["inputs"] == 0,
+            f"{recording['lost']}": not any(recording["lost"].values()),
         }
         code, said = self.d.close()
         checks["ended in good order" + (": " + said.strip() if said.strip() else "")] = code == 0
@@ -228,7 +249,7 @@ class Soak:
         print(f"drift   median latency {first[2]:.0f} to {last[2]:.0f} us, 99 % {first[3]:.0f} to "
               f"{last[3]:.0f} us; {self.swaps} models, {self.stops} stops, "
               f"{self.watch.stale} stale, {frames['gaps']} gaps, {frames['late']} late, "
-              f"{frames['invalid']} invalid, {self.late} turns behind schedule left out")
+              f"{frames['invalid']} invalid")
         return 0 if all(checks.values()) else 1
 
 
