@@ -3,12 +3,14 @@
 same schedule, blocks of one and the other in turn so that whatever else the machine does meets all alike.
 
     compare.py [--channels N] [--targets N] [--bin-ms X] [--frames N] [--rounds N] [--tcp] [--spin]
-               [--fifo] [--only NAME,NAME] [--json FILE]
+               [--fifo] [--only NAME,NAME] [--seed N] [--check] [--json FILE]
 
 With --fifo everything runs at a SCHED_FIFO priority, so that what else the machine does is kept out (needs
-the privilege).  --spin adds a trajd that does not sleep while it waits.
+the privilege).  --spin adds a trajd that does not sleep while it waits.  The order within a round is drawn by
+--seed, and so are the rounds of the bootstrap.
 
-    echo       a bare C ZeroMQ echo: no decoding, the floor
+    echo       a bare C ZeroMQ echo that sleeps until a frame is there: no decoding, the floor
+    echo expect    the same, awake by the time at which a frame is due, as trajd is with "receive": "expect"
     trajd      the whole posterior, JSON; with --fifo configured with the priority, and therefore awake when a
                frame is due
     trajd expect, trajd block   the same with the other "receive": expect without --fifo, block with it
@@ -17,10 +19,16 @@ the privilege).  --spin adds a trajd that does not sleep while it waits.
     redis C 1  Redis streams over a unix socket, a Kalman node in C;  redis C 4: three more nodes before it
     redis py   the same with nodes in Python
 
-Times are printed, never judged.  Environment: TRAJD, TRAJCTL, TRAJ_PEERS (folder of the compiled peers)."""
+A frame without an answer is later than any other.  Times are printed, and judged with --check alone, which exits
+with 1 unless each of these holds: trajd's median excess over the echo, and over the echo that waits like it, is
+at most the decode step and 30 us; it is no slower than kalman, and faster than redis C 1, at p50 and p99.
+Environment: TRAJD, TRAJCTL, TRAJ_PEERS (folder of the compiled peers, in the one where bench_course is)."""
 import argparse
 import json
+import math
 import os
+import random
+import re
 import shutil
 import signal
 import statistics
@@ -37,6 +45,9 @@ PYTHON = sys.executable
 WARMUP = 100
 PATIENCE = 60.0
 PRIORITY = 10
+RESAMPLES = 1000  # of the rounds, for 95 % intervals
+ALLOWED_US = 30.0  # beside the decode step, over the echo
+STEP_FRAMES = 3000
 
 
 def missing():
@@ -109,20 +120,20 @@ class OverZmq:
     """trajd, or whatever speaks its sockets."""
 
     def __init__(self, stage, key, command, busy=False):
-        self.stage, self.samples, self.busy = stage, stage.path(key + ".us"), busy
+        self.stage, self.key, self.samples, self.busy = stage, key, stage.path(key + ".us"), busy
         self.frames, self.intents = stage.endpoint(key + "-f"), stage.endpoint(key + "-i")
         self.process = stage.start(*[{"FRAMES": self.frames, "INTENTS": self.intents}.get(c, c) for c in command])
 
     def block(self, frames):
         if self.busy:
             self.process.send_signal(signal.SIGCONT)
-        subprocess.run([os.environ["TRAJCTL"], "bench", "--quiet", "--json", *self.stage.sizes,
-                        "--source", self.frames, "--intents", self.intents, "--frames", str(frames),
-                        "--samples", self.samples], check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([os.environ["TRAJCTL"], "bench", "--quiet", "--json", *self.stage.sizes,
+                               "--source", self.frames, "--intents", self.intents, "--frames", str(frames),
+                               "--samples", self.samples], stdout=subprocess.DEVNULL)
         if self.busy:
             # One that never sleeps must not take a processor from the others.
             self.process.send_signal(signal.SIGSTOP)
-        return read_samples(self.samples)
+        return read_samples(self.samples) if done.returncode == 0 else nothing_from(self.key, frames)
 
 
 class OverRedis:
@@ -136,11 +147,15 @@ class OverRedis:
                         stage.options.channels, *(["pass"] if hop + 1 < hops else []))
 
     def block(self, frames):
-        subprocess.run([os.path.join(os.environ["TRAJ_PEERS"], "redis_load"), self.stage.path("redis"),
-                        self.key + "0", f"{self.key}{self.hops}", str(self.stage.options.channels),
-                        str(self.stage.options.bin_ms), str(frames), str(WARMUP), self.samples],
-                       check=True)
-        return read_samples(self.samples)
+        done = subprocess.run([os.path.join(os.environ["TRAJ_PEERS"], "redis_load"), self.stage.path("redis"),
+                               self.key + "0", f"{self.key}{self.hops}", str(self.stage.options.channels),
+                               str(self.stage.options.bin_ms), str(frames), str(WARMUP), self.samples])
+        return read_samples(self.samples) if done.returncode == 0 else nothing_from(self.key, frames)
+
+
+def nothing_from(key, frames):
+    print(f"{key} answered nothing in this round", file=sys.stderr)
+    return [None] * frames
 
 
 def read_samples(path):
@@ -149,13 +164,20 @@ def read_samples(path):
 
 
 def quantile(values, q):
-    ordered = sorted(values)
+    """None, an answer that never came, is later than any other."""
+    ordered = sorted(math.inf if us is None else us for us in values)
     return ordered[max(0, -(-int(q * 1e6) * len(ordered) // 10**6) - 1)]
 
 
 def other_trajd(options):
     """The one that waits as trajd by itself would not."""
     return "trajd block" if options.fifo else "trajd expect"
+
+
+def alike(name, options):
+    """The echo that waits as this one does."""
+    expects = name == "echo expect" or name == ("trajd" if options.fifo else "trajd expect")
+    return "echo expect" if expects else "echo"
 
 
 def raise_peers(stage):
@@ -167,7 +189,8 @@ def raise_peers(stage):
                 "--appendonly", "no", "--daemonize", "no", "--dir", stage.folder)
     stage.wait_for(stage.path("redis"))
     zmq_peer, node = os.path.join(HERE, "zmq_peer.py"), os.path.join(HERE, "redis_node.py")
-    peers = {"echo": OverZmq(stage, "echo", [os.path.join(built, "echo"), "FRAMES", "INTENTS"])}
+    peers = {"echo" + way: OverZmq(stage, "echo" + way.strip(), [os.path.join(built, "echo"), "FRAMES", "INTENTS",
+                                                                way.strip() or "block"]) for way in ("", " expect")}
     for name in ["trajd", other_trajd(sizes)] + (["trajd spin"] if sizes.spin else []):
         key = name.replace(" ", "-")
         with open(stage.path(key + ".json"), "w") as file:
@@ -192,39 +215,82 @@ def rounds_of(peers, options):
     """name -> one list of latencies, us (None = lost), a round."""
     names = list(peers)
     if options.only:
-        always = ["echo", "trajd", other_trajd(options)]
-        names = always + [n for n in options.only.split(",") if n in names and n not in always]
+        always = ["echo", "echo expect", "trajd", other_trajd(options)]
+        wanted = [name.strip() for name in options.only.split(",")]
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            sys.exit(f"compare.py: --only: there is no {', '.join(unknown)}; there are {', '.join(names)}")
+        names = always + [name for name in names if name in wanted and name not in always]
     blocks = {name: [] for name in names}
+    order, chance = list(names), random.Random(options.seed)
     for turn in range(options.rounds):
-        # Another one begins each time.
-        for name in names[turn % len(names):] + names[:turn % len(names)]:
+        # Behind whom one comes changes too: what another leaves in the caches must not be one's own fate.
+        chance.shuffle(order)
+        for name in order:
             blocks[name].append(peers[name].block(options.frames))
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
     return blocks
 
 
-def summarise(blocks):
-    """Pooled quantiles, and what is paired round by round: excess over the echo and ratio to trajd."""
+def finite(value):
+    """A number, or None where nothing came."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def interval(values, seed):
+    """95 % of the medians of rounds drawn anew."""
+    chance = random.Random(seed)
+    medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES))
+    return [finite(medians[round(q * (RESAMPLES - 1))]) for q in (0.025, 0.975)]
+
+
+def summarise(blocks, options):
+    """Pooled quantiles, and what is paired round by round: excess over the echoes and ratio to trajd."""
     table = {}
     for name, rounds in blocks.items():
-        came = [[us for us in block if us is not None] for block in rounds]
-        pooled = [us for block in came for us in block]
-        row = {"frames": sum(len(block) for block in rounds),
-               "lost": sum(block.count(None) for block in rounds)}
+        pooled = [us for block in rounds for us in block]
+        row = {"frames": len(pooled), "lost": pooled.count(None)}
         for q, key in ((0.5, "p50"), (0.99, "p99"), (0.999, "p999"), (1, "max")):
-            row[key + "_us"] = quantile(pooled, q) if pooled else None
-        row["rounds"] = {key: [quantile(block, q) if block else None for block in came]
-                         for q, key in ((0.5, "p50"), (0.99, "p99"))}
+            row[key + "_us"] = finite(quantile(pooled, q))
+        row["rounds"] = {key: [quantile(block, q) for block in rounds] for q, key in ((0.5, "p50"), (0.99, "p99"))}
         table[name] = row
-    for row in table.values():
+    for name, row in table.items():
         for key in ("p50", "p99"):
-            def paired(other, combine):
-                both = zip(row["rounds"][key], table[other]["rounds"][key])
-                values = [combine(a, b) for a, b in both if a is not None and b is not None]
-                return statistics.median(values) if values else None
-            row[f"excess_{key}_us"] = paired("echo", lambda a, b: a - b)
-            row[f"ratio_{key}"] = paired("trajd", lambda a, b: a / b)
+            for what, other, combine in ((f"excess_{key}_us", "echo", lambda a, b: a - b),
+                                         (f"alike_{key}_us", alike(name, options), lambda a, b: a - b),
+                                         (f"ratio_{key}", "trajd", lambda a, b: a / b)):
+                # Where the other one lost so much itself there is nothing to hold it against.
+                values = [combine(a, b) for a, b in zip(row["rounds"][key], table[other]["rounds"][key])
+                          if math.isfinite(b)]
+                row[what] = finite(statistics.median(values)) if values else None
+                row[what + "_interval"] = interval(values, options.seed) if values else [None, None]
+    for row in table.values():
+        row["rounds"] = {key: [finite(us) for us in values] for key, values in row["rounds"].items()}
     return table
+
+
+def decode_step(options):
+    """Median, us, of the step alone (bench_course), of a model of the same size."""
+    program = os.path.join(os.environ["TRAJ_PEERS"], os.pardir, "bench_course")
+    said = subprocess.check_output([program, str(options.channels), str(options.targets), str(options.bin_ms),
+                                    str(STEP_FRAMES)], text=True)
+    return float(re.search(r"step: median ([\d.]+) us", said).group(1))
+
+
+def promises(table, step):
+    """(what, found, limit, whether it holds); None where it was not measured or nothing came."""
+    limit = step + ALLOWED_US
+    yield from ((f"trajd's median excess over {words}", table["trajd"][key], f"<= {limit:.1f} us",
+                 table["trajd"][key] is not None and table["trajd"][key] <= limit)
+                for words, key in (("the echo", "excess_p50_us"), ("the echo that waits like it", "alike_p50_us")))
+    for name, sign, holds in (("kalman", ">=", lambda ratio: ratio >= 1), ("redis C 1", ">", lambda ratio: ratio > 1)):
+        for key in ("p50", "p99"):
+            row = table.get(name)
+            if row is None:
+                continue
+            # A peer that loses so much is slower than any.
+            ratio = row["ratio_" + key] if row[key + "_us"] is not None else math.inf
+            yield f"{name} to trajd, {key}", ratio, f"{sign} 1", ratio is not None and holds(ratio)
 
 
 def ask_trajd(stage, key="trajd"):
@@ -245,18 +311,35 @@ def say_stages(name, stages):
         f"{stage} {value['p50']:.1f} ({value['p99']:.1f})" for stage, value in stages.items()))
 
 
-def show(table, stages, others, twin, options):
+def cell(value, width, digits=1):
+    return f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"
+
+
+def between(row, key, digits=1):
+    low, high = row[key + "_interval"]
+    return f"{cell(row[key], 8, digits)}{f' ({cell(low, 0, digits)} to {cell(high, 0, digits)})':20}"
+
+
+def show(table, stages, others, twin, step, options):
     print(f"{machine()}\n{options.channels} units, {options.targets} targets, bins of {options.bin_ms} ms, "
           f"{'tcp' if options.tcp else 'ipc'}, {options.rounds} rounds of {options.frames} frames in turn"
-          f"{', all at SCHED_FIFO' if options.fifo else ''}")
-    print(f"{'':12}{'p50 us':>9}{'p99':>9}{'99.9 %':>9}{'max':>10}{'lost':>6}"
-          f"{'over echo':>11}{'p99':>9}{'to trajd':>10}{'p99':>7}")
+          f"{', all at SCHED_FIFO' if options.fifo else ''}; seed {options.seed}")
+    print(f"{'':12}{'p50 us':>9}{'p99':>9}{'99.9 %':>9}{'max':>10}{'lost':>6}")
     for name, row in table.items():
-        print(f"{name:12}{row['p50_us']:9.1f}{row['p99_us']:9.1f}{row['p999_us']:9.1f}{row['max_us']:10.1f}"
-              f"{row['lost']:6}{row['excess_p50_us']:11.1f}{row['excess_p99_us']:9.1f}"
-              f"{row['ratio_p50']:10.2f}{row['ratio_p99']:7.2f}")
-    print("(over echo, to trajd: medians over rounds of the difference to the echo's quantile in the same "
-          "round, and of the ratio to trajd's)")
+        print(f"{name:12}{cell(row['p50_us'], 9)}{cell(row['p99_us'], 9)}{cell(row['p999_us'], 9)}"
+              f"{cell(row['max_us'], 10)}{row['lost']:6}"
+              f"{'  NOTHING CAME' if row['lost'] == row['frames'] else ''}")
+    print("Paired: medians over the rounds of the difference to the echo's quantile in the same round, us, to that of the\n"
+          "echo that waits alike, and of the ratio to trajd's (95 % intervals by bootstrap over the rounds)")
+    heads = ("excess p50", "excess p99", "alike p50", "alike p99", "to trajd p50", "to trajd p99")
+    print(f"{'':12}" + "".join(f"{head:>14}{'':14}" for head in heads))
+    for name, row in table.items():
+        print(f"{name:12}" + "".join(between(row, f"{key}_{q}_us") for key in ("excess", "alike") for q in ("p50", "p99"))
+              + "".join(between(row, f"ratio_{q}", 2) for q in ("p50", "p99")))
+    print(f"decode step alone, {options.channels} units, {options.targets} targets: {step:.1f} us; with {ALLOWED_US:g} us more "
+          f"{step + ALLOWED_US:.1f} us are allowed over the echo")
+    for what, found, limit, holds in promises(table, step):
+        print(f"{'holds         ' if holds else 'DOES NOT HOLD '}{what}: {cell(found, 0, 2)}, promised {limit}")
     say_stages("trajd", stages)
     say_stages(other_trajd(options), others)
     print(f"numpy twin's step, median: {twin:.1f} us, {twin / stages['decode']['p50']:.2f} times trajd's "
@@ -274,6 +357,8 @@ def main():
     parser.add_argument("--spin", action="store_true")
     parser.add_argument("--only", help="these alone, beside echo and trajd")
     parser.add_argument("--fifo", action="store_true")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a promise does not hold")
     parser.add_argument("--json")
     options = parser.parse_args()
     why_not = missing()
@@ -282,23 +367,30 @@ def main():
         sys.exit(77)
     if options.fifo and options.spin:
         parser.error("what spins at a priority leaves nothing to the others: --fifo or --spin")
+    if options.check and options.only and not {"kalman", "redis C 1"} <= set(options.only.split(",")):
+        parser.error('--check needs kalman and "redis C 1" among --only')
     if options.fifo:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))  # and all that it starts
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))  # and all that it starts
+        except PermissionError:
+            sys.exit("compare.py: --fifo needs the privilege of a real-time priority (root, CAP_SYS_NICE or ulimit -r)")
     stage = Stage(options)
     try:
+        step = decode_step(options)
         blocks = rounds_of(raise_peers(stage), options)
-        table, stages = summarise(blocks), ask_trajd(stage)
+        table, stages = summarise(blocks, options), ask_trajd(stage)
         others = ask_trajd(stage, other_trajd(options).replace(" ", "-"))
         twin = float(subprocess.check_output([PYTHON, os.path.join(HERE, "zmq_peer.py"), "time",
                                               stage.model, "1000"], text=True,
                                              env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))
     finally:
         stage.close()
-    show(table, stages, others, twin, options)
+    show(table, stages, others, twin, step, options)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine(), "options": vars(options), "peers": table, "stages_us": stages,
-                       "other_stages_us": others, "twin_step_us": twin}, file, indent=1)
+                       "other_stages_us": others, "twin_step_us": twin, "decode_step_us": step}, file, indent=1)
+    sys.exit(1 if options.check and not all(holds for *_, holds in promises(table, step)) else 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A few frames through every peer: all answer all of them, and the arithmetic of compare.py is right.  No time
 is judged."""
+import argparse
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -23,9 +26,57 @@ class Arithmetic(unittest.TestCase):
         blocks = {"echo": [[1, 1, 1], [10, 10, 10], [100, 100, 100]],
                   "trajd": [[2, 2, 2], [20, None, 20], [200, 200, 200]],
                   "x": [[6, 6, 6], [60, 60, 60], [600, 600, 600]]}
-        table = compare.summarise(blocks)
+        blocks["echo expect"] = blocks["echo"]
+        options = argparse.Namespace(fifo=True, seed=1)
+        table = compare.summarise(blocks, options)
         self.assertEqual((table["x"]["ratio_p50"], table["trajd"]["ratio_p50"]), (3, 1))
         self.assertEqual((table["trajd"]["excess_p50_us"], table["trajd"]["lost"]), (10, 1))
+        self.assertEqual(table["x"]["ratio_p50_interval"], [3, 3])
+        low, high = table["x"]["excess_p50_us_interval"]
+        self.assertEqual((low, high), (5, 500))
+        # A lost frame is later than any other.
+        self.assertEqual((table["trajd"]["p50_us"], table["trajd"]["p99_us"]), (20, None))
+
+    def test_each_waits_beside_its_like(self):
+        for fifo, of_trajd, other in ((True, "echo expect", "trajd block"), (False, "echo", "trajd expect")):
+            options = argparse.Namespace(fifo=fifo, seed=1)
+            self.assertEqual(compare.other_trajd(options), other)
+            self.assertEqual(compare.alike("trajd", options), of_trajd)
+            self.assertNotEqual(compare.alike(other, options), of_trajd)
+            self.assertEqual(compare.alike("kalman", options), "echo")
+
+    def test_a_peer_that_answers_nothing_is_said(self):
+        blocks = {name: [[10, 20]] * 3 for name in ("echo", "echo expect", "trajd", "kalman")}
+        blocks["redis C 1"] = [[None, None]] * 3
+        options = argparse.Namespace(fifo=False, seed=1, channels=1, targets=1, bin_ms=5, tcp=False, rounds=3, frames=2)
+        stages = {"decode": {"p50": 1, "p99": 2}}
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            compare.show(compare.summarise(blocks, options), stages, stages, 1, 20, options)
+        [row] = [line for line in said.getvalue().splitlines() if "NOTHING CAME" in line]
+        self.assertTrue(row.startswith("redis C 1 "), row)
+
+    def test_what_cannot_be_run_is_refused_by_a_sentence(self):
+        done = subprocess.run([sys.executable, compare.__file__, "--only", "kalmann", "--channels", "4", "--targets",
+                               "2"], capture_output=True, text=True, timeout=250)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, "there is no kalmann; there are echo, ")
+        self.assertNotIn("Traceback", done.stderr)
+
+    def test_promises(self):
+        def kept(trajd, echo=10, like=10, kalman=100, redis=100, step=20):
+            blocks = {name: [[us] * 10] * 3 for name, us in (("echo", echo), ("echo expect", like), ("trajd", trajd),
+                                                           ("kalman", kalman), ("redis C 1", redis))}
+            table = compare.summarise(blocks, argparse.Namespace(fifo=True, seed=1))
+            return [holds for *_, holds in compare.promises(table, step)]
+
+        self.assertEqual(kept(60), [True] * 6)
+        self.assertEqual(kept(61), [False] * 2 + [True] * 4)
+        self.assertEqual(kept(60, like=9), [True, False] + [True] * 4)
+        self.assertEqual(kept(60, kalman=60, redis=60), [True] * 4 + [False] * 2)
+        self.assertEqual(kept(60, kalman=59), [True] * 2 + [False] * 2 + [True] * 2)
+        self.assertEqual(kept(None), [False] * 6)
+        self.assertEqual(kept(60, kalman=None, redis=None), [True] * 6)
 
 
 class Smoke(unittest.TestCase):
@@ -41,7 +92,7 @@ class Smoke(unittest.TestCase):
             with open(result) as file:
                 result = json.load(file)
         peers = result["peers"]
-        self.assertEqual(set(peers), {"echo", "trajd", "trajd expect", "kalman", "courses", "redis C 1",
+        self.assertEqual(set(peers), {"echo", "echo expect", "trajd", "trajd expect", "kalman", "courses", "redis C 1",
                                       "redis C 4", "redis py 1", "redis py 4"})
         for name, row in peers.items():
             self.assertEqual((row["frames"], row["lost"]), (30, 0), name)
