@@ -16,13 +16,14 @@ test="git zsh libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev val
     python3-numpy python3-h5py python3-jsonschema python3-scipy python3-zmq redis-server"
 # Without these, tests say that they skip: pages in a browser, packages against Debian's policy.
 # Not every release has them.
-also="chromium-headless-shell lintian man-db"
-bench="git libcmocka-dev python3 python3-numpy python3-zmq python3-redis redis-server"
+browser="chromium-headless-shell"
+also="$browser lintian man-db"
+bench="git libcmocka-dev python3 python3-numpy python3-zmq python3-redis redis-server valgrind"
 
 case ${1:-} in
 build) wanted=$build ;;
 test) wanted="$build $test $also" ;;
-bench) wanted="$build $bench" ;;
+bench) wanted="$build $bench $browser" ;;
 *)
     echo "usage: sh $0 build|test|bench" >&2
     exit 2

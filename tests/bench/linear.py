@@ -5,6 +5,7 @@ Counts are the same on a busy machine as on an idle one, so this can be a test w
     linear.py BENCH_COURSE VALGRIND"""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,10 +47,11 @@ def check(what, sizes, counts):
 
 
 def main(program, valgrind):
-    if not os.access(valgrind, os.X_OK):
+    valgrind = shutil.which(valgrind)
+    if not valgrind:
         print("valgrind is not installed: sh clients/install-packages.sh test")
         sys.exit(77)
-    print(machine())
+    print(machine(program))
     by_units = [count(valgrind, program, units, 8) for units in UNITS]
     by_targets = [count(valgrind, program, 96, targets) for targets in TARGETS]
     units = check("units", UNITS, by_units)

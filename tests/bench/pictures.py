@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many pictures a second the dashboard's page draws in a browser without a screen or graphics hardware, and what one costs:
 
-    pictures.py [--build BUILD] [--units N] [--targets N] [--bin-ms X] [--seconds S]
+    pictures.py [--build BUILD] [--units N] [--targets N] [--bin-ms X] [--seconds S] [--fifo]
 
 Frames of 1000 units, unless told otherwise, come with spikes and evidence.  It needs Chromium (Debian:
-chromium-headless-shell).  Nothing is judged."""
+chromium-headless-shell).  With --fifo it and all that it starts run at a SCHED_FIFO priority, which needs the privilege, so that
+what else the machine does is kept out.  Nothing is judged."""
 import argparse
 import os
 import subprocess
@@ -39,10 +40,16 @@ def main():
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--bin-ms", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--fifo", action="store_true")
     options = parser.parse_args()
-    print(machine())
     os.environ.setdefault("TRAJD", os.path.abspath(os.path.join(options.build, "daemon/trajd")))
     os.environ.setdefault("TRAJCTL", os.path.abspath(os.path.join(options.build, "clients/trajctl/trajctl")))
+    print(machine())
+    if options.fifo:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+        except PermissionError:
+            sys.exit("pictures.py: --fifo needs the privilege of a real-time priority (root, CAP_SYS_NICE or ulimit -r)")
     if not browser.find():
         sys.exit("no Chromium is installed (Debian: chromium-headless-shell)")
     with tempfile.TemporaryDirectory(prefix="trajd-pictures-") as folder:

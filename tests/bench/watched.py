@@ -113,7 +113,10 @@ def start(model, prefix="", priority=0):
 def latency(options, model):
     trajd, folder = start(model, priority=50 if options.fifo else 0)
     if options.fifo:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(40))
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(40))
+        except PermissionError:
+            sys.exit("watched.py: --fifo needs the privilege of a real-time priority (root, CAP_SYS_NICE or ulimit -r)")
     source, ratios, pooled = Source(trajd, options), [], {True: [], False: []}
     source.stretch(0)
     for pair in range(options.pairs):
@@ -202,8 +205,8 @@ def main():
     if not options.no_count and not shutil.which("valgrind"):
         print("valgrind is not installed: sh clients/install-packages.sh test")
         sys.exit(77)
-    print(machine())
     os.environ.setdefault("TRAJD", os.path.abspath(os.path.join(options.build, "daemon/trajd")))
+    print(machine())
     os.environ.setdefault("TRAJCTL", os.path.abspath(os.path.join(options.build, "clients/trajctl/trajctl")))
     with tempfile.TemporaryDirectory(prefix="trajd-watched-") as folder:
         model = os.path.join(folder, "model.tjm")

@@ -3,7 +3,8 @@
 same schedule, blocks of one and the other in turn so that whatever else the machine does meets all alike.
 
     compare.py [--channels N] [--targets N] [--bin-ms X] [--frames N] [--rounds N] [--tcp] [--spin]
-               [--fifo] [--only NAME,NAME] [--seed N] [--check] [--json FILE]
+               [--fifo] [--only NAME,NAME] [--seed N] [--check] [--markdown]
+               [--json FILE]
 
 With --fifo everything runs at a SCHED_FIFO priority, so that what else the machine does is kept out (needs
 the privilege).  --spin adds a trajd that does not sleep while it waits.  The order within a round is drawn by
@@ -317,7 +318,7 @@ def cell(value, width, digits=1):
 
 def between(row, key, digits=1):
     low, high = row[key + "_interval"]
-    return f"{cell(row[key], 8, digits)}{f' ({cell(low, 0, digits)} to {cell(high, 0, digits)})':20}"
+    return f" {cell(row[key], 8, digits)}{f' ({cell(low, 0, digits)} to {cell(high, 0, digits)})':20}"
 
 
 def show(table, stages, others, twin, step, options):
@@ -332,7 +333,7 @@ def show(table, stages, others, twin, step, options):
     print("Paired: medians over the rounds of the difference to the echo's quantile in the same round, us, to that of the\n"
           "echo that waits alike, and of the ratio to trajd's (95 % intervals by bootstrap over the rounds)")
     heads = ("excess p50", "excess p99", "alike p50", "alike p99", "to trajd p50", "to trajd p99")
-    print(f"{'':12}" + "".join(f"{head:>14}{'':14}" for head in heads))
+    print(f"{'':12}" + "".join(f" {head:>12}{'':16}" for head in heads))
     for name, row in table.items():
         print(f"{name:12}" + "".join(between(row, f"{key}_{q}_us") for key in ("excess", "alike") for q in ("p50", "p99"))
               + "".join(between(row, f"ratio_{q}", 2) for q in ("p50", "p99")))
@@ -344,6 +345,18 @@ def show(table, stages, others, twin, step, options):
     say_stages(other_trajd(options), others)
     print(f"numpy twin's step, median: {twin:.1f} us, {twin / stages['decode']['p50']:.2f} times trajd's "
           "(which also integrates the slow gains)")
+
+
+def markdown(table):
+    """The rows of README's table."""
+    print("\n| | median | 99 % | median, less the echo's | 99 %, less the echo's | median, less that of the echo that waits alike | "
+          "median, over trajd's | 99 %, over trajd's |\n|---|---|---|---|---|---|---|---|")
+    for name, row in table.items():
+        numbers = [cell(row[key], 0, 0) for key in ("p50_us", "p99_us")]
+        for key, digits in (("excess_p50_us", 0), ("excess_p99_us", 0), ("alike_p50_us", 0), ("ratio_p50", 2), ("ratio_p99", 2)):
+            numbers.append(between(row, key, digits).strip())
+        print(f"| {name} | {' | '.join(numbers)} |")
+    print()
 
 
 def main():
@@ -359,6 +372,7 @@ def main():
     parser.add_argument("--fifo", action="store_true")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--check", action="store_true", help="exit with 1 where a promise does not hold")
+    parser.add_argument("--markdown", action="store_true", help="print README's table too")
     parser.add_argument("--json")
     options = parser.parse_args()
     why_not = missing()
@@ -386,6 +400,8 @@ def main():
     finally:
         stage.close()
     show(table, stages, others, twin, step, options)
+    if options.markdown:
+        markdown(table)
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine(), "options": vars(options), "peers": table, "stages_us": stages,
