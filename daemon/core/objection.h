@@ -24,8 +24,4 @@ struct traj_objection {
 enum traj_refusal traj_object(struct traj_objection *objection, enum traj_refusal refusal,
                               const char *field, double got, const char *reason, double limit);
 
-/* That sentence, "" where nothing is objected to. */
-#define TRAJ_OBJECTION_TEXT 200
-void traj_objection_write(const struct traj_objection *objection, char text[TRAJ_OBJECTION_TEXT]);
-
 #endif

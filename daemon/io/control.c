@@ -11,6 +11,7 @@
 
 #include "daemon/io/clock.h"
 #include "daemon/io/control_status.h"
+#include "daemon/io/objection_text.h"
 #include "daemon/learn/model_file.h"
 #include "proto/event.h"
 #include "proto/json.h"

@@ -15,6 +15,7 @@
 #include "daemon/io/control.h"
 #include "daemon/io/control_status.h"
 #include "daemon/io/link.h"
+#include "daemon/io/objection_text.h"
 #include "daemon/io/usage.h"
 
 /* A request longer than this is no request. */

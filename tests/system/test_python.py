@@ -68,10 +68,11 @@ class Frames(unittest.TestCase):
                 trajd.encode_frame(0, 0.02, 0.02, [bad])
 
     def test_what_is_no_frame_is_refused_where_it_is_made(self):
-        for t, dt, counts in ((float("nan"), 0.02, [1]), (1.0, 0.0, [1]), (1.0, -1.0, [1]),
-                              (1.0, float("inf"), [1]), (1.0, 0.02, np.ones((2, 3), "u2"))):
-            with self.assertRaises(ValueError, msg=(t, dt)):
-                trajd.encode_frame(0, t, dt, counts)
+        with trajd.Source("ipc://" + tempfile.mkdtemp() + "/nobody") as rig:
+            for t, dt, counts in ((float("nan"), 0.02, [1]), (1.0, 0.0, [1]), (1.0, -1.0, [1]),
+                                  (1.0, float("inf"), [1]), (1.0, 0.02, np.ones((2, 3), "u2"))):
+                with self.assertRaises(ValueError, msg=(t, dt)):
+                    rig.frame(counts, t=t, dt=dt)
         body = trajd.encode_frame(0, 1.0, 0.02, np.array([1.0, np.nan]))
         self.assertEqual(trajd.decode_frame(body).counts, (1, trajd.MISSING))
 

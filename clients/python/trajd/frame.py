@@ -71,10 +71,6 @@ def encode_frame(seq: int, t: float, dt: float, counts: Optional[Sequence] = Non
     """
     if counts is None and features is None:
         raise ValueError("a frame needs counts or features")
-    if not math.isfinite(t):
-        raise ValueError(f"t: {t!r} is no time")
-    if not (math.isfinite(dt) and dt > 0):
-        raise ValueError(f"dt: {dt!r} is not above 0")
     for name, value in ("counts", counts), ("features", features):
         if getattr(value, "ndim", 1) != 1:
             raise ValueError(f"{name}: an array of {value.ndim} dimensions where one is needed")

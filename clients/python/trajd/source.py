@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A source of frames and events."""
 import json
+import math
 import time
 from functools import partial
 from typing import Optional, Sequence
@@ -65,6 +66,10 @@ class Source(sockets.Connection):
     def frame(self, counts: Optional[Sequence] = None, *, t: float, dt: float,
               features: Optional[Sequence] = None, seq: Optional[int] = None, device: int = 0) -> int:
         """One bin that ends at t and is dt wide (s); counts [N], None = not observed.  Returns its seq."""
+        if not math.isfinite(t):
+            raise ValueError(f"t: {t!r} is no time")
+        if not (math.isfinite(dt) and dt > 0):
+            raise ValueError(f"dt: {dt!r} is not above 0")
         if seq is not None:
             self._seq = seq
         self._send(b"frame", encode_frame(self._seq, t, dt, counts, features, device))
