@@ -225,6 +225,8 @@ static int run(const char *from, const struct source *source, const struct optio
     int result = from ? adapt_and_save(from, source, fit, page, out, &error)
                       : fit_and_save(source, priors, fit, page, out, &error);
     progress_end(&progress);
+    fit->progress = NULL;
+    fit->progress_context = NULL;
     if (result) {
         return failure("train", "%s", error.text);
     }
