@@ -47,7 +47,8 @@ REPORTS = (
      + stack(RUNTIME, STRIPPED)),
 )
 # By the letters of fuzz_guilty.c; None where it ends well.
-LETTERS = {"R": "ours", "A": "ours", "H": "ours", "U": "ours", "W": "ours", "T": "ours", "L": "theirs", "N": None}
+LETTERS = {"R": "ours", "A": "ours", "H": "ours", "U": "ours", "W": "ours", "T": "ours", "S": "nobody's", "L": "theirs",
+           "N": None}
 
 
 def by_reports():
