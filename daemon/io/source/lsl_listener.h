@@ -43,10 +43,10 @@ const uint16_t *traj_lsl_counts_of(const struct traj_lsl_item *item);
 struct traj_lsl_listener;
 
 /*
- * Listens to the first stream of counts that the predicate names and,
- * unless markers is "", to the first of markers that this one names; looks for each until it is
- * there, and anew when it is lost.  Both are copied, and shorter than TRAJ_LSL_PREDICATE_SIZE.  NULL with a sentence, which says so too
- * where liblsl is not installed.
+ * Listens to the first stream of counts that the predicate names and, unless markers is "", to the
+ * first of markers that this one names; looks for each until it is there, and anew when it is lost.
+ * Both are copied, and shorter than TRAJ_LSL_PREDICATE_SIZE.  NULL with a sentence, also where
+ * liblsl is not installed.
  */
 struct traj_lsl_listener *traj_lsl_listen(const char *counts, const char *markers,
                                           struct traj_error *error);
