@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/core/ring.h"
-#include "include/traj/model.h"
+#include "traj/model.h"
 #include "proto/lsl.h"
 
 #define RECORDS 1024     /* that may wait between two threads */
