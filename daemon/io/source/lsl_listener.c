@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "daemon/core/ring.h"
-#include "traj/model.h"
 #include "proto/lsl.h"
+#include "traj/model.h"
 
 #define RECORDS 1024     /* that may wait between two threads */
 #define PULL_S 0.02      /* a thread waits so long for a sample before it looks around */
