@@ -23,10 +23,11 @@ static const struct command_help help = {
         "Decodes a session's frames as fast as it goes and writes one intent a line, byte for "
         "byte what trajd publishes for the same session, but with null stamps. Kinematics are "
         "never read, and no intent depends on anything later than its frame. A recording gives "
-        "the intents that were recorded; it knows which models ran, and with another one it "
-        "gives what that would have decoded.",
+        "the intents that were recorded: it knows which models ran and where they lay. With "
+        "--model no others are read, and the first given runs where one that ran is not among "
+        "them, which is told: what that would have decoded.",
     .example = "trajctl decode --model m.tjm --session b.h5 --out i.jsonl\n"
-               "trajctl decode --model m.tjm --recording r.0001.rec --out -\n",
+               "trajctl decode --recording r.0001.rec --out -\n",
 };
 
 /* Where the intents go. */
@@ -148,12 +149,16 @@ static int find_anchor(const struct recorded *recorded, uint64_t *anchor, struct
     return recording ? more : -1;
 }
 
-/* Whether a record from before the place to begin at still says something there. */
+/*
+ * Whether a record from before the place to begin at still says something there.  A frame says no
+ * more than that its intent told of the models and tables that were new by then.
+ */
 static bool stays_in_force(const struct traj_recording_item *item)
 {
     return item->found == TRAJ_FOUND_RECORD &&
            (item->record.kind == TRAJ_RECORD_MODEL || item->record.kind == TRAJ_RECORD_RETUNE ||
-            item->record.kind == TRAJ_RECORD_SETTINGS || item->record.kind == TRAJ_RECORD_PAUSE);
+            item->record.kind == TRAJ_RECORD_SETTINGS || item->record.kind == TRAJ_RECORD_PAUSE ||
+            item->record.kind == TRAJ_RECORD_FRAME);
 }
 
 static int decode_items(struct recorded *recorded, struct traj_recording *recording,
@@ -168,7 +173,8 @@ static int decode_items(struct recorded *recorded, struct traj_recording *record
         return -1;
     }
     while ((more = traj_recording_next(recording, &item, error)) > 0) {
-        if (position++ < anchor && !stays_in_force(&item)) {
+        bool before = position++ < anchor;
+        if (before && !stays_in_force(&item)) {
             continue;
         }
         if (traj_rerun_take(rerun, &item, &result, error) != 0) {
@@ -178,11 +184,13 @@ static int decode_items(struct recorded *recorded, struct traj_recording *record
             recorded->missing_part = item.count;
         }
         recorded->losses += item.found == TRAJ_FOUND_BROKEN || item.found == TRAJ_FOUND_GAP;
-        bool wanted = item.found == TRAJ_FOUND_RECORD && item.record.frame >= recorded->from;
+        bool wanted =
+            !before && item.found == TRAJ_FOUND_RECORD && item.record.frame >= recorded->from;
         if (result.decoded && wanted && write_recorded(w, &result.intent, out, error) != 0) {
             return -1;
         }
-        recorded->unknown += wanted && !result.known && item.record.kind == TRAJ_RECORD_FRAME;
+        recorded->unknown +=
+            wanted && !result.known && !result.decoded && item.record.kind == TRAJ_RECORD_FRAME;
         if (position % 1024 == 0) {
             uint64_t done, all;
             traj_recording_progress(recording, &done, &all);
@@ -196,10 +204,10 @@ static int decode_items(struct recorded *recorded, struct traj_recording *record
 static void tell_doubts(const struct recorded *recorded, const struct traj_rerun_missing *missing)
 {
     if (missing->digest[0] != '\0') {
-        fprintf(stderr, "decode: the recording was made with model %.12s (%s), which %s\n",
-                missing->digest, missing->path,
-                missing->replaced ? "is not the one given: the intents differ from the recorded"
-                                  : "is not at hand");
+        fprintf(stderr,
+                "decode: the recording was made with model %.12s (%s), which is not the one given: "
+                "the intents differ from the recorded\n",
+                missing->digest, missing->path);
     }
     if (recorded->unknown > 0) {
         fprintf(stderr,
@@ -213,22 +221,38 @@ static void tell_doubts(const struct recorded *recorded, const struct traj_rerun
     tell_missing_part("decode", recorded->path, recorded->missing_part);
 }
 
+/* Nothing at all, or without a model that ran, is not what was asked for. */
+static int check_decoded(const struct recorded *recorded, const struct traj_rerun *rerun,
+                         const struct writing *w, struct traj_error *error)
+{
+    const struct traj_rerun_missing *missing = traj_rerun_missing(rerun);
+    if (missing->digest[0] != '\0' && !missing->replaced) {
+        return traj_error_set(error,
+                              "model %.12s, with which %s was made, is not at hand: give it with "
+                              "--model (it lay at %s)",
+                              missing->digest, recorded->path, missing->path);
+    }
+    if (recorded->from > 0 && w->written == 0 && recorded->unknown == 0) {
+        return traj_error_set(error, "%s: no frame was decoded from frame %llu on", recorded->path,
+                              (unsigned long long)recorded->from);
+    }
+    return 0;
+}
+
 static int decode_recording(struct recorded *recorded, const char *out, struct writing *w,
                             struct traj_error *error)
 {
+    /* A model that is asked for runs, even where those that ran still lie in their places. */
     struct traj_rerun_options options = {.models = recorded->models->item,
                                          .count = recorded->models->count,
-                                         .follow = true,
+                                         .follow = recorded->models->count == 0,
                                          .any = true};
     int result = -1;
     struct traj_recording *recording = traj_recording_open(recorded->path, error);
     struct traj_rerun *rerun = recording ? traj_rerun_open(&options, error) : NULL;
     if (rerun && output_open(&w->output, out, error) == 0) {
         result = decode_items(recorded, recording, rerun, out, w, error);
-        if (result == 0 && recorded->from > 0 && w->written == 0 && recorded->unknown == 0) {
-            result = traj_error_set(error, "%s: no frame was decoded from frame %llu on",
-                                    recorded->path, (unsigned long long)recorded->from);
-        }
+        result = result == 0 ? check_decoded(recorded, rerun, w, error) : result;
         if (result == 0) {
             result = output_commit(&w->output, error);
         } else {
@@ -297,7 +321,9 @@ int cmd_decode(int argc, char **argv)
     bool quiet = false;
     const struct command_option options[] = {
         {"model", "M.tjm", OPTION_REPEATED, &models,
-         "model file; several for a recording of several", .required = true, .file = FILE_READ},
+         "model file; several for a recording of several; without any, a recording's own are read "
+         "from where they lay",
+         .file = FILE_READ},
         {"session", "S.h5", OPTION_TEXT, &session, "session file with frames", .file = FILE_READ},
         {"recording", "R.rec", OPTION_TEXT, &recorded.path,
          "a recording's first part, instead of a session", .file = FILE_READ},

@@ -65,6 +65,7 @@ expect 2 'either --session S.h5 or --recording' decode --model m --out o
 expect 2 'either --session S.h5 or --recording' decode --model m --out o --session s --recording r
 expect 2 'for recordings' decode --model m --out o --session s --from-frame 5
 expect 2 'with one --model' decode --model m --model n --out o --session s
+expect 2 'with one --model' decode --out o --session s
 expect 2 'needs a value' decode --model
 expect 2 'one word too many' decode --model m --session s --out o more
 expect 2 '"blue" is not delay' simulate --out "$work/s.h5" --task blue

@@ -340,7 +340,7 @@ class Recording(daemon.DaemonTest):
         lines = self.eventful(d)
         self.stop(d)
         [path] = self.files()
-        for first in (1, 20, 61, 100):
+        for first in (1, 20, 61, 88, 100):
             decoded = trajctl("decode", "--quiet", "--recording", path, "--model", self.model, "--model",
                               self.other, "--from-frame", first, "--out", "-").splitlines()
             self.assertEqual([without_stamps(line) for line in decoded],
@@ -446,15 +446,31 @@ class Recording(daemon.DaemonTest):
         lines = self.feed(d, frames(0, 30), 30)
         self.stop(d)
         [path] = self.files()
-        done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--model", self.other, "--out", "-"],
-                              capture_output=True, timeout=60)
-        self.assertEqual(done.returncode, 0)
-        os.rename(self.model, self.path("moved.tjm"))
-        done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--model", self.other, "--out", "-"],
-                              capture_output=True, timeout=60)
-        self.assertIn(b"is not the one given", done.stderr)
-        self.assertNotEqual(list(map(without_stamps, done.stdout.splitlines())),
-                            list(map(without_stamps, lines)))
+        others, _ = self.run_through(frames(0, 30), 30, model=self.other)
+
+        def decode(*more, status=0):
+            done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--out", "-", *more],
+                                  capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return list(map(without_stamps, done.stdout.splitlines())), done.stderr
+
+        # Whether the model that ran lies in its place or not, the one that is asked for is what decodes.
+        for there in (True, False):
+            if not there:
+                os.rename(self.model, self.path("moved.tjm"))
+            decoded, said = decode("--model", self.other)
+            self.assertEqual([json.loads(line + b"}") for line in decoded], others)
+            self.assertIn(b"is not the one given", said)
+        self.assertNotEqual(decoded, list(map(without_stamps, lines)))
+        # Without one the recording's own are read, or the file is not made.
+        decoded, said = decode(status=1)
+        self.assertEqual(decoded, [])
+        self.assertIn(b"is not at hand: give it with --model (it lay at " + self.model.encode() + b")", said)
+        os.link(self.path("moved.tjm"), self.model)
+        decoded, said = decode()
+        self.assertEqual(decoded, list(map(without_stamps, lines)))
+        self.assertNotIn(b"model", said)
+        os.unlink(self.model)
         found = verify(path)
         self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (0, 30))
         self.assertIsNotNone(found["model_missing"])
