@@ -17,9 +17,17 @@
 #include "daemon/io/link.h"
 #include "daemon/io/objection_text.h"
 #include "daemon/io/usage.h"
+#include "daemon/learn/retune.h"
 
-/* A request longer than this is no request. */
-#define REQUEST_MAX (256 * 1024)
+/*
+ * A request longer than this is no request.  The longest that anybody means is one that moves the
+ * tables of the largest model: so many numbers for each unit and each feature, as JSON of at most
+ * 24 characters and a comma each.
+ */
+#define REQUEST_MAX ((size_t)16 << 20)
+#define REQUEST_NUMBER ((size_t)25)
+_Static_assert(2 * TRAJ_UNITS_MAX * TRAJ_RETUNE_COLUMNS_MAX * REQUEST_NUMBER + 1024 <= REQUEST_MAX,
+               "the tables of the largest model fit into a request");
 
 /*
  * What clients have not fetched may take so long to leave when the daemon ends: the reply to

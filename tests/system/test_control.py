@@ -7,7 +7,7 @@ import subprocess
 import daemon
 from daemon import TARGETS, bare, event, frame, zmq
 
-LONGEST = 256 << 10  # bytes of a request
+LONGEST = 16 << 20  # bytes of a request
 
 
 def frames(first, count):

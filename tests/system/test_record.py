@@ -412,6 +412,20 @@ class Recording(daemon.DaemonTest):
             self.assertEqual(self.replay_live(path, 10, "--from-frame", 12, config={"paused": paused}),
                              list(map(without_stamps, lines[10:])))
 
+    def test_the_tables_of_many_channels_are_moved_and_replayed(self):
+        units = 2000
+        self.model = self.path("wide.tjm")
+        trajctl("bench", "--write-model", self.model, "--channels", units, "--targets", TARGETS, "--bin-ms",
+                1e3 * daemon.BIN)
+        d = self.recorder()
+        d.must(cmd="recalibrate", action="apply", coefficients=[0.01 / (3 + i % 97) for i in range(7 * units)])
+        lines = self.feed(d, [(b"frame", frame(seq, counts=[(seq + n) % 3 for n in range(units)]))
+                              for seq in range(5)], 5)
+        self.stop(d)
+        [path] = self.files()
+        self.assertIn("retuned", json.loads(lines[0])["flags"])
+        self.assertEqual(self.replay_live(path, 5), list(map(without_stamps, lines)))
+
     def test_pieces_replay_too(self):
         d = self.recorder()
         lines = self.eventful(d)
