@@ -43,7 +43,8 @@ def verify(path, status=0, *more):
 
 
 HEADER, RECORD, LOSS = 256, 40, 56  # bytes of a file's and of a record's header; of a record of a loss
-FRAME, INTENT = 1, 9
+FRAME, PAUSE, SETTINGS, MODEL, INTENT, LOST, RETUNE = 1, 6, 7, 8, 9, 12, 14
+CARRIED = 0x8000
 
 
 def reseal(image, at, size):
@@ -60,6 +61,40 @@ def records(image):
         assert magic == b"TRec", at
         yield at, RECORD + length, kind
         at += RECORD + length
+
+
+def new_record(kind, number, like, payload, code=0):
+    """One that stands where another stood."""
+    record = bytearray(like[:RECORD] + payload)
+    struct.pack_into("<IHBB", record, 4, len(payload), kind, code, 0)
+    struct.pack_into("<Q", record, 16, number)
+    reseal(record, 0, len(record))
+    return bytes(record)
+
+
+def without_commands(image):
+    """A recording as a full disk leaves it: what was put in force behind the first frame is missing, and told
+    again behind each loss."""
+    whole, lost, in_force, running = bytearray(image[:HEADER]), [], {}, False
+    for at, size, kind in records(image):
+        record = image[at:at + size]
+        running = running or kind == FRAME
+        if kind in (PAUSE, SETTINGS, MODEL, RETUNE):
+            in_force.pop(RETUNE if kind == MODEL else None, None)
+            in_force[kind] = record
+            if running:
+                lost.append(record)
+                continue
+        if lost:
+            [first], [number] = struct.unpack_from("<Q", lost[0], 16), struct.unpack_from("<Q", record, 16)
+            whole += new_record(LOST | CARRIED, first, lost[0], struct.pack("<QQ", len(lost), len(lost)), code=1)
+            for told in (MODEL, RETUNE, SETTINGS, PAUSE):
+                if told in in_force:
+                    code = in_force[told][10] if told == PAUSE else 0
+                    whole += new_record(told | CARRIED, number, lost[0], in_force[told][RECORD:], code=code)
+            lost = []
+        whole += record
+    return bytes(whole)
 
 
 class Recording(daemon.DaemonTest):
@@ -103,9 +138,9 @@ class Recording(daemon.DaemonTest):
     def recorded(self, path):
         return trajctl("record", "show", path, "--kind", "intent", "--bodies").splitlines()
 
-    def replay_live(self, path, count, *more, config=None):
+    def replay_live(self, path, count, *more, config=None, model=None):
         """What a fresh daemon with the same model publishes when the recording is replayed."""
-        d = self.start(model=self.model, config=config)
+        d = self.start(model=model or self.model, config=config)
         sink = d.sink("intent", "stale")
         trajctl("replay", path, "--asap", "--quiet", "--frames", d.endpoints["frames"], "--control",
                 d.endpoints["control"], *more)
@@ -346,7 +381,7 @@ class Recording(daemon.DaemonTest):
             self.assertEqual([without_stamps(line) for line in decoded],
                              [without_stamps(line) for line in lines[first:]])
         # A live daemon publishes what leads up to the frame, too: from the last session event on.
-        for first, begins in ((20, 5), (100, 88)):
+        for first, begins in ((20, 5), (88, 88), (100, 88)):
             live = self.replay_live(path, len(lines) - begins, "--from-frame", first)
             self.assertEqual(live[first - begins:], [without_stamps(line) for line in lines[first:]])
 
@@ -411,6 +446,90 @@ class Recording(daemon.DaemonTest):
             self.assertEqual(self.replay_live(path, 20, config={"paused": paused}), list(map(without_stamps, lines)))
             self.assertEqual(self.replay_live(path, 10, "--from-frame", 12, config={"paused": paused}),
                              list(map(without_stamps, lines[10:])))
+
+    def replays(self, path, lines):
+        """Verify, decode and a fresh daemon, whatever model it begins with, give what was recorded."""
+        expected = [without_stamps(line) for line in lines]
+        found = verify(path)
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (len(lines), 0), found)
+        for model in (self.model, self.other):
+            self.assertEqual(self.replay_live(path, len(lines), model=model), expected)
+        decoded = trajctl("decode", "--quiet", "--recording", path, "--out", "-").splitlines()
+        self.assertEqual([without_stamps(line) for line in decoded], expected)
+
+    def test_a_model_that_is_loaded_before_the_first_session(self):
+        d = self.recorder()
+        d.must(cmd="model", action="load", path=self.other)
+        lines = self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 20), 20)
+        self.stop(d)
+        [path] = self.files()
+        self.assertIn("model", json.loads(lines[0])["flags"])
+        self.replays(path, lines)
+        # From the middle on the session is what it begins with, and the model is new there, too.
+        self.assertEqual(self.replay_live(path, 20, "--from-frame", 5), list(map(without_stamps, lines)))
+
+    def lossy(self, path, name):
+        """The recording without what was put in force while it ran."""
+        with open(path, "rb") as file:
+            image = without_commands(file.read())
+        with open(self.path(name), "wb") as file:
+            file.write(image)
+        return self.path(name)
+
+    def test_what_is_told_after_a_loss_is_replayed_to_a_daemon(self):
+        self.model = self.course_model("course.tjm")
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        moved = {"action": "apply", "coefficients": [0.01 * (i % 7) - 0.02 for i in range(7 * daemon.UNITS)]}
+        lines = self.feed(d, self.changed(0, 10), 10, sink, source)
+        for number, commands in enumerate((
+                [{"cmd": "pause", "on": True}],
+                [{"cmd": "model", "action": "load", "path": self.other}],
+                [{"cmd": "pause", "on": False}, {"cmd": "model", "action": "rollback"}],
+                [{"cmd": "recalibrate", **moved}, {"cmd": "recalibrate", "action": "doubt", "on": True}],
+                [{"cmd": "recalibrate", "action": "doubt", "on": False}],
+                [{"cmd": "model", "action": "load", "path": self.model}],
+                [{"cmd": "recalibrate", **moved}],
+                [{"cmd": "recalibrate", "action": "apply", "coefficients": None}]), start=1):
+            for command in commands:
+                d.must(**command)
+            lines += self.feed(d, self.changed(10 * number, 10), 10, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        path = self.lossy(path, "lossy.rec")
+        found = verify(path)
+        self.assertEqual((found["lost"]["disk"], found["lost"]["inputs"]), (10, 10))
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (10, 80))
+        # All that is missing is told, so that nothing differs.
+        self.assertEqual(self.replay_live(path, 90), [without_stamps(line) for line in lines])
+
+    def test_what_cannot_be_replayed_is_counted(self):
+        d = self.recorder(start=False)
+        sink, source = d.sink("intent"), d.source()
+        self.feed(d, frames(0, 5), 5, sink, source)
+        d.must(cmd="record", action="start")
+        self.feed(d, frames(5, 50), 50, sink, source)
+        self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        for more, left_out in (([], 50), (["--from-frame", "35"], 20), (["--from-frame", "57"], 0)):
+            d = self.start(model=self.model)
+            done = subprocess.run([TRAJCTL, "replay", path, "--asap", "--frames", d.endpoints["frames"], "--control",
+                                   d.endpoints["control"], *more], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(f"{left_out} frames before the first session event were not sent" in done.stderr,
+                             left_out > 0, done.stderr)
+
+    def test_a_daemon_that_answers_few_requests_is_replayed_to(self):
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        lines = []
+        for number in range(30):
+            d.must(cmd="pause", on=number % 2 == 0)
+            lines += self.feed(d, frames(number, 1), 1, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        self.assertEqual(self.replay_live(path, 30, config={"request_rate": 20}), list(map(without_stamps, lines)))
 
     def test_the_tables_of_many_channels_are_moved_and_replayed(self):
         units = 2000
