@@ -29,6 +29,7 @@ struct cutting {
     size_t cap;
     unsigned char *in_force[IN_FORCE]; /* copies of records' payloads */
     struct traj_record last[IN_FORCE]; /* kind 0 = none yet */
+    unsigned how[IN_FORCE]; /* codes of model and tables that no intent has told of; 0 = RUNS */
     bool begun, inside;
     uint64_t number;   /* of the next record written */
     uint64_t left_out; /* that went out while the piece was led in */
@@ -184,14 +185,28 @@ static int begin(struct cutting *c, const struct traj_recording_header *header,
     int result = write_record(c, &record, true, error);
     for (size_t i = 0; i < IN_FORCE && result == 0; i++) {
         if (c->last[i].kind != 0) {
-            c->last[i].code = i == MODEL    ? TRAJ_RECORD_MODEL_RUNS
-                              : i == RETUNE ? TRAJ_RECORD_RETUNE_RUNS
-                                            : c->last[i].code;
+            c->last[i].code = i == MODEL || i == RETUNE ? c->how[i] : c->last[i].code;
             result = write_record(c, &c->last[i], true, error);
         }
     }
     c->begun = true;
     return result;
+}
+
+/* Keeps how the model and the tables came about, up to the intent that says that they are new. */
+static void keep_how(struct cutting *c, const struct traj_record *record)
+{
+    bool told = record->kind == TRAJ_RECORD_START ||
+                (record->kind == TRAJ_RECORD_FRAME && record->code == TRAJ_RECORD_DECODED);
+    if (told) {
+        c->how[MODEL] = TRAJ_RECORD_MODEL_RUNS;
+        c->how[RETUNE] = TRAJ_RECORD_RETUNE_RUNS;
+    } else if (record->kind == TRAJ_RECORD_MODEL && record->code != TRAJ_RECORD_MODEL_RUNS) {
+        c->how[MODEL] = record->code;
+    } else if (record->kind == TRAJ_RECORD_RETUNE && record->code != TRAJ_RECORD_RETUNE_RUNS &&
+               record->code != TRAJ_RECORD_RETUNE_DOUBT) {
+        c->how[RETUNE] = record->code;
+    }
 }
 
 /* Keeps a copy of what will be in force. */
@@ -202,6 +217,7 @@ static int keep(struct cutting *c, const struct traj_record *record, struct traj
                : record->kind == TRAJ_RECORD_SETTINGS ? SETTINGS
                : record->kind == TRAJ_RECORD_PAUSE    ? PAUSE
                                                       : IN_FORCE;
+    keep_how(c, record);
     if (i == IN_FORCE) {
         return 0;
     }

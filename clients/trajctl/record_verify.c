@@ -68,6 +68,11 @@ static int keep_expected(struct findings *f, const struct traj_record *record,
     struct expected *expected = &f->expected;
     size_t cap = traj_intent_size(result->intent.dim, result->intent.targets);
     f->absent += expected->waits;
+    expected->waits = false;
+    /* Of the first after a loss nobody knows whether it tells of another model. */
+    if (!result->known) {
+        return 0;
+    }
     if (cap > expected->cap) {
         char *larger = realloc(expected->text, cap);
         if (!larger) {

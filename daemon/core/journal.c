@@ -165,7 +165,7 @@ static void push(struct traj_journal *journal, struct traj_record *record, const
 
 /* --- the recording itself --------------------------------------------------------------------- */
 
-void traj_journal_start(struct traj_journal *journal, bool fresh,
+void traj_journal_start(struct traj_journal *journal, bool fresh, unsigned untold,
                         const struct traj_counters *counters, struct traj_moment moment)
 {
     if (journal->tape == NULL || journal->on)
@@ -182,8 +182,12 @@ void traj_journal_start(struct traj_journal *journal, bool fresh,
     record.size = traj_recorded_put_start(&start, payload);
     record.payload = payload;
     (void)put(journal, &record, NULL, 0);
-    (void)put_model(journal, TRAJ_RECORD_MODEL_RUNS, false, moment);
-    (void)put_retune(journal, TRAJ_RECORD_RETUNE_RUNS, false, moment);
+    (void)put_model(journal,
+                    untold & TRAJ_INTENT_MODEL ? TRAJ_RECORD_MODEL_LOADED : TRAJ_RECORD_MODEL_RUNS,
+                    false, moment);
+    (void)put_retune(
+        journal, untold & TRAJ_INTENT_RETUNED ? TRAJ_RECORD_RETUNE_GIVEN : TRAJ_RECORD_RETUNE_RUNS,
+        false, moment);
     (void)put_settings(journal, false, moment);
     (void)put_pause(journal, false, moment);
 }

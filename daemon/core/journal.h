@@ -52,10 +52,11 @@ struct traj_moment {
 void traj_journal_init(struct traj_journal *journal, struct traj_tape *tape);
 
 /*
- * Begins a recording: fresh = nothing has come before.  The tape is empty.  Does nothing without a
+ * Begins a recording: fresh = nothing has come before; untold = traj_pipeline_untold, so that a
+ * reader knows what the first intent will say is new.  The tape is empty.  Does nothing without a
  * tape.
  */
-void traj_journal_start(struct traj_journal *journal, bool fresh,
+void traj_journal_start(struct traj_journal *journal, bool fresh, unsigned untold,
                         const struct traj_counters *counters, struct traj_moment moment);
 void traj_journal_stop(struct traj_journal *journal, struct traj_moment moment);
 

@@ -26,6 +26,9 @@
 
 #define TARGET_SETS 4 /* that may wait at a time */
 
+/* Flags for the next intent that a person's commands have set. */
+#define OUTLAST_SESSIONS ((unsigned)(TRAJ_INTENT_MODEL | TRAJ_INTENT_RETUNED))
+
 /* A set of targets that waits for its frame, or is in force. */
 struct target_set {
     uint64_t number; /* of its event, 0 = none */
@@ -238,7 +241,7 @@ static size_t targets_to_come(const struct traj_pipeline *pipeline)
 /* A new source, or a restart: nothing of the former run is left but what a person commanded. */
 static void begin_session(struct traj_pipeline *pipeline, bool marks)
 {
-    pipeline->flags &= TRAJ_INTENT_MODEL | TRAJ_INTENT_RETUNED;
+    pipeline->flags &= OUTLAST_SESSIONS;
     reset_posterior(pipeline);
     traj_decoder_believe(pipeline->decoder);
     set_marks(pipeline, marks);
@@ -756,6 +759,11 @@ struct traj_pipeline *traj_pipeline_fork(void *memory, size_t size,
     pipeline->decoder = decoder;
     pipeline->model = traj_decoder_model(decoder);
     return pipeline;
+}
+
+unsigned traj_pipeline_untold(const struct traj_pipeline *pipeline)
+{
+    return pipeline->flags & OUTLAST_SESSIONS;
 }
 
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline)

@@ -185,6 +185,12 @@ struct traj_pipeline *traj_pipeline_fork(void *memory, size_t size,
                                          const struct traj_pipeline *from,
                                          struct traj_decoder *decoder);
 
+/*
+ * Of TRAJ_INTENT_MODEL and TRAJ_INTENT_RETUNED those that no intent has told of yet: the next one
+ * will, and until then not even a session takes them away.
+ */
+unsigned traj_pipeline_untold(const struct traj_pipeline *pipeline);
+
 const struct traj_counters *traj_pipeline_counters(const struct traj_pipeline *pipeline);
 
 /* t of the last decoded frame, NaN before the first of a run. */

@@ -118,7 +118,7 @@ void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *ta
     traj_journal_model(&loop->journal, traj_decoder_model(loop->decoder)->about.digest, model_path,
                        TRAJ_RECORD_MODEL_RUNS, traj_decode_moment(loop, NAN));
     if (start) {
-        traj_journal_start(&loop->journal, true, traj_pipeline_counters(loop->pipeline),
+        traj_journal_start(&loop->journal, true, 0, traj_pipeline_counters(loop->pipeline),
                            traj_decode_moment(loop, traj_clock_now()));
     }
 }
@@ -126,7 +126,7 @@ void traj_decode_loop_record(struct traj_decode_loop *loop, struct traj_tape *ta
 void traj_decode_loop_observe(struct traj_decode_loop *loop, struct traj_tape *tape)
 {
     loop->observed.tape = tape;
-    traj_journal_start(&loop->observed, true, traj_pipeline_counters(loop->pipeline),
+    traj_journal_start(&loop->observed, true, 0, traj_pipeline_counters(loop->pipeline),
                        traj_decode_moment(loop, traj_clock_now()));
 }
 

@@ -80,8 +80,8 @@ static enum traj_refusal retune(struct traj_decode_loop *loop, const struct traj
 static void record(struct traj_decode_loop *loop, bool on, struct traj_moment at)
 {
     if (on) {
-        traj_journal_start(&loop->journal, !loop->touched, traj_pipeline_counters(loop->pipeline),
-                           at);
+        traj_journal_start(&loop->journal, !loop->touched, traj_pipeline_untold(loop->pipeline),
+                           traj_pipeline_counters(loop->pipeline), at);
     } else {
         traj_journal_stop(&loop->journal, at);
     }
@@ -93,7 +93,8 @@ static void observe(struct traj_decode_loop *loop, struct traj_tape *tape, struc
     traj_journal_stop(&loop->observed, at);
     loop->observed.tape = tape;
     loop->stirred = 0;
-    traj_journal_start(&loop->observed, !loop->touched, traj_pipeline_counters(loop->pipeline), at);
+    traj_journal_start(&loop->observed, !loop->touched, traj_pipeline_untold(loop->pipeline),
+                       traj_pipeline_counters(loop->pipeline), at);
 }
 
 static void serve_command(struct traj_decode_loop *loop, const struct traj_command *command)

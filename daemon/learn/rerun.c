@@ -423,8 +423,11 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
                    record->kind == TRAJ_RECORD_RESET;
     if (message && !rerun->known && rerun->fresh && begin(rerun, error) != 0)
         return -1;
-    if (!rerun->known && record->kind == TRAJ_RECORD_FRAME && record->code == TRAJ_RECORD_DECODED)
+    if (!rerun->known && record->kind == TRAJ_RECORD_FRAME && record->code == TRAJ_RECORD_DECODED) {
+        /* Its intent has told of all that was new. */
         rerun->swapped = rerun->retuned = false;
+        rerun->doubt = SURE;
+    }
     if (!message || !rerun->known)
         return 0;
     if (record->kind == TRAJ_RECORD_FRAME)

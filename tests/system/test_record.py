@@ -468,6 +468,65 @@ class Recording(daemon.DaemonTest):
         # From the middle on the session is what it begins with, and the model is new there, too.
         self.assertEqual(self.replay_live(path, 20, "--from-frame", 5), list(map(without_stamps, lines)))
 
+    def test_a_recording_that_begins_between_a_model_and_its_first_intent(self):
+        d = self.recorder(start=False)
+        sink, source = d.sink("intent"), d.source()
+        before = self.feed(d, frames(0, 5), 5, sink, source)
+        d.must(cmd="model", action="load", path=self.other)
+        first = d.must(cmd="record", action="start")["recording"]["file"]
+        lines = self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10, sink, source)
+        d.must(cmd="record", action="stop")
+        # And one that begins a frame later, so that nothing is new in it any more.
+        d.must(cmd="model", action="rollback")
+        before += self.feed(d, frames(10, 5), 5, sink, source)
+        second = d.must(cmd="record", action="start")["recording"]["file"]
+        later = self.feed(d, [(b"event", event("session", run="b", marks=False))] + frames(0, 10), 10, sink, source)
+        self.stop(d)
+        self.assertEqual([n for n, line in enumerate(before + lines + later) if "model" in json.loads(line)["flags"]],
+                         [5, 10])
+        self.replays(first, lines)
+        found = verify(second)
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (10, 0))
+        self.assertEqual(self.replay_live(second, 10), list(map(without_stamps, later)))
+
+    def test_a_recording_that_begins_between_tables_and_their_first_intent(self):
+        self.model = self.other = self.course_model("course.tjm")
+        d = self.recorder(start=False)
+        sink, source = d.sink("intent"), d.source()
+        moved = [0.01 * (i % 7) - 0.02 for i in range(7 * daemon.UNITS)]
+        d.must(cmd="recalibrate", action="apply", coefficients=moved)
+        d.must(cmd="recalibrate", action="doubt", on=True)
+        paths = [d.must(cmd="record", action="start")["recording"]["file"]]
+        fresh = self.feed(d, self.changed(0, 10), 10, sink, source)
+        d.must(cmd="record", action="stop")
+        d.must(cmd="recalibrate", action="apply", coefficients=None)
+        paths.append(d.must(cmd="record", action="start")["recording"]["file"])
+        midst = self.feed(d, [(b"event", event("session", run="a", marks=False))] + self.changed(0, 10), 10, sink,
+                          source)
+        self.stop(d)
+        for lines, doubtful, path in zip((fresh, midst), (True, False), paths):
+            flags = json.loads(lines[0])["flags"]
+            self.assertEqual(("retuned" in flags, "doubtful" in flags), (True, doubtful))
+            self.replays(path, lines)
+
+    def test_a_piece_that_begins_between_a_model_and_its_first_intent(self):
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        lines = self.feed(d, frames(0, 10), 10, sink, source)
+        d.must(cmd="model", action="load", path=self.other)
+        lines += self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10, sink, source)
+        lines += self.feed(d, [(b"event", event("session", run="b", marks=False))] + frames(0, 10), 10, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        for first in (10, 20):
+            piece = self.path(f"{first}.rec")
+            trajctl("record", "cut", path, "--out", piece, "--from-frame", first, "--to-frame", first + 9)
+            self.assertEqual("model" in json.loads(lines[first])["flags"], first == 10)
+            found = verify(piece)
+            self.assertEqual(found["replay"]["equal"], 10, found)
+            self.assertEqual(self.replay_live(piece, 10, model=self.other),
+                             [without_stamps(line) for line in lines[first:first + 10]])
+
     def lossy(self, path, name):
         """The recording without what was put in force while it ran."""
         with open(path, "rb") as file:
@@ -502,6 +561,28 @@ class Recording(daemon.DaemonTest):
         self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (10, 80))
         # All that is missing is told, so that nothing differs.
         self.assertEqual(self.replay_live(path, 90), [without_stamps(line) for line in lines])
+
+    def test_the_first_intent_after_a_loss_is_not_judged(self):
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        lines = self.feed(d, frames(0, 10), 10, sink, source)
+        d.must(cmd="model", action="load", path=self.other)
+        lines += self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10, sink, source)
+        d.must(cmd="model", action="rollback")
+        lines += self.feed(d, frames(10, 10), 10, sink, source)
+        lines += self.feed(d, [(b"event", event("session", run="b", marks=False))] + frames(0, 10), 10, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        path = self.lossy(path, "lossy.rec")
+        # Not known is whether the first says that the model is new; and all up to the second session, of which
+        # the first is known, for an intent had told by then.
+        found = verify(path)
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"], found["replay"]["differ"]),
+                         (10 + 9 + 10, 1 + 10, 0))
+        done = subprocess.run([TRAJCTL, "decode", "--recording", path, "--out", "-"], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), 30)
+        self.assertIn(b"decode: 10 frames are left out", done.stderr)
 
     def test_what_cannot_be_replayed_is_counted(self):
         d = self.recorder(start=False)

@@ -45,7 +45,7 @@ static void set_up(struct fixture *f, size_t room)
                        (struct traj_moment){0, 0});
     traj_journal_settings(&f->journal, &settings, 0, (struct traj_moment){0, 0});
     assert_int_equal(traj_tape_waiting(f->tape), 0);
-    traj_journal_start(&f->journal, true, &f->counters, (struct traj_moment){0, 0});
+    traj_journal_start(&f->journal, true, 0, &f->counters, (struct traj_moment){0, 0});
 }
 
 /* A frame and its intent, of so many bytes each. */
@@ -209,7 +209,7 @@ static void nothing_is_told_while_it_is_off(void **state)
     memset(f.read, 0, sizeof f.read);
     f.expected = 0;
     f.frame = 5;
-    traj_journal_start(&f.journal, false, &f.counters, (struct traj_moment){5, 1});
+    traj_journal_start(&f.journal, false, 0, &f.counters, (struct traj_moment){5, 1});
     uint64_t at = traj_tape_begin(f.tape);
     struct traj_record record;
     size_t size = 0;
@@ -222,6 +222,44 @@ static void nothing_is_told_while_it_is_off(void **state)
     free(f.memory);
 }
 
+/* How the model and the tables came to run, as the beginning of a recording tells it. */
+static void assert_told(unsigned untold, unsigned model, unsigned tables)
+{
+    static struct fixture f;
+    unsigned char payload[TRAJ_RECORDED_RETUNE(0)];
+    struct traj_recorded_retune moved = {.base = DIGEST, .digest = DIGEST};
+    set_up(&f, 1 << 16);
+    traj_journal_stop(&f.journal, (struct traj_moment){0, 0});
+    drain(&f, 0);
+    traj_journal_retune(&f.journal, payload, traj_recorded_put_retune(&moved, NULL, payload),
+                        TRAJ_RECORD_RETUNE_GIVEN, (struct traj_moment){0, 0});
+    traj_journal_start(&f.journal, false, untold, &f.counters, (struct traj_moment){0, 0});
+    uint64_t at = traj_tape_begin(f.tape);
+    struct traj_record record;
+    size_t size = 0, seen = 0;
+    const void *bytes;
+    while ((bytes = traj_tape_read(f.tape, &at, &size)) != NULL) {
+        assert_true(traj_record_view(bytes, size, &record) && !record.carried);
+        if (record.kind == TRAJ_RECORD_MODEL)
+            assert_int_equal(record.code, model);
+        if (record.kind == TRAJ_RECORD_RETUNE)
+            assert_int_equal(record.code, tables);
+        seen += record.kind == TRAJ_RECORD_MODEL || record.kind == TRAJ_RECORD_RETUNE;
+    }
+    assert_int_equal(seen, 2);
+    free(f.memory);
+}
+
+static void what_no_intent_has_told_of_is_new(void **state)
+{
+    (void)state;
+    assert_told(0, TRAJ_RECORD_MODEL_RUNS, TRAJ_RECORD_RETUNE_RUNS);
+    assert_told(TRAJ_INTENT_MODEL, TRAJ_RECORD_MODEL_LOADED, TRAJ_RECORD_RETUNE_RUNS);
+    assert_told(TRAJ_INTENT_RETUNED, TRAJ_RECORD_MODEL_RUNS, TRAJ_RECORD_RETUNE_GIVEN);
+    assert_told(TRAJ_INTENT_MODEL | TRAJ_INTENT_RETUNED, TRAJ_RECORD_MODEL_LOADED,
+                TRAJ_RECORD_RETUNE_GIVEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_message_too_long_is_told),
         cmocka_unit_test(a_record_that_would_be_none_is_told),
         cmocka_unit_test(nothing_is_told_while_it_is_off),
+        cmocka_unit_test(what_no_intent_has_told_of_is_new),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

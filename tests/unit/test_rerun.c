@@ -196,7 +196,7 @@ static int set_up(void **state)
     traj_journal_model(&f->journal, f->model->about.digest, f->model_path, TRAJ_RECORD_MODEL_RUNS,
                        now(f));
     traj_journal_settings(&f->journal, &settings, 0, now(f));
-    traj_journal_start(&f->journal, true, traj_pipeline_counters(f->pipeline), now(f));
+    traj_journal_start(&f->journal, true, 0, traj_pipeline_counters(f->pipeline), now(f));
     swap(f);
     run(f, "{\"type\":\"session\",\"run\":\"one\",\"marks\":true,\"length_unit\":\"mm\"}");
     traj_pipeline_reset(f->pipeline);
