@@ -32,8 +32,8 @@ struct traj_rerun {
     bool swapped; /* while the state was unknown, and no intent has said so yet */
     bool retuned; /* likewise */
     bool known;
-    /* After a loss: a swap may have been among what was lost, and the first intent would have said
-     * so; that intent is not known. */
+    /* After a loss, and where the recording's beginning is not there: a swap may have been among
+     * what is missing, and the first intent would have said so; that intent is not known. */
     enum { SURE, DOUBTED, FIRST_FRAME } doubt;
     void *decoder_memory, *pipeline_memory;
     struct traj_pipeline *pipeline;
@@ -72,6 +72,7 @@ struct traj_rerun *traj_rerun_open(const struct traj_rerun_options *options,
     rerun->options = *options;
     rerun->current = rerun->base = options->pinned;
     rerun->fresh = options->pinned != NULL;
+    rerun->doubt = options->pinned != NULL ? SURE : DOUBTED;
     traj_pipeline_settings_default(&rerun->settings);
     rerun->pipeline_memory = malloc(traj_pipeline_size());
     rerun->event = malloc(sizeof *rerun->event);
@@ -394,6 +395,7 @@ static int take_record(struct traj_rerun *rerun, const struct traj_record *recor
     case TRAJ_RECORD_START:
         forget(rerun);
         rerun->swapped = rerun->retuned = false;
+        rerun->doubt = SURE;
         rerun->fresh = rerun->fresh || record->code == TRAJ_RECORD_FRESH;
         return 0;
     case TRAJ_RECORD_LOST:

@@ -43,7 +43,7 @@ def verify(path, status=0, *more):
 
 
 HEADER, RECORD, LOSS = 256, 40, 56  # bytes of a file's and of a record's header; of a record of a loss
-FRAME, PAUSE, SETTINGS, MODEL, INTENT, LOST, RETUNE = 1, 6, 7, 8, 9, 12, 14
+FRAME, EVENT, PAUSE, SETTINGS, MODEL, INTENT, LOST, RETUNE = 1, 2, 6, 7, 8, 9, 12, 14
 CARRIED = 0x8000
 
 
@@ -583,6 +583,29 @@ class Recording(daemon.DaemonTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(done.stdout.splitlines()), 30)
         self.assertIn(b"decode: 10 frames are left out", done.stderr)
+
+    def test_the_first_intent_of_a_later_part_alone_is_not_judged(self):
+        """Where the part begins between a model and its session, that the model is new stands in the one before."""
+        d = self.recorder()
+        sink, source = d.sink("intent"), d.source()
+        self.feed(d, frames(0, 10), 10, sink, source)
+        d.must(cmd="model", action="load", path=self.other)
+        self.feed(d, [(b"event", event("session", run="a", marks=False))] + frames(0, 10), 10, sink, source)
+        self.stop(d)
+        [path] = self.files()
+        with open(path, "rb") as file:
+            image = file.read()
+        [loaded] = [image[at:at + size] for at, size, kind in records(image) if kind == MODEL and image[at + 10] != 0]
+        session, _, _ = [each for each in records(image) if each[2] == EVENT][0]
+        [number] = struct.unpack_from("<Q", image, session + 16)
+        part = bytearray(image[:HEADER])
+        struct.pack_into("<QQ", part, 16, 2, number)
+        reseal(part, 0, HEADER)
+        part += new_record(MODEL | CARRIED, number, loaded, loaded[RECORD:]) + image[session:]
+        with open(self.path("alone.0002.rec"), "wb") as file:
+            file.write(part)
+        found = verify(self.path("alone.0002.rec"))
+        self.assertEqual((found["replay"]["equal"], found["replay"]["unknown"]), (9, 1), found)
 
     def test_what_cannot_be_replayed_is_counted(self):
         d = self.recorder(start=False)
