@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/io/clock.h"
 #include "daemon/io/control_status.h"
@@ -16,6 +17,12 @@
 #include "proto/event.h"
 #include "proto/json.h"
 #include "traj/version.h"
+
+/*
+ * A longer request is never urgent: so to look at each of a flood costs no more than to receive it
+ * and to refuse it.
+ */
+#define URGENT_MAX 128
 
 /* A request under way; a command fills in reply or error. */
 struct request {
@@ -475,6 +482,31 @@ static int doubt_tables(struct request *request, struct traj_answer *answer)
                : traj_error_set(&request->error, "recalibrate: \"on\" must be true or false");
 }
 
+/*
+ * Whether a model may be written there: whoever may ask may not therefore destroy what else the
+ * daemon's user has.
+ */
+static int check_place(const char *path, struct traj_error *error)
+{
+    struct traj_error reason = {{0}};
+    struct stat there;
+    struct traj_model *model;
+
+    if (lstat(path, &there) != 0) {
+        return 0; /* nothing, or nothing that could be written */
+    }
+    if (!S_ISREG(there.st_mode)) {
+        return traj_error_set(error, "recalibrate: save writes over models alone: %s: not a file",
+                              path);
+    }
+    model = traj_model_load(path, &reason);
+    if (model == NULL) {
+        return traj_error_set(error, "recalibrate: save writes over models alone: %s", reason.text);
+    }
+    traj_model_free(model);
+    return 0;
+}
+
 /* Writes the running model, moved tables and all, to a file. */
 static int save_running(struct request *request, struct traj_answer *answer)
 {
@@ -485,6 +517,9 @@ static int save_running(struct request *request, struct traj_answer *answer)
 
     if (path == NULL || path[0] == '\0') {
         return traj_error_set(&request->error, "recalibrate: save needs \"path\", a file to write");
+    }
+    if (check_place(path, &request->error) != 0) {
+        return -1;
     }
     copy = traj_model_copy(traj_models_running(&request->service->models), path, &request->error);
     rc = copy != NULL ? traj_model_save(copy, path, &request->error) : -1;
@@ -733,6 +768,39 @@ char *traj_control_answer(struct traj_service *service, const char *request, siz
     json_decref(ok);
     json_decref(self.reply);
     json_decref(self.body);
+    return text;
+}
+
+/* Whether the text is a request to pause, and no more than that. */
+static bool asks_for_pause(const char *text, size_t size)
+{
+    json_t *body = size <= URGENT_MAX ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    const char *name = json_string_value(json_object_get(body, "cmd"));
+    bool asks = name != NULL && strcmp(name, "pause") == 0 && json_object_size(body) == 2 &&
+                json_is_true(json_object_get(body, "on"));
+
+    json_decref(body);
+    return asks;
+}
+
+char *traj_control_urgent(struct traj_service *service, const char *request, size_t size,
+                          double now)
+{
+    struct traj_state state;
+    json_t *reply;
+    char *text;
+
+    if (!asks_for_pause(request, size)) {
+        return NULL;
+    }
+    traj_exchange_state(service->exchange, &state);
+    if (!state.paused) {
+        return traj_control_answer(service, request, size, now);
+    }
+    /* Nothing is to be done: a flood of pauses wakes the decode thread for the first alone. */
+    reply = json_pack("{s:b, s:I}", "ok", 1, "frame", (json_int_t)state.counters.decoded);
+    text = json_dumps(reply, JSON_COMPACT);
+    json_decref(reply);
     return text;
 }
 

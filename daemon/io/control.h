@@ -31,6 +31,13 @@
 char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
                           double now);
 
+/*
+ * Answers a request that must be carried out however many others there are, {"cmd":"pause",
+ * "on":true}, in the same way; NULL also where it is any other.
+ */
+char *traj_control_urgent(struct traj_service *service, const char *request, size_t size,
+                          double now);
+
 /* What topic `status` says at time now (s): JSON text to be freed by free(), or NULL. */
 char *traj_control_status(struct traj_service *service, double now);
 

@@ -164,23 +164,37 @@ static bool may_answer(struct traj_housekeeping *self, double now)
     return true;
 }
 
+/* The reply to a request of one part, to be freed; NULL and *bad where it is to be said instead. */
+static char *reply_to(struct traj_housekeeping *self, zmq_msg_t *request, double now,
+                      const char **bad)
+{
+    const char *text = request != NULL ? zmq_msg_data(request) : NULL;
+    size_t size = request != NULL ? zmq_msg_size(request) : 0;
+    char *reply;
+
+    *bad = "{\"ok\":false,\"error\":\"a request is one message part of JSON\"}";
+    if (may_answer(self, now)) {
+        return text != NULL ? traj_control_answer(self->service, text, size, now) : NULL;
+    }
+    reply = text != NULL ? traj_control_urgent(self->service, text, size, now) : NULL;
+    if (reply == NULL) {
+        *bad = "{\"ok\":false,\"error\":\"too many requests in a second (request_rate); ask "
+               "again later\"}";
+        self->service->requests_held++;
+    }
+    return reply;
+}
+
 static void answer_requests(struct traj_housekeeping *self, double now)
 {
     struct request_parts parts;
 
     for (int n = 0; n < REQUESTS_AT_ONCE && receive_parts(self->control, &parts); n++) {
         size_t envelope = envelope_parts(&parts);
-        const char *bad = "{\"ok\":false,\"error\":\"a request is one message part of JSON\"}";
-        char *reply = NULL;
+        bool one = !parts.too_many && parts.count == envelope + 1;
+        const char *bad;
+        char *reply = reply_to(self, one ? &parts.part[envelope] : NULL, now, &bad);
 
-        if (!may_answer(self, now)) {
-            bad = "{\"ok\":false,\"error\":\"too many requests in a second (request_rate); ask "
-                  "again later\"}";
-            self->service->requests_held++;
-        } else if (!parts.too_many && parts.count == envelope + 1) {
-            reply = traj_control_answer(self->service, zmq_msg_data(&parts.part[envelope]),
-                                        zmq_msg_size(&parts.part[envelope]), now);
-        }
         send_reply(self->control, &parts, envelope, reply != NULL ? reply : bad);
         free(reply);
         for (size_t i = 0; i < parts.count; i++) {

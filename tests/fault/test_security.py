@@ -450,9 +450,11 @@ class Limits(daemon.DaemonTest):
         for _ in range(800):
             dealer.send_multipart([b"", b'{"cmd":"ping"}'])
         answers = []
-        for _ in range(800):
+        for i in range(800):
             self.assertTrue(dealer.poll(daemon.PATIENCE * 1000))
             answers.append(json.loads(dealer.recv_multipart()[-1]))
+            if i >= 100 and i % 50 == 0:  # a pause gets through, in the midst of it
+                d.must(cmd="pause", on=True)
         held = [a for a in answers if not a["ok"]]
         self.assertGreaterEqual(len(answers) - len(held), 49)
         self.assertGreater(len(held), 0)

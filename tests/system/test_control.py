@@ -378,6 +378,29 @@ class Models(ControlTest):
         self.d.must(cmd="model", action="load", path=solid)
         self.assertEqual(len(self.send(0, 1)[0]["position"]), 3)
 
+    def test_what_is_saved_takes_the_place_of_a_model_alone(self):
+        def save(path):
+            return dict(cmd="recalibrate", action="save", path=self.d.path(path))
+        for _ in range(2):  # where nothing is, and where a model is
+            self.d.must(**save("today.tjm"))
+        with open(self.d.path("today.tjm"), "rb") as file:
+            good = file.read()
+        others = {"empty": b"", "notes": b"of nobody's concern\n", "short.tjm": good[:-8]}
+        for name, content in others.items():
+            with open(self.d.path(name), "wb") as file:
+                file.write(content)
+        os.symlink(self.d.path("notes"), self.d.path("link"))
+        os.symlink(self.d.path("nowhere"), self.d.path("lost"))
+        os.mkfifo(self.d.path("pipe"))
+        there = sorted(os.listdir(self.d.folder))
+        for name in (*others, "link", "lost", "pipe", "."):
+            self.assertIn("save writes over models alone: " + self.d.path(name), self.refused(**save(name)))
+        self.assertEqual(sorted(os.listdir(self.d.folder)), there)
+        self.assertTrue(os.path.islink(self.d.path("link")) and os.path.islink(self.d.path("lost")))
+        for name, content in others.items():
+            with open(self.d.path(name), "rb") as file:
+                self.assertEqual(file.read(), content)
+
     def test_model_requests_are_strict(self):
         for request in ({}, {"action": "eat"}, {"action": "load"}, {"action": "show", "path": "x"},
                         {"action": "load", "path": 3}, {"action": 1}):
