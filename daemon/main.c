@@ -44,6 +44,8 @@ static int load_model(struct parts *parts, struct traj_error *error)
     if (parts->service.models.current == NULL) {
         return -1;
     }
+    memcpy(parts->service.configured, parts->service.models.current->model->about.digest,
+           sizeof parts->service.configured);
     return traj_config_fits(config, config->model,
                             parts->service.models.current->model->dims.position, error);
 }

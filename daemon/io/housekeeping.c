@@ -301,8 +301,10 @@ static int hold_output(struct traj_service *service, const struct traj_config *n
 {
     struct traj_command command = {.kind = TRAJ_COMMAND_PAUSE, .on = true};
     struct traj_answer answer;
+    struct traj_state state;
 
-    if (service->config.paused && !next->paused) {
+    traj_exchange_state(service->exchange, &state);
+    if (service->config.paused && !next->paused && state.paused) {
         traj_log_write(&service->log, TRAJ_LOG_WARNING,
                        "a pause goes on although \"paused\" is false now: a request alone ends it");
     }
@@ -316,13 +318,69 @@ static int hold_output(struct traj_service *service, const struct traj_config *n
     return 0;
 }
 
+/*
+ * Whether the configuration names another model than when it was read last, by its name or by what
+ * is in the file.  Where it does not, a model that a request has loaded since is not taken away.
+ */
+static bool names_another(const struct traj_service *service, const struct traj_config *next,
+                          const struct traj_loaded *loaded)
+{
+    return strcmp(next->model, service->config.model) != 0 ||
+           strcmp(loaded->model->about.digest, service->configured) != 0;
+}
+
+/* The model that was read for this configuration fits it, and so does the one that is to run. */
+static int check_model(const struct traj_service *service, const struct traj_config *next,
+                       const struct traj_loaded *loaded, struct traj_error *error)
+{
+    const struct traj_loaded *current = service->models.current;
+
+    if (traj_config_fits(next, next->model, loaded->model->dims.position, error) != 0 ||
+        traj_service_units_fit(service, loaded->model, error) != 0) {
+        return -1;
+    }
+    return names_another(service, next, loaded)
+               ? 0
+               : traj_config_fits(next, current->path, current->model->dims.position, error);
+}
+
+/*
+ * Puts the configuration in force, and the model that was read for it, which is taken over, where
+ * that is to run from now on.
+ */
+static int put_in_force(struct traj_service *service, const struct traj_config *next,
+                        struct traj_loaded **loaded, struct traj_error *error)
+{
+    const struct traj_loaded *current = service->models.current;
+    struct traj_command command = {.kind = TRAJ_COMMAND_APPLY, .config = next};
+    bool runs = strcmp((*loaded)->model->about.digest, current->model->about.digest) == 0;
+    struct traj_loaded *other = *loaded;
+    struct traj_answer answer;
+
+    if (!runs && names_another(service, next, *loaded)) {
+        *loaded = NULL;
+        return traj_models_swap(&service->models, other, next, service->exchange, &answer, error);
+    }
+    /* The same model goes on, and with it the posterior. */
+    if (traj_exchange_call(service->exchange, &command, &answer) != 0) {
+        return traj_error_set(error, "the daemon is ending");
+    }
+    if (!runs) {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "model goes on as it was loaded: %s, which the configuration names, is the "
+                       "same as when it was read last",
+                       next->model);
+    }
+    return 0;
+}
+
 /* Reads, checks and only then applies; -1 with a sentence, and nothing has changed. */
 static int reload(struct traj_service *service, struct traj_error *error)
 {
     struct traj_config *next = calloc(1, sizeof *next);
     struct traj_loaded *loaded = NULL;
     struct traj_client_list clients = {NULL, 0};
-    struct traj_answer answer;
+    char digest[sizeof service->configured] = "";
     int rc = -1;
 
     if (next == NULL) {
@@ -332,26 +390,13 @@ static int reload(struct traj_service *service, struct traj_error *error)
         traj_guard_reread(&service->guard, next, &clients, error) == 0) {
         loaded = traj_loaded_open(next->model, error);
     }
-    if (loaded != NULL &&
-        traj_config_fits(next, next->model, loaded->model->dims.position, error) == 0 &&
-        traj_service_units_fit(service, loaded->model, error) == 0 &&
+    if (loaded != NULL && check_model(service, next, loaded, error) == 0 &&
         hold_output(service, next, error) == 0) {
-        const char *running = service->models.current->model->about.digest;
-
-        if (strcmp(loaded->model->about.digest, running) == 0) {
-            /* The same model goes on, and with it the posterior. */
-            struct traj_command command = {.kind = TRAJ_COMMAND_APPLY, .config = next};
-
-            rc = traj_exchange_call(service->exchange, &command, &answer) == 0
-                     ? 0
-                     : traj_error_set(error, "the daemon is ending");
-        } else {
-            rc =
-                traj_models_swap(&service->models, loaded, next, service->exchange, &answer, error);
-            loaded = NULL;
-        }
+        memcpy(digest, loaded->model->about.digest, sizeof digest);
+        rc = put_in_force(service, next, &loaded, error);
     }
     if (rc == 0) {
+        memcpy(service->configured, digest, sizeof digest);
         keep(service, next);
         tell_observers(service, next);
         traj_guard_use(&service->guard, &clients);

@@ -19,10 +19,12 @@
 #include "daemon/io/realtime.h"
 #include "daemon/io/recorder.h"
 #include "daemon/io/source/tap.h"
+#include "proto/sha256.h"
 
 struct traj_service {
     const struct traj_options *options; /* to read the configuration again */
     struct traj_config config;          /* in force */
+    char configured[TRAJ_SHA256_HEX];   /* of the model that it names, as it was read last */
     struct traj_models models;
     struct traj_exchange *exchange;
     struct traj_recorder *recorder; /* NULL where no directory is configured */

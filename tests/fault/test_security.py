@@ -259,6 +259,19 @@ class KeptOut(Guarded):
         self.assertIn("not in the list of clients", d.said())
         self.assertIn("without that right, of rig", d.said())
 
+    def test_however_many_are_refused_a_few_are_logged(self):
+        """At most 5 in 10 s, and how many more there were."""
+        d = self.guarded()
+        began = time.monotonic()
+        many = 40
+        for _ in range(many):
+            client = d.socket(zmq.REQ, "control", connect=True, **self.keys.options("stranger"))
+            client.send(b'{"cmd":"ping"}')
+        wait_for(lambda: d.status()["security"]["refused"]["control"] == many)
+        logged = d.said().count(" is refused: its key ")
+        self.assertGreaterEqual(logged, 5)
+        self.assertLessEqual(logged, 5 * (1 + (time.monotonic() - began) // 10))
+
     def test_noise_on_the_wire(self):
         """Connections that speak no ZeroMQ, stop in the midst of the greeting, or say nothing."""
         expected, _ = self.run_through([(b"frame", frame(seq)) for seq in range(30)], 30)

@@ -94,7 +94,9 @@ class Daemon:
         self.config = {"status_ms": 0, "stale_ms": 0, **(config or {})}
         self.write_config(self.config)
         command = shlex.split(os.environ.get("TRAJD_PREFIX", "")) + [
-            os.environ["TRAJD"], "--model", self.model, "--config", self.path("config.json")]
+            os.environ["TRAJD"], "--config", self.path("config.json")]
+        if "model" not in self.config:
+            command += ["--model", self.model]
         for name, endpoint in self.endpoints.items():
             command += ["--" + name, "@" + endpoint]
         self.log = open(self.path("log"), "w+")
