@@ -121,6 +121,7 @@ int traj_models_swap(struct traj_models *models, struct traj_loaded *next,
     traj_loaded_close(&models->former);
     models->former = models->current;
     models->current = next;
+    models->swaps++;
     forget_tables(models);
     return 0;
 }
@@ -145,6 +146,7 @@ int traj_models_rollback(struct traj_models *models, struct traj_exchange *excha
     }
     models->former = models->current;
     models->current = next;
+    models->swaps++;
     forget_tables(models);
     return 0;
 }

@@ -42,6 +42,7 @@ struct traj_tables {
 struct traj_models {
     struct traj_loaded *current;
     struct traj_loaded *former; /* NULL before the first load */
+    uint64_t swaps;             /* and rollbacks, each of which makes something of current anew */
     struct traj_tables *tables; /* in force; NULL = those of the current file */
     struct traj_tables *before; /* that a request brings back; likewise */
     bool doubted;               /* intents say so */

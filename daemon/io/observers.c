@@ -126,6 +126,7 @@ int traj_observers_recalibrate(struct traj_observers *observers,
     traj_recalibrator_free(observers->recalibrator);
     observers->recalibrator = recalibrator;
     observers->base = base;
+    observers->swaps = models->swaps;
     observers->awaits = false;
     return 0;
 }
@@ -138,7 +139,10 @@ static void end_recalibration(struct traj_observers *observers, const struct tra
     observers->recalibrator = NULL;
 }
 
-/* Another model runs, or is about to: it is recalibrated from where it does. */
+/*
+ * Another model runs, or is about to: it is recalibrated from where it does.  So is one that has
+ * gone and come back meanwhile, for its tables are those of its file again.
+ */
 static void follow_model(struct traj_observers *observers, const struct traj_models *models,
                          struct traj_log *log)
 {
@@ -146,13 +150,14 @@ static void follow_model(struct traj_observers *observers, const struct traj_mod
     struct traj_recalibrate_options options;
     struct traj_error error = {{0}};
 
-    if (observers->recalibrator == NULL || observers->base == base) {
+    if (observers->recalibrator == NULL || observers->swaps == models->swaps) {
         return;
     }
     options = *traj_recalibrator_options(observers->recalibrator);
     traj_recalibrator_free(observers->recalibrator);
     observers->recalibrator = traj_recalibrator_new(base, &options, &error);
     observers->base = base;
+    observers->swaps = models->swaps;
     observers->awaits = true;
     if (observers->recalibrator == NULL) {
         end_recalibration(observers, &error, log);

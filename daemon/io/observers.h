@@ -31,6 +31,7 @@ struct traj_observers {
     struct traj_shadow *shadow;             /* NULL = none */
     struct traj_recalibrator *recalibrator; /* NULL = off */
     const struct traj_model *base;          /* that it recalibrates */
+    uint64_t swaps;                         /* of the models, when that became the current one */
     bool awaits; /* its model runs from a record on that has not come yet */
 };
 

@@ -323,6 +323,22 @@ class KeptOut(Guarded):
         again.send(b'{"cmd":"ping"}')
         self.assertTrue(again.poll(daemon.PATIENCE * 1000))
 
+    def test_who_comes_while_a_disk_stands_still_waits(self):
+        """The thread that waits for it is the one that lets in; whoever is there goes on."""
+        d = self.guarded()
+        sink, source = self.keyed_sink(d), self.keyed_source(d)
+        disk = d.stand_still()
+        late = d.socket(zmq.SUB, "intents", connect=False, **self.keys.options("all"))
+        monitor = late.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        d.sockets.append(monitor)
+        late.connect(d.endpoints["intents"])
+        for seq in range(30):
+            source.send_multipart([b"frame", frame(seq)])
+            d.intents(sink, 1)
+        self.assertFalse(monitor.poll(1000 * QUIET_S))
+        d.go_on(disk)
+        self.assertTrue(monitor.poll(1000 * daemon.PATIENCE))
+
     def test_who_says_nothing_is_sent_away(self):
         d = self.guarded()
         lines = [socket.create_connection(("127.0.0.1", int(d.endpoints[name].rsplit(":", 1)[1])))

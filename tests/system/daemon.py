@@ -212,6 +212,32 @@ class Daemon:
         return lambda timeout=PATIENCE: bool(monitor.poll(timeout * 1000)) and \
             bool(monitor.recv_multipart())
 
+    # --- a disk that does not answer ----------------------------------------------------------------
+
+    def stand_still(self):
+        """SIGHUP while the configuration lies on such a disk, and what go_on is to be given.  The file is as it
+        was for whoever reads it from then on."""
+        path, ends = self.path("config.json"), []
+        os.remove(path)
+        os.mkfifo(path)
+
+        def reads():
+            try:
+                ends.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                return False
+            return True
+        self.signal(signal.SIGHUP)
+        wait_for(reads)
+        os.remove(path)
+        self.write_config(self.config)
+        return os.fdopen(ends[0], "w")
+
+    def go_on(self, disk):
+        """The disk answers."""
+        with disk:
+            json.dump(self.config, disk)
+
     # --- ends -------------------------------------------------------------------------------------
 
     def signal(self, number):

@@ -487,21 +487,7 @@ class Reload(daemon.DaemonTest):
         """SIGHUP while housekeeping waits for the configuration and there is no room for a note more."""
         d = self.start()
         sink, source = d.sink("intent"), d.source()
-        path, ends = d.path("config.json"), []
-        os.remove(path)
-        os.mkfifo(path)
-
-        def reads():
-            try:
-                ends.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:
-                return False
-            return True
-
-        d.signal(signal.SIGHUP)
-        wait_for(reads)
-        os.remove(path)
-        d.write_config(d.config)
+        disk = d.stand_still()
         for _ in range(2000):
             source.send_multipart([b"frame", b"{"])
         for seq in range(3):
@@ -509,10 +495,73 @@ class Reload(daemon.DaemonTest):
             d.intents(sink, 1)
             if seq == 0:
                 d.signal(signal.SIGHUP)
-        with os.fdopen(ends[0], "w") as file:
-            json.dump(d.config, file)
+        d.go_on(disk)
         wait_for(lambda: d.said().count("reloaded") == 2)
         self.assertGreater(d.status()["notes_lost"], 0)  # or it was no test
+
+    def test_a_disk_that_stands_still(self):
+        """Decoding and what it publishes go on; a pause waits, and so does the end of the process, but not
+        that of decoding."""
+        with tempfile.TemporaryDirectory() as folder, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(os.path.join(folder, "notify"))
+            manager.settimeout(daemon.PATIENCE)
+            d = self.start(config={"stale_ms": 50, "workspace": {"low": [0, 0], "high": [1, 1]}},
+                           environment={"NOTIFY_SOCKET": os.path.join(folder, "notify")})
+            sink, stale, source = d.sink("intent"), d.sink("stale"), d.source()
+            disk = d.stand_still()
+            pause = d.socket(zmq.DEALER, "control")
+            pause.send_multipart([b"", b'{"cmd":"pause","on":true}'])
+            for seq in range(40):
+                source.send_multipart([b"frame", frame(seq)])
+                intent = d.intents(sink, 1)[0]
+                self.assertIs(intent["valid"], True)
+                self.assertTrue(all(0 <= x <= 1 for x in intent["position"]))
+            d.receive(stale, 2)
+            d.signal(signal.SIGTERM)
+            self.assertEqual([manager.recv(100) for _ in range(2)], [b"READY=1", b"STOPPING=1"])
+            self.assertIsNone(d.process.poll())
+            self.assertFalse(pause.poll(0))
+            source.send_multipart([b"frame", frame(40)])
+            d.go_on(disk)
+            self.assertEqual(d.wait(), 0)
+            self.assertFalse(sink.poll(0))
+
+    def test_recalibration_begins_anew_with_a_model_that_is_back_at_once(self):
+        """Another one is loaded and taken back before recalibration looks: its tables are the file's then."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        model, other = (daemon.make_model(os.path.join(folder.name, f"{seed}.tjm"), family="course", seed=seed)
+                        for seed in (1, 2))
+        d = self.start(model=model, config={"recalibrate": {}})
+        sink, source = d.sink("intent"), d.source()
+
+        def moved():
+            state = d.must(cmd="recalibrate", action="status")["recalibration"]
+            return state["channels"] > 0, state["moved"]
+        self.assertEqual(moved(), (False, False))
+        d.must(cmd="recalibrate", action="apply", coefficients=[0.1] * (7 * daemon.UNITS))
+        wait_for(lambda: moved() == (True, True))
+        both = d.socket(zmq.DEALER, "control")
+
+        def ask(**request):
+            both.send_multipart([b"", json.dumps(request).encode()])
+
+        def answer():
+            self.assertTrue(both.poll(daemon.PATIENCE * 1000))
+            self.assertIs(json.loads(both.recv_multipart()[-1])["ok"], True)
+        ask(cmd="ping")
+        answer()
+        disk = d.stand_still()
+        ask(cmd="model", action="load", path=other)
+        ask(cmd="model", action="rollback")
+        for seq in range(20):
+            source.send_multipart([b"frame", frame(seq)])
+            d.intents(sink, 1)
+        d.go_on(disk)
+        answer()
+        answer()
+        self.assertEqual(moved(), (False, False))
 
     def test_observers_go_on_as_they_are(self):
         folder = tempfile.TemporaryDirectory()
