@@ -74,6 +74,27 @@ class Watchdog(daemon.DaemonTest):
         d.signal(signal.SIGCONT)
         self.assertEqual(self.manager.recv(100), b"WATCHDOG=1")
 
+    def test_no_signs_while_the_thread_that_decodes_is_held(self):
+        """It alone: what the other threads do is no sign of life."""
+        library = os.environ.get("TRAJ_HOLD_LIBRARY")
+        if not library:
+            self.skipTest("TRAJ_HOLD_LIBRARY is not set")
+        hold = os.path.join(os.path.dirname(self.path), "hold")
+        d = self.watched(LD_PRELOAD=library, TRAJ_HOLD=hold)
+        self.assertEqual(self.manager.recv(100), b"WATCHDOG=1")
+        with open(hold, "w"):
+            pass
+        try:
+            daemon.wait_for(lambda: os.path.exists(hold + ".held"))
+            # Housekeeping is well: it answers what it can answer alone.
+            self.assertIn("is not known", d.ask_text('{"cmd":"fly"}')["error"])
+            self.assertTrue(self.silence(3 * WATCHDOG_S))
+            self.assertIn("is not known", d.ask_text('{"cmd":"fly"}')["error"])
+            self.assertTrue(os.path.exists(hold + ".held"))
+        finally:
+            os.remove(hold)
+        self.assertEqual(self.manager.recv(100), b"WATCHDOG=1")
+
     def test_no_signs_where_nobody_asks(self):
         for more in ({"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"}, {"WATCHDOG_PID": "1"}):
             self.watched(**more)
