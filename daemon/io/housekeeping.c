@@ -29,6 +29,9 @@
 _Static_assert(2 * TRAJ_UNITS_MAX * TRAJ_RETUNE_COLUMNS_MAX * REQUEST_NUMBER + 1024 <= REQUEST_MAX,
                "the tables of the largest model fit into a request");
 
+/* Requests of one client that wait to be looked at; what it sends beyond waits on its side. */
+#define REQUESTS_WAITING 16
+
 /*
  * What clients have not fetched may take so long to leave when the daemon ends: the reply to
  * shutdown.
@@ -60,14 +63,15 @@ struct traj_housekeeping {
 static int open_control(struct traj_housekeeping *self, void *context, struct traj_error *error)
 {
     struct traj_endpoint endpoint;
-    int linger = CONTROL_LINGER_MS;
+    int linger = CONTROL_LINGER_MS, waiting = REQUESTS_WAITING;
 
     if (traj_endpoint_parse("control", self->service->config.control, &endpoint, error) != 0) {
         return -1;
     }
     self->control = zmq_socket(context, ZMQ_ROUTER);
     if (self->control == NULL ||
-        zmq_setsockopt(self->control, ZMQ_LINGER, &linger, sizeof linger) != 0) {
+        zmq_setsockopt(self->control, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+        zmq_setsockopt(self->control, ZMQ_RCVHWM, &waiting, sizeof waiting) != 0) {
         return traj_error_set(error, "control: no socket: %s", zmq_strerror(zmq_errno()));
     }
     if (traj_guard_socket(&self->service->guard, TRAJ_SOCKET_CONTROL, &endpoint, REQUEST_MAX,
