@@ -183,9 +183,10 @@ def fuzz(options, fuzzer, found):
             ends += 1
             verdict, why = judge(text, fuzzer) if options.foreign else ("ours", f"status {status}")
             written = re.search(r"Test unit written to (\S*/timeout-[0-9a-f]{40})$", text, re.MULTILINE)
+            in_corpus = known(text, found, options.corpus)
             if only_waits(fuzzer, text, written and written.group(1), timeout, asan):
                 verdict, why = NOBODY
-            elif known(text, found, options.corpus):
+            elif in_corpus:
                 verdict, why = "ours", f"an input of the corpus ends it: {why}"
             bad += tell(f"end {ends}", verdict, why, text)
         elif fresh == 0:

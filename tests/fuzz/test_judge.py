@@ -5,6 +5,7 @@
     test_judge.py GUILTY      by a program (fuzz_guilty.c) that ends in each way on purpose, replayed and fuzzed"""
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -76,18 +77,25 @@ def by_guilty(guilty):
         by_fuzzing(guilty, folder)
 
 
+def verdicts(said):
+    return re.findall(r"^end \d+: (ours|theirs|nobody's): ", said, re.MULTILINE)
+
+
 def by_fuzzing(guilty, folder):
-    """What was found earlier and ends in a library does not keep a fuzzer from what is ours, which mutation finds."""
+    """What was found earlier, and ends in a library or only waits, does not keep a fuzzer from what is ours.  Mutation
+    finds it, at one seed sooner and at another behind more that is not ours."""
     corpus, found = os.path.join(folder, "corpus"), os.path.join(folder, "found")
     os.mkdir(corpus)
     os.mkdir(found)
     os.link(os.path.join(folder, "N"), os.path.join(corpus, "N"))
-    with open(os.path.join(found, hashlib.sha1(b"L").hexdigest()), "w") as file:
-        file.write("L")
-    for foreign in (True, False):
+    for letter, foreign, first, between in (("L", True, "theirs", {"theirs", "nobody's"}),
+                                            ("S", False, "nobody's", {"nobody's"})):
+        with open(os.path.join(found, hashlib.sha1(letter.encode()).hexdigest()), "w") as file:
+            file.write(letter)
         status, said = judged("--fuzz", "20", *(["--foreign"] if foreign else []), "--corpus", corpus, guilty, found)
-        assert status == 1 and said.startswith("end 1: theirs: " if foreign else "end 1: ours: "), said
-        assert ": ours: " in said and said.splitlines()[-1].endswith(", 1 ours"), said
+        ends = verdicts(said)
+        assert status == 1 and ends[0] == first and ends[-1] == "ours" and set(ends[:-1]) <= between, said
+        assert said.splitlines()[-1].endswith(", 1 ours"), said
     os.link(os.path.join(folder, "L"), os.path.join(corpus, "L"))
     status, said = judged("--fuzz", "20", "--foreign", "--corpus", corpus, guilty, found + "-anew")
     assert status == 1 and said.startswith("end 1: ours: an input of the corpus ends it: "), said
