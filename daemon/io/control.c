@@ -3,19 +3,14 @@
 #include "daemon/io/control.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "daemon/io/clock.h"
+#include "daemon/io/control_request.h"
 #include "daemon/io/control_status.h"
 #include "daemon/io/objection_text.h"
 #include "daemon/learn/model_file.h"
-#include "proto/event.h"
-#include "proto/json.h"
 #include "traj/version.h"
 
 /*
@@ -27,7 +22,8 @@
 /* A request under way; a command fills in reply or error. */
 struct request {
     struct traj_service *service;
-    json_t *body;
+    const struct traj_request *asked;
+    json_t *body; /* of what is asked */
     double now;
     json_t *reply; /* an object to which "ok" is added */
     struct traj_error error;
@@ -50,12 +46,14 @@ static int call(struct request *request, const struct traj_command *command,
     return reply_frame(request, answer);
 }
 
-/* --- events ---------------------------------------------------------------------------------- */
+/* --- commands to the decode thread ----------------------------------------------------------- */
 
-/* Hands an event to the pipeline; now = without a time of its own. */
-static int send_event(struct request *request, const struct traj_event *event, bool now)
+/* An event; without a time of its own it happens now. */
+static int do_event(struct request *request)
 {
-    struct traj_command command = {.kind = TRAJ_COMMAND_EVENT, .event = event, .now = now};
+    const struct traj_event *event = request->asked->event;
+    struct traj_command command = {
+        .kind = TRAJ_COMMAND_EVENT, .event = event, .now = request->asked->now};
     struct traj_answer answer;
     char text[TRAJ_OBJECTION_TEXT];
 
@@ -69,88 +67,6 @@ static int send_event(struct request *request, const struct traj_event *event, b
     return traj_error_set(&request->error, "%s is refused: %s", traj_event_name(event->kind),
                           text[0] != '\0' ? text : traj_refusal_name(answer.refusal));
 }
-
-/* Parses an event object as strictly as on the frames socket and sends it. */
-static int send_event_json(struct request *request, json_t *object)
-{
-    struct traj_refusal_detail detail = {NULL, NULL, 0};
-    struct traj_event *event = malloc(sizeof *event);
-    const char *type = json_string_value(json_object_get(object, "type"));
-    bool now =
-        json_object_get(object, "t") == NULL && (type == NULL || strcmp(type, "session") != 0);
-    char *text = NULL;
-    int rc = -1;
-
-    if (now) {
-        (void)json_object_set_new(object, "t", json_real(0.0));
-    }
-    text = json_dumps(object, JSON_COMPACT);
-    if (event == NULL || text == NULL) {
-        (void)traj_error_set(&request->error, "out of memory");
-    } else {
-        enum traj_refusal refusal = traj_event_parse(text, strlen(text), event, &detail);
-
-        if (refusal == TRAJ_ACCEPTED) {
-            rc = send_event(request, event, now);
-        } else {
-            (void)traj_error_set(&request->error, "the event is refused: %s: %s",
-                                 detail.field != NULL ? detail.field : "JSON",
-                                 detail.reason != NULL ? detail.reason
-                                                       : traj_refusal_name(refusal));
-        }
-    }
-    free(text);
-    free(event);
-    return rc;
-}
-
-static int do_event(struct request *request)
-{
-    json_t *object = json_object_get(request->body, "event");
-
-    if (!json_is_object(object)) {
-        return traj_error_set(&request->error, "event: \"event\" must be an object");
-    }
-    return send_event_json(request, object);
-}
-
-static int do_trial(struct request *request)
-{
-    static const struct {
-        const char *action;
-        const char *type;
-    } marks[] = {{"start", "trial_start"}, {"go", "go"}, {"stop", "trial_stop"}};
-    const char *action = json_string_value(json_object_get(request->body, "action"));
-
-    for (size_t i = 0; action != NULL && i < sizeof marks / sizeof marks[0]; i++) {
-        if (strcmp(action, marks[i].action) == 0) {
-            json_t *event = json_pack("{s:s}", "type", marks[i].type);
-            int rc = send_event_json(request, event);
-
-            json_decref(event);
-            return rc;
-        }
-    }
-    return traj_error_set(&request->error,
-                          "trial: \"action\" must be \"start\", \"go\" or \"stop\"");
-}
-
-static int do_prior(struct request *request)
-{
-    json_t *prob = json_object_get(request->body, "prob");
-    json_t *event;
-    int rc;
-
-    if (!json_is_array(prob)) {
-        return traj_error_set(&request->error, "prior: \"prob\" must be an array of numbers");
-    }
-    event = json_pack("{s:s, s:O}", "type", "target_prior", "prob", prob);
-    rc = send_event_json(request, event);
-    json_decref(event);
-    return rc;
-}
-
-/* --- commands to the decode thread ----------------------------------------------------------- */
 
 static int do_ping(struct request *request)
 {
@@ -189,13 +105,9 @@ static int do_reset(struct request *request)
 
 static int do_pause(struct request *request)
 {
-    json_t *on = json_object_get(request->body, "on");
-    struct traj_command command = {.kind = TRAJ_COMMAND_PAUSE, .on = json_is_true(on)};
+    struct traj_command command = {.kind = TRAJ_COMMAND_PAUSE, .on = request->asked->on};
     struct traj_answer answer;
 
-    if (!json_is_boolean(on)) {
-        return traj_error_set(&request->error, "pause: \"on\" must be true or false");
-    }
     return call(request, &command, &answer);
 }
 
@@ -220,10 +132,21 @@ static int fits_here(struct request *request, const struct traj_loaded *next)
                : traj_service_units_fit(service, next->model, &request->error);
 }
 
-static int load_model(struct request *request, const char *path)
+/* Adds what a swap brought to the reply and the log. */
+static int tell_model(struct request *request, const char *how)
+{
+    const struct traj_loaded *current = request->service->models.current;
+
+    traj_log_write(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how,
+                   current->path, current->model->about.digest);
+    (void)json_object_set_new(request->reply, "model", traj_service_model(current));
+    return 0;
+}
+
+static int load_model(struct request *request)
 {
     struct traj_service *service = request->service;
-    struct traj_loaded *next = traj_loaded_open(path, &request->error);
+    struct traj_loaded *next = traj_loaded_open(request->asked->path, &request->error);
     struct traj_answer answer;
 
     if (next == NULL) {
@@ -237,7 +160,8 @@ static int load_model(struct request *request, const char *path)
                          &request->error) != 0) {
         return -1;
     }
-    return reply_frame(request, &answer);
+    (void)reply_frame(request, &answer);
+    return tell_model(request, "loaded");
 }
 
 /* The configuration may be another than when the former model ran. */
@@ -252,18 +176,8 @@ static int roll_model_back(struct request *request)
     if (traj_models_rollback(models, request->service->exchange, &answer, &request->error) != 0) {
         return -1;
     }
-    return reply_frame(request, &answer);
-}
-
-/* Adds what a swap brought to the reply and the log. */
-static int tell_model(struct request *request, const char *how)
-{
-    const struct traj_loaded *current = request->service->models.current;
-
-    traj_log_write(&request->service->log, TRAJ_LOG_INFO, "model %s: %s (%.12s)", how,
-                   current->path, current->model->about.digest);
-    (void)json_object_set_new(request->reply, "model", traj_service_model(current));
-    return 0;
+    (void)reply_frame(request, &answer);
+    return tell_model(request, "rolled back");
 }
 
 static int show_model(struct request *request)
@@ -314,10 +228,10 @@ static int list_models(struct request *request)
     return 0;
 }
 
-/* path NULL = no more shadow. */
-static int set_shadow(struct request *request, const char *path)
+static int set_shadow(struct request *request)
 {
     struct traj_service *service = request->service;
+    const char *path = request->asked->path;
     struct traj_answer answer;
 
     if (traj_observers_shadow(&service->observers, path, service->exchange, &answer,
@@ -330,74 +244,25 @@ static int set_shadow(struct request *request, const char *path)
     return 0;
 }
 
-static int do_model(struct request *request)
-{
-    const char *action = json_string_value(json_object_get(request->body, "action"));
-    const char *path = json_string_value(json_object_get(request->body, "path"));
-
-    if (action != NULL && strcmp(action, "load") == 0) {
-        if (path == NULL || path[0] == '\0') {
-            return traj_error_set(&request->error, "model: load needs \"path\", a model file");
-        }
-        return load_model(request, path) != 0 ? -1 : tell_model(request, "loaded");
-    }
-    if (action != NULL && strcmp(action, "shadow") == 0) {
-        if (json_object_get(request->body, "path") == NULL || (path != NULL && path[0] == '\0')) {
-            return traj_error_set(&request->error,
-                                  "model: shadow needs \"path\", a model file, or null");
-        }
-        return set_shadow(request, path);
-    }
-    if (path != NULL || action == NULL ||
-        (strcmp(action, "show") != 0 && strcmp(action, "rollback") != 0 &&
-         strcmp(action, "list") != 0)) {
-        return traj_error_set(&request->error,
-                              "model: \"action\" must be \"show\", \"list\", \"rollback\", or "
-                              "\"load\" or \"shadow\" with \"path\"");
-    }
-    if (strcmp(action, "list") == 0) {
-        return list_models(request);
-    }
-    if (strcmp(action, "show") == 0) {
-        return show_model(request);
-    }
-    return roll_model_back(request) != 0 ? -1 : tell_model(request, "rolled back");
-}
-
 /* --- recalibration ---------------------------------------------------------------------------- */
-
-/* The options of the request, laid over those in force or the configured ones. */
-static int recalibration_options(struct request *request, struct traj_recalibrate_options *options)
-{
-    json_t *told = json_object_get(request->body, "options");
-    char *text;
-    int rc;
-
-    if (told == NULL) {
-        return 0;
-    }
-    text = json_dumps(told, JSON_COMPACT | JSON_ENCODE_ANY);
-    rc = text != NULL ? traj_config_recalibration(options, text, "recalibrate", &request->error)
-                      : traj_error_set(&request->error, "out of memory");
-    free(text);
-    return rc;
-}
 
 static int start_recalibration(struct request *request, struct traj_answer *answer)
 {
     struct traj_service *service = request->service;
     struct traj_observers *observers = &service->observers;
     struct traj_recalibrate_options options = service->config.recalibration;
+    const char *told = request->asked->options; /* laid over those in force */
 
     if (observers->recalibrator != NULL) {
         options = *traj_recalibrator_options(observers->recalibrator);
     }
     options.frozen = false;
-    if (recalibration_options(request, &options) != 0) {
+    if (told != NULL &&
+        traj_config_recalibration(&options, told, "recalibrate", &request->error) != 0) {
         return -1;
     }
     /* What was learned so far stays where it only goes on. */
-    if (observers->recalibrator != NULL && json_object_get(request->body, "options") == NULL) {
+    if (observers->recalibrator != NULL && told == NULL) {
         struct traj_command command = {.kind = TRAJ_COMMAND_NOTHING};
 
         traj_recalibrator_freeze(observers->recalibrator, false);
@@ -438,48 +303,26 @@ static int apply_tables(struct request *request, struct traj_answer *answer)
 {
     struct traj_service *service = request->service;
     const struct traj_dims *dims = &service->models.current->model->dims;
-    const json_t *numbers = json_object_get(request->body, "coefficients");
-    size_t count = json_array_size(numbers), channels = dims->units + dims->features;
-    double *coefficient = calloc(count + 1, sizeof *coefficient);
-    int rc;
+    size_t count = request->asked->coefficients, channels = dims->units + dims->features;
+    const double *coefficient = request->asked->coefficient;
 
-    if (coefficient == NULL) {
-        return traj_error_set(&request->error, "out of memory");
+    if (coefficient != NULL && (count == 0 || count % channels != 0)) {
+        return traj_error_set(&request->error,
+                              "recalibrate: \"coefficients\" must be an array of as many numbers "
+                              "for each of the model's %zu channels, or null",
+                              channels);
     }
-    if (json_is_null(numbers)) {
-        free(coefficient);
-        return traj_models_retune(&service->models, NULL, 0, 0, TRAJ_RECORD_RETUNE_GIVEN,
-                                  service->exchange, answer, &request->error);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const json_t *number = json_array_get(numbers, i);
-
-        coefficient[i] = json_is_number(number) ? json_number_value(number) : (double)NAN;
-    }
-    if (count == 0 || count % channels != 0) {
-        rc = traj_error_set(&request->error,
-                            "recalibrate: \"coefficients\" must be an array of as many numbers "
-                            "for each of the model's %zu channels, or null",
-                            channels);
-    } else {
-        rc = traj_models_retune(&service->models, coefficient, count / channels, 0,
-                                TRAJ_RECORD_RETUNE_GIVEN, service->exchange, answer,
-                                &request->error);
-    }
-    free(coefficient);
-    return rc;
+    return traj_models_retune(&service->models, coefficient, count / channels, 0,
+                              TRAJ_RECORD_RETUNE_GIVEN, service->exchange, answer, &request->error);
 }
 
 /* Whether intents are to say that another model explains more. */
 static int doubt_tables(struct request *request, struct traj_answer *answer)
 {
     struct traj_service *service = request->service;
-    const json_t *on = json_object_get(request->body, "on");
 
-    return json_is_boolean(on)
-               ? traj_models_doubt(&service->models, json_is_true(on), service->exchange, answer,
-                                   &request->error)
-               : traj_error_set(&request->error, "recalibrate: \"on\" must be true or false");
+    return traj_models_doubt(&service->models, request->asked->on, service->exchange, answer,
+                             &request->error);
 }
 
 /*
@@ -542,46 +385,22 @@ static int tell_recalibration(struct request *request, struct traj_answer *answe
     return call(request, &command, answer);
 }
 
-static int do_recalibrate(struct request *request)
+static int do_recalibrate(struct request *request,
+                          int (*run)(struct request *request, struct traj_answer *answer))
 {
-    static const struct {
-        const char *action, *key; /* that it takes beside */
-        int (*run)(struct request *request, struct traj_answer *answer);
-    } actions[] = {
-        {"on", "options", start_recalibration},  {"off", NULL, stop_recalibration},
-        {"freeze", NULL, freeze_recalibration},  {"rollback", NULL, roll_tables_back},
-        {"apply", "coefficients", apply_tables}, {"save", "path", save_running},
-        {"status", NULL, tell_recalibration},    {"doubt", "on", doubt_tables},
-    };
-    const char *action = json_string_value(json_object_get(request->body, "action"));
     struct traj_answer answer = {.refusal = TRAJ_ACCEPTED};
 
-    for (size_t i = 0; action != NULL && i < sizeof actions / sizeof actions[0]; i++) {
-        size_t keys =
-            actions[i].key != NULL && json_object_get(request->body, actions[i].key) ? 3 : 2;
-
-        if (strcmp(action, actions[i].action) != 0) {
-            continue;
-        }
-        if (json_object_size(request->body) != keys) {
-            return traj_error_set(&request->error, "recalibrate: %s takes %s%s", action,
-                                  actions[i].key != NULL ? "nothing but " : "nothing",
-                                  actions[i].key != NULL ? actions[i].key : "");
-        }
-        if (actions[i].run(request, &answer) != 0) {
-            return -1;
-        }
-        if (request->reply == NULL) {
-            (void)reply_frame(request, &answer);
-            traj_log_write(&request->service->log, TRAJ_LOG_INFO, "recalibration: %s", action);
-        }
-        (void)json_object_set_new(request->reply, "recalibration",
-                                  traj_service_recalibration(request->service));
-        return 0;
+    if (run(request, &answer) != 0) {
+        return -1;
     }
-    return traj_error_set(&request->error,
-                          "recalibrate: \"action\" must be \"on\", \"off\", \"freeze\", "
-                          "\"rollback\", \"apply\", \"doubt\", \"save\" or \"status\"");
+    if (request->reply == NULL) {
+        (void)reply_frame(request, &answer);
+        traj_log_write(&request->service->log, TRAJ_LOG_INFO, "recalibration: %s",
+                       traj_request_action(request->asked->kind));
+    }
+    (void)json_object_set_new(request->reply, "recalibration",
+                              traj_service_recalibration(request->service));
+    return 0;
 }
 
 /* --- recording -------------------------------------------------------------------------------- */
@@ -617,88 +436,58 @@ static int stop_recording(struct request *request)
 static int do_record(struct request *request)
 {
     struct traj_service *service = request->service;
-    const char *action = json_string_value(json_object_get(request->body, "action"));
-    bool start = action != NULL && strcmp(action, "start") == 0;
-    int rc;
+    bool start = request->asked->kind == TRAJ_REQUEST_RECORD_START;
+    json_t *recording;
 
-    if (!start && (action == NULL || strcmp(action, "stop") != 0)) {
-        return traj_error_set(&request->error, "record: \"action\" must be \"start\" or \"stop\"");
-    }
     if (service->recorder == NULL) {
         return traj_error_set(&request->error,
                               "record: no directory is configured (\"record\" in --config)");
     }
-    rc = start ? start_recording(request) : stop_recording(request);
-    if (rc == 0) {
-        json_t *recording = traj_service_recording(service);
-
-        traj_log_write(&service->log, TRAJ_LOG_INFO, "recording %s: %s", start ? "to" : "ended",
-                       json_string_value(json_object_get(recording, "file")));
-        (void)json_object_set_new(request->reply, "recording", recording);
+    if ((start ? start_recording(request) : stop_recording(request)) != 0) {
+        return -1;
     }
-    return rc;
+    recording = traj_service_recording(service);
+    traj_log_write(&service->log, TRAJ_LOG_INFO, "recording %s: %s", start ? "to" : "ended",
+                   json_string_value(json_object_get(recording, "file")));
+    (void)json_object_set_new(request->reply, "recording", recording);
+    return 0;
 }
 
 /* --- dispatch -------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    const char *keys[6]; /* that it takes beside "cmd" */
-    int (*run)(struct request *request);
-} commands[] = {
-    {"ping", {NULL}, do_ping},
-    {"status", {NULL}, do_status},
-    {"trial", {"action", NULL}, do_trial},
-    {"prior", {"prob", NULL}, do_prior},
-    {"event", {"event", NULL}, do_event},
-    {"reset", {NULL}, do_reset},
-    {"model", {"action", "path", NULL}, do_model},
-    {"recalibrate", {"action", "options", "coefficients", "path", "on", NULL}, do_recalibrate},
-    {"pause", {"on", NULL}, do_pause},
-    {"record", {"action", NULL}, do_record},
-    {"shutdown", {NULL}, do_shutdown},
-};
-
-/* Refuses keys that the command does not take. */
-static int check_keys(struct request *request, const char *name, const char *const *keys)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach (request->body, key, value) {
-        bool known = strcmp(key, "cmd") == 0;
-
-        for (size_t i = 0; keys[i] != NULL && !known; i++) {
-            known = strcmp(key, keys[i]) == 0;
-        }
-        if (!known) {
-            return traj_error_set(&request->error, "%s: \"%.64s\" is not known here", name, key);
-        }
-    }
-    return 0;
-}
-
 static int dispatch(struct request *request)
 {
-    const char *name = json_string_value(json_object_get(request->body, "cmd"));
+    static int (*const plain[TRAJ_REQUEST_KINDS])(struct request * request) = {
+        [TRAJ_REQUEST_PING] = do_ping,
+        [TRAJ_REQUEST_STATUS] = do_status,
+        [TRAJ_REQUEST_EVENT] = do_event,
+        [TRAJ_REQUEST_RESET] = do_reset,
+        [TRAJ_REQUEST_PAUSE] = do_pause,
+        [TRAJ_REQUEST_SHUTDOWN] = do_shutdown,
+        [TRAJ_REQUEST_MODEL_SHOW] = show_model,
+        [TRAJ_REQUEST_MODEL_LIST] = list_models,
+        [TRAJ_REQUEST_MODEL_ROLLBACK] = roll_model_back,
+        [TRAJ_REQUEST_MODEL_LOAD] = load_model,
+        [TRAJ_REQUEST_MODEL_SHADOW] = set_shadow,
+        [TRAJ_REQUEST_RECORD_START] = do_record,
+        [TRAJ_REQUEST_RECORD_STOP] = do_record,
+    };
+    /* These tell of recalibration besides. */
+    static int (*const recalibrating[TRAJ_REQUEST_KINDS])(struct request * request,
+                                                          struct traj_answer * answer) = {
+        [TRAJ_REQUEST_RECALIBRATE_ON] = start_recalibration,
+        [TRAJ_REQUEST_RECALIBRATE_OFF] = stop_recalibration,
+        [TRAJ_REQUEST_RECALIBRATE_FREEZE] = freeze_recalibration,
+        [TRAJ_REQUEST_RECALIBRATE_ROLLBACK] = roll_tables_back,
+        [TRAJ_REQUEST_RECALIBRATE_APPLY] = apply_tables,
+        [TRAJ_REQUEST_RECALIBRATE_SAVE] = save_running,
+        [TRAJ_REQUEST_RECALIBRATE_STATUS] = tell_recalibration,
+        [TRAJ_REQUEST_RECALIBRATE_DOUBT] = doubt_tables,
+    };
+    enum traj_request_kind kind = request->asked->kind;
 
-    if (name == NULL) {
-        return traj_error_set(&request->error,
-                              "a request is an object with \"cmd\", such as {\"cmd\":\"ping\"}");
-    }
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(name, commands[i].name) == 0) {
-            if (check_keys(request, name, commands[i].keys) != 0) {
-                return -1;
-            }
-            return commands[i].run(request);
-        }
-    }
-    return traj_error_set(
-        &request->error,
-        "cmd \"%.64s\" is not known; there are ping, status, trial, prior, event, "
-        "reset, model, recalibrate, pause, record and shutdown",
-        name);
+    return plain[kind] != NULL ? plain[kind](request)
+                               : do_recalibrate(request, recalibrating[kind]);
 }
 
 /* {"ok":false,"error":..}; a sentence that quotes a cut-off character is no UTF-8. */
@@ -710,50 +499,17 @@ static json_t *refusal_reply(const struct traj_error *error)
                          : json_pack("{s:b, s:s}", "ok", 0, "error", "the request is refused");
 }
 
-/* Whether brackets stand inside brackets more than TRAJ_JSON_DEPTH deep, outside of strings. */
-static bool nests_too_deeply(const char *text, size_t size)
-{
-    size_t depth = 0;
-    bool string = false;
-
-    for (size_t i = 0; i < size; i++) {
-        if (string) {
-            string = text[i] != '"';
-            i += text[i] == '\\'; /* what is escaped does not count */
-        } else if (text[i] == '"') {
-            string = true;
-        } else if (text[i] == '{' || text[i] == '[') {
-            if (++depth > TRAJ_JSON_DEPTH) {
-                return true;
-            }
-        } else if (text[i] == '}' || text[i] == ']') {
-            depth -= depth > 0;
-        }
-    }
-    return false;
-}
-
 char *traj_control_answer(struct traj_service *service, const char *request, size_t size,
                           double now)
 {
-    struct request self = {.service = service, .now = now};
-    json_error_t reason;
+    struct traj_request asked;
+    struct request self = {.service = service, .asked = &asked, .now = now};
     json_t *ok = NULL;
     char *text;
-    int rc;
+    int rc = traj_request_read(&asked, request, size, &self.error);
 
-    if (nests_too_deeply(request, size)) {
-        (void)snprintf(reason.text, sizeof reason.text, "nested deeper than %d", TRAJ_JSON_DEPTH);
-        reason.position = 0;
-    } else {
-        self.body = json_loadb(request, size, JSON_REJECT_DUPLICATES, &reason);
-    }
-    if (self.body == NULL) {
-        rc = traj_error_set(&self.error, "the request is not JSON: %s at byte %d", reason.text,
-                            reason.position);
-    } else if (!json_is_object(self.body)) {
-        rc = traj_error_set(&self.error, "a request is a JSON object");
-    } else {
+    if (rc == 0) {
+        self.body = asked.body;
         rc = dispatch(&self);
     }
     if (rc == 0 && self.reply != NULL) {
@@ -767,19 +523,23 @@ char *traj_control_answer(struct traj_service *service, const char *request, siz
     text = json_dumps(ok, JSON_COMPACT);
     json_decref(ok);
     json_decref(self.reply);
-    json_decref(self.body);
+    traj_request_free(&asked);
     return text;
 }
 
 /* Whether the text is a request to pause, and no more than that. */
 static bool asks_for_pause(const char *text, size_t size)
 {
-    json_t *body = size <= URGENT_MAX ? json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const char *name = json_string_value(json_object_get(body, "cmd"));
-    bool asks = name != NULL && strcmp(name, "pause") == 0 && json_object_size(body) == 2 &&
-                json_is_true(json_object_get(body, "on"));
+    struct traj_request asked;
+    struct traj_error error;
+    bool asks;
 
-    json_decref(body);
+    if (size > URGENT_MAX) {
+        return false;
+    }
+    asks = traj_request_read(&asked, text, size, &error) == 0 && asked.kind == TRAJ_REQUEST_PAUSE &&
+           asked.on;
+    traj_request_free(&asked);
     return asks;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Control requests: one JSON object in, one out.  Strict: unknown keys are refused.
+ * Control requests: one JSON object in, one out.  Strict: unknown keys are refused.  What a request
+ * asks for is read in control_request.h, before anything is done.
  *
  *     {"cmd":"ping"}                                      {"ok":true,"version":..}
  *     {"cmd":"status"}                                    {"ok":true, and what topic status says}

@@ -293,7 +293,8 @@ int traj_models_doubt(struct traj_models *models, bool doubted, struct traj_exch
     command.body = (const char *)tables->record;
     command.size = tables->record_size;
     if (traj_exchange_call(exchange, &command, answer) != 0) {
-        free(former);
+        free(tables->record);
+        tables->record = former;
         return traj_error_set(error, "the daemon is ending");
     }
     models->doubted = doubted;

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-FUZZ_READERS(FUZZ_READERS_MAX);
+FUZZ_READERS(9);
 
 static void try_header(const uint8_t *data, size_t size)
 {

@@ -24,7 +24,7 @@
  * says how many there are, ACCEPTED(i) that the input at hand was read in the way i.  A replay of
  * the corpus (replay_main.c) fails unless it holds an input for each way.
  */
-enum { FUZZ_READERS_MAX = 9 };
+enum { FUZZ_READERS_MAX = 24 };
 extern const size_t traj_fuzz_readers;
 extern size_t traj_fuzz_accepted[FUZZ_READERS_MAX];
 #define FUZZ_READERS(count)                                                                        \

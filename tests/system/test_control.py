@@ -403,7 +403,9 @@ class Models(ControlTest):
 
     def test_model_requests_are_strict(self):
         for request in ({}, {"action": "eat"}, {"action": "load"}, {"action": "show", "path": "x"},
-                        {"action": "load", "path": 3}, {"action": 1}):
+                        {"action": "load", "path": 3}, {"action": 1}, {"action": "shadow"},
+                        {"action": "shadow", "path": 3}, {"action": "shadow", "path": ""},
+                        {"action": "list", "path": 3}, {"action": "show", "path": None}):
             self.refused(cmd="model", **request)
 
 
