@@ -261,6 +261,37 @@ static enum traj_refusal take_event(struct reading *reading, const struct traj_o
     return TRAJ_ACCEPTED;
 }
 
+/* What a header says that belongs to another kind of message means nothing in this one. */
+static void forget_others(struct traj_oe_message *message)
+{
+    if (message->kind != TRAJ_OE_SPIKE) {
+        message->sorted_id = 0;
+    }
+    if (message->kind != TRAJ_OE_DATA) {
+        message->rate = 0.0;
+    }
+    if (message->kind != TRAJ_OE_DATA && message->kind != TRAJ_OE_SPIKE) {
+        message->samples = message->channels = 0;
+        message->name[0] = '\0';
+    }
+}
+
+static enum traj_refusal take(struct reading *reading, bool data,
+                              const struct traj_oe_part *payload,
+                              struct traj_refusal_detail *detail)
+{
+    if (data && strcmp(reading->type, "data") == 0) {
+        return take_data(reading, payload, detail);
+    }
+    if (!data && strcmp(reading->type, "spike") == 0) {
+        return take_spike(reading, payload, detail);
+    }
+    if (!data && strcmp(reading->type, "event") == 0) {
+        return take_event(reading, payload, detail);
+    }
+    return refuse(detail, TRAJ_REFUSED_TYPE, "type", "not one that belongs to its envelope");
+}
+
 enum traj_refusal traj_oe_parse(const struct traj_oe_part part[3], struct traj_oe_message *message,
                                 struct traj_refusal_detail *detail)
 {
@@ -283,16 +314,10 @@ enum traj_refusal traj_oe_parse(const struct traj_oe_part part[3], struct traj_o
             "header", reason != NULL ? reason : "message_num, type or content is missing",
             (size_t)(reading.json.at - reading.json.begin));
     }
-    if (data && strcmp(reading.type, "data") == 0) {
-        return take_data(&reading, &part[2], detail);
-    }
-    if (!data && strcmp(reading.type, "spike") == 0) {
-        return take_spike(&reading, &part[2], detail);
-    }
-    if (!data && strcmp(reading.type, "event") == 0) {
-        return take_event(&reading, &part[2], detail);
-    }
-    return refuse(detail, TRAJ_REFUSED_TYPE, "type", "not one that belongs to its envelope");
+    enum traj_refusal refusal = take(&reading, data, &part[2], detail);
+
+    forget_others(message);
+    return refusal;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

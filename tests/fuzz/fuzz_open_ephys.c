@@ -39,9 +39,8 @@ static void require_same(const struct traj_oe_message *message, const struct tra
     }
     REQUIRE(traj_oe_parse(part, &again, NULL) == TRAJ_ACCEPTED);
     REQUIRE(again.kind == message->kind && again.number == message->number);
-    /* A line's change may say num_samples, which means nothing and is not written. */
-    REQUIRE(again.sample == message->sample);
-    REQUIRE(message->kind == TRAJ_OE_TTL || again.samples == message->samples);
+    REQUIRE(again.sample == message->sample && again.samples == message->samples);
+    REQUIRE(again.channels == message->channels && strcmp(again.name, message->name) == 0);
     REQUIRE(again.sorted_id == message->sorted_id && again.line == message->line);
     REQUIRE(again.word == message->word);
 }
