@@ -238,6 +238,21 @@ enum traj_record_outcome traj_record_next(const void *bytes, size_t size,
     return TRAJ_RECORD_BROKEN;
 }
 
+size_t traj_record_pass_over(const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    size_t over = 1;
+    while (over < size) {
+        struct traj_record later;
+        size_t used, wanted;
+        if (traj_record_next(at + over, size - over, &later, &used, &wanted) == TRAJ_RECORD_GOOD) {
+            return over;
+        }
+        over += used > 0 ? used : 1;
+    }
+    return 0;
+}
+
 /* ---- payloads -------------------------------------------------------------------------------- */
 
 size_t traj_recorded_put_settings(const struct traj_recorded_settings *settings, void *out)

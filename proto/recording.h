@@ -161,6 +161,13 @@ enum traj_record_outcome {
 enum traj_record_outcome traj_record_next(const void *bytes, size_t size,
                                           struct traj_record *record, size_t *used, size_t *wanted);
 
+/*
+ * Where bytes[0..size), up to the end of the file, begin with a record that is not all there: how
+ * many to pass over until one that is whole, because the length was itself damaged; 0 if none
+ * follows, and then they are a torn tail.
+ */
+size_t traj_record_pass_over(const void *bytes, size_t size);
+
 /* ---- payloads -------------------------------------------------------------------------------- */
 
 struct traj_recorded_settings {

@@ -291,21 +291,11 @@ static int end_part(struct traj_recording *r, struct traj_recording_item *item,
  */
 static bool pass_over(struct traj_recording *r)
 {
-    size_t at = r->begin + 1;
-    while (at < r->end) {
-        struct traj_record later;
-        size_t used, wanted;
-        if (traj_record_next(r->buffer + at, r->end - at, &later, &used, &wanted) ==
-            TRAJ_RECORD_GOOD)
-            break;
-        at += used > 0 ? used : 1;
-    }
-    if (at >= r->end)
-        return false;
-    r->broken += at - r->begin;
-    r->done += at - r->begin;
-    r->begin = at;
-    return true;
+    size_t over = traj_record_pass_over(r->buffer + r->begin, r->end - r->begin);
+    r->broken += over;
+    r->done += over;
+    r->begin += over;
+    return over > 0;
 }
 
 /* Looks at what stands next: 1 an item, 2 look again, 0 the part's end, -1 with a sentence. */

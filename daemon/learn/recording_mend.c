@@ -60,7 +60,10 @@ static int find_last_part(struct mending *m, const char *base, const char *tape)
     return 0;
 }
 
-/* Where the whole records of an image end; m->next becomes the number after the last of them. */
+/*
+ * Where the last whole record of an image ends, whatever is damaged before it; m->next becomes the
+ * number after that record.
+ */
 static size_t whole_length(struct mending *m, const unsigned char *image, size_t size)
 {
     struct traj_recording_header header;
@@ -75,6 +78,8 @@ static size_t whole_length(struct mending *m, const unsigned char *image, size_t
         enum traj_record_outcome outcome =
             traj_record_next(image + at, size - at, &record, &used, &wanted);
         if (outcome == TRAJ_RECORD_MORE)
+            used = traj_record_pass_over(image + at, size - at);
+        if (used == 0)
             break;
         at += used;
         if (outcome != TRAJ_RECORD_GOOD)
@@ -89,7 +94,7 @@ static size_t whole_length(struct mending *m, const unsigned char *image, size_t
     return whole;
 }
 
-/* Opens the part, finds out what it has, and cuts half a record off its end. */
+/* Opens the part, finds out what it has, and cuts what is no whole record off its end. */
 static int open_part(struct mending *m)
 {
     const char *path = m->mended.file;

@@ -19,10 +19,10 @@ struct traj_mended {
 /*
  * Looks at every tape on this machine that no living process holds and whose recording's name (its
  * folder, resolved, and the name of its files up to the part) begins with prefix.  What is on it is
- * added to the recording's last part; half a record at that part's end is cut off first.  Then the
- * tape is removed.  A tape that is not this user's alone (owner, mode 0600), one that is damaged
- * and one of whose recording no part is there stay as they are.  tell is called for each: reason
- * NULL = done, else one sentence.
+ * added to the recording's last part; half a record behind that part's last whole one is cut off
+ * first.  Then the tape is removed.  A tape that is not this user's alone (owner, mode 0600), one
+ * that is damaged and one of whose recording no part is there stay as they are.  tell is called for
+ * each: reason NULL = done, else one sentence.
  */
 void traj_recording_mend_all(const char *prefix,
                              void (*tell)(void *context, const struct traj_mended *mended,

@@ -1040,6 +1040,24 @@ class Recording(daemon.DaemonTest):
         self.assertFalse(os.path.exists(next_part) or os.path.exists(tape))
         self.assertEqual(self.recorded(files[0]), lines)
 
+    def test_what_stands_behind_a_damaged_length_is_kept(self):
+        """Half a record is cut off where the last whole one ends, not where the first damaged one begins."""
+        tape, lines = self.left_behind(resource.RLIM_INFINITY, 250)
+        [path] = self.files()
+        with open(path, "rb") as file:
+            image = bytearray(file.read())
+        at, size = [(at, size) for at, size, kind in records(image) if kind == INTENT][99]
+        image[at + 6] = 0x7f  # the length reaches beyond the file
+        with open(path, "wb") as file:
+            file.write(image + image[at:at + size // 2])
+        status, said = self.recover(path)
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"{size // 2} bytes of half a record cut off", said)
+        self.assertFalse(os.path.exists(tape))
+        self.assertEqual(self.recorded(path), lines[:99] + lines[100:])
+        found = verify(path, 1)
+        self.assertEqual((found["damage"]["broken_bytes"], found["torn_bytes"]), (size, 0))
+
     def test_a_disk_that_refuses_disturbs_nothing(self):
         expected, _ = self.run_through(frames(0, 3000), 3000)
         d = self.recorder(buffer_mb=1)

@@ -159,6 +159,27 @@ static void a_flipped_bit_costs_one_record(void **state)
     print_message("%zu bits flipped\n", tried);
 }
 
+/* A length that reaches beyond the file hides nothing of what stands behind it. */
+static void a_length_beyond_the_end_costs_one_record(void **state)
+{
+    static struct made made;
+    static unsigned char image[IMAGE];
+    (void)state;
+    make(&made);
+    for (size_t i = 0; i < RECORDS; i++) {
+        size_t begin = i > 0 ? made.end[i - 1] : 0;
+        struct traj_record record;
+        size_t used = 0, wanted = 0;
+        memcpy(image, made.image, made.size);
+        image[begin + 6] = 0x7f; /* of four bytes from 4 on */
+        assert_int_equal(
+            traj_record_next(image + begin, made.size - begin, &record, &used, &wanted),
+            TRAJ_RECORD_MORE);
+        assert_int_equal(traj_record_pass_over(image + begin, made.size - begin),
+                         i + 1 < RECORDS ? made.end[i] - begin : 0);
+    }
+}
+
 static void the_header_reads_back(void **state)
 {
     struct traj_recording_header header = {.part = 7,
@@ -238,6 +259,7 @@ int main(void)
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(a_tail_torn_at_every_byte),
         cmocka_unit_test(a_flipped_bit_costs_one_record),
+        cmocka_unit_test(a_length_beyond_the_end_costs_one_record),
         cmocka_unit_test(the_header_reads_back),
         cmocka_unit_test(payloads_read_back),
     };
