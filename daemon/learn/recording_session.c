@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/frame_check.h"
 #include "daemon/learn/recording_file.h"
 #include "proto/event.h"
 #include "proto/frame.h"
@@ -21,7 +22,9 @@ struct list {
 struct bin {
     uint64_t seq;
     double t, dt;
-    size_t order; /* of arrival: where its counts and features stand */
+    size_t order;  /* of arrival: where its counts and features stand */
+    unsigned code; /* enum traj_record_disposition */
+    double bound;  /* t of the next that was decoded */
 };
 
 struct sample {
@@ -87,7 +90,8 @@ static int take_frame(struct gathering *g, const struct traj_record *record)
         g->omissions->duplicate++;
         return 0;
     }
-    if (traj_frame_parse(record->payload, record->size, &g->frame, NULL) != TRAJ_ACCEPTED) {
+    if (traj_frame_parse(record->payload, record->size, &g->frame, NULL) != TRAJ_ACCEPTED ||
+        !traj_time_is_sane(g->frame.t)) {
         g->omissions->refused++;
         return 0;
     }
@@ -106,32 +110,53 @@ static int take_frame(struct gathering *g, const struct traj_record *record)
     float *feature = append(g, &g->feature, sizeof *feature, g->features);
     if (bin == NULL || counts == NULL || feature == NULL)
         return -1;
-    *bin = (struct bin){.seq = frame->seq, .t = frame->t, .dt = frame->dt, .order = order};
+    *bin = (struct bin){
+        .seq = frame->seq, .t = frame->t, .dt = frame->dt, .order = order, .code = record->code};
     memcpy(counts, frame->counts, g->units * sizeof *counts);
     memcpy(feature, frame->feature, g->features * sizeof *feature);
     return 0;
 }
 
+/* Of several that have one seq one that was decoded goes first, and one that was refused last. */
 static int compare_bins(const void *left, const void *right)
 {
     const struct bin *a = left, *b = right;
     if (a->seq != b->seq)
         return a->seq < b->seq ? -1 : 1;
+    if (a->code != b->code)
+        return a->code < b->code ? -1 : 1;
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* Puts the bins in the order of seq and leaves out what does not go forward; returns how many. */
+/* Says of each bin how late it may be: what was decoded went forward, and bounds all before it. */
+static void bound_bins(struct gathering *g)
+{
+    double bound = (double)INFINITY;
+    for (size_t i = g->bins.count; i-- > 0;) {
+        struct bin *bin = AT(g->bins, struct bin, i);
+        bin->bound = bound;
+        if (bin->code == TRAJ_RECORD_DECODED)
+            bound = bin->t;
+    }
+}
+
+/*
+ * Puts the bins in the order of seq and leaves out what does not go forward; returns how many.
+ * Where a frame that was not decoded contradicts one that was, the latter stays.
+ */
 static size_t order_bins(struct gathering *g)
 {
     size_t kept = 0;
     if (g->bins.count > 0)
         qsort(g->bins.item, g->bins.count, sizeof(struct bin), compare_bins);
+    bound_bins(g);
     for (size_t i = 0; i < g->bins.count; i++) {
         const struct bin *bin = AT(g->bins, struct bin, i);
         const struct bin *last = kept > 0 ? AT(g->bins, struct bin, kept - 1) : NULL;
+        bool ahead = bin->code != TRAJ_RECORD_DECODED && bin->t >= bin->bound;
         if (last != NULL && bin->seq == last->seq) {
             g->omissions->duplicate++;
-        } else if (last != NULL && bin->t <= last->t) {
+        } else if (ahead || (last != NULL && bin->t <= last->t)) {
             g->omissions->backwards++;
         } else {
             *AT(g->bins, struct bin, kept) = *bin;

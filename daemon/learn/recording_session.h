@@ -22,11 +22,13 @@ struct traj_recording_choice {
 
 /* What is not in the session. */
 struct traj_recording_omissions {
-    size_t duplicate; /* frames whose seq, or samples whose time, had come before */
-    size_t backwards; /* frames whose t is not later than that of the seq before */
+    size_t duplicate; /* frames whose seq, or samples whose time, had come before; of frames of one
+                         seq the one that was decoded is in */
+    size_t backwards; /* frames whose t is not later than that of the seq before, or, not decoded,
+                         not earlier than that of a later seq that was */
     size_t other;     /* frames of another number of units or features than the first; samples of
                          other dimensions */
-    size_t refused;   /* frames and events that were none */
+    size_t refused;   /* frames and events that were none, or whose time is none */
     size_t lost;      /* places of the run at which records are missing or damaged */
     uint64_t part;    /* number of the part that is missing though later ones are there, or 0 */
 };

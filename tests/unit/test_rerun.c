@@ -69,7 +69,8 @@ static void send_event(struct fixture *f, const char *body)
                        traj_pipeline_at_once(f->pipeline), refusal, at);
 }
 
-static void send_frame(struct fixture *f, uint64_t seq, double t)
+/* A count above what is believed makes a frame that is refused. */
+static void send_counts(struct fixture *f, uint64_t seq, double t, uint16_t more)
 {
     static char line[65536];
     uint16_t counts[UNITS];
@@ -79,7 +80,7 @@ static void send_frame(struct fixture *f, uint64_t seq, double t)
     struct traj_moment at = now(f);
     enum traj_refusal refusal;
     for (size_t n = 0; n < UNITS; n++)
-        counts[n] = (uint16_t)((seq * 7 + n * n + seq / 5) % 4);
+        counts[n] = (uint16_t)(more + (seq * 7 + n * n + seq / 5) % 4);
     size_t size = traj_frame_write_binary(&frame, body, sizeof body);
     enum traj_disposition became =
         traj_pipeline_frame(f->pipeline, &frame, at.stamp, &intent, &refusal);
@@ -91,6 +92,20 @@ static void send_frame(struct fixture *f, uint64_t seq, double t)
     intent.stamps.done = at.stamp + 0.001;
     size = traj_intent_write(&intent, line, sizeof line);
     traj_journal_intent(&f->journal, effect, effects, line, size, at);
+}
+
+static void send_frame(struct fixture *f, uint64_t seq, double t)
+{
+    send_counts(f, seq, t, 0);
+}
+
+/* Frames that are refused, each with the seq of a good one that comes after it. */
+static void send_refused(struct fixture *f, uint64_t seq, double t)
+{
+    if (seq == 25)
+        send_frame(f, seq, 1e13);
+    if (seq == 45 || seq == 72)
+        send_counts(f, seq, t, 60000);
 }
 
 static void run(struct fixture *f, const char *session)
@@ -121,6 +136,7 @@ static void run(struct fixture *f, const char *session)
         }
         if (seq % 50 == 20)
             send_event(f, "nonsense");
+        send_refused(f, seq, t);
         if (seq % 30 == 12)
             continue; /* comes late, below */
         send_frame(f, seq, t);
@@ -129,6 +145,9 @@ static void run(struct fixture *f, const char *session)
         if (seq % 30 == 20)
             send_frame(f, seq, t);
     }
+    /* Whatever time a frame claims that was refused, the next goes by the one before. */
+    send_counts(f, FRAMES, 1e9, 60000);
+    send_frame(f, FRAMES + 1, 0.01 * (FRAMES + 2));
 }
 
 /* A model is loaded while the estimator is at its prior: the next intent says so. */
@@ -377,16 +396,18 @@ static void it_is_a_session(void **state)
     assert_string_equal(s->length_unit, "mm");
     assert_string_equal(s->description, "again");
     /* Late frames stand in their places, and none twice. */
-    assert_int_equal(s->bins, FRAMES / 2);
+    assert_int_equal(s->bins, FRAMES / 2 + 1);
     assert_true(s->units == UNITS && s->unit_name != NULL);
     assert_string_equal(s->unit_name[6], "o");
-    for (size_t i = 0; i < s->bins; i++) {
+    for (size_t i = 0; i < FRAMES / 2; i++) {
         assert_true(s->t_end[i] == 0.02 * (double)(i + 1) ||
                     s->t_end[i] == 0.02 * (double)(i + 2) - 0.02);
         for (size_t n = 0; n < UNITS; n++)
             assert_int_equal(s->counts[i * UNITS + n], (i * 7 + n * n + i / 5) % 4);
     }
-    assert_int_equal(omissions.duplicate, 4);
+    assert_int_equal(omissions.duplicate, 4 + 2);
+    assert_int_equal(omissions.refused, 2 + 1);
+    assert_int_equal(omissions.backwards, 1);
     assert_int_equal(omissions.lost, 0);
     assert_true(s->samples == FRAMES / 2 && s->dim == 2 && s->velocity == NULL);
     assert_true(s->targets == 3 && s->target_position[3] == 1);
