@@ -56,6 +56,8 @@ struct traj_recorder_file {
 
     bool failing;
     double retry;
+    int rotate_why;      /* errno by which the next part could not be begun; 0 = none waits */
+    double rotate_retry; /* not before is it tried again; this part goes on meanwhile */
     uint64_t untold, untold_inputs; /* records lost and not told of in the file */
     struct traj_recorder_state state;
 };
@@ -157,11 +159,25 @@ void traj_recorder_file_state(const struct traj_recorder_file *file,
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+/* The end of a path, as much as a sentence has room for. */
+static const char *path_end(const char *path)
+{
+    return path + (strlen(path) > 160 ? strlen(path) - 160 : 0);
+}
+
 static void note_error(struct traj_recorder_file *self, int why)
 {
-    (void)snprintf(self->state.error, sizeof self->state.error, "%.160s: %s",
-                   self->path + (strlen(self->path) > 160 ? strlen(self->path) - 160 : 0),
+    (void)snprintf(self->state.error, sizeof self->state.error, "%s: %s", path_end(self->path),
                    strerror(why));
+}
+
+/* Where part self->part + 1 is to be. */
+static void name_next(const struct traj_recorder_file *self, char path[sizeof self->path])
+{
+    char suffix[TRAJ_RECORDING_PART_SUFFIX];
+
+    traj_recording_part_suffix(suffix, self->part + 1);
+    (void)snprintf(path, sizeof self->path, "%s%s", self->base, suffix);
 }
 
 static void note_failure(struct traj_recorder_file *self, int why, double now)
@@ -303,13 +319,11 @@ static int open_part(struct traj_recorder_file *self)
     unsigned char header[TRAJ_RECORDING_HEADER], loss[LOSS_SIZE];
     struct iovec piece[2 + CARRIED] = {{NULL, 0}};
     char path[sizeof self->path];
-    char suffix[TRAJ_RECORDING_PART_SUFFIX];
     int old = self->fd;
     uint64_t old_size = self->size;
     size_t count = first_pieces(self, piece, header, loss);
 
-    traj_recording_part_suffix(suffix, self->part + 1);
-    (void)snprintf(path, sizeof path, "%s%s", self->base, suffix);
+    name_next(self, path);
     self->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
                     S_IRUSR | S_IWUSR);
     self->size = 0;
@@ -325,8 +339,9 @@ static int open_part(struct traj_recorder_file *self)
         return why;
     }
     if (old >= 0) {
+        /* The new part has been begun: what the disk made of the old one holds nothing up. */
         if (fdatasync(old) != 0) {
-            note_failure(self, errno, traj_clock_now());
+            note_error(self, errno);
         }
         (void)close(old);
     }
@@ -387,6 +402,7 @@ static void carry(struct traj_recorder_file *self, const struct traj_record *rec
 
 static void note_written(struct traj_recorder_file *self, const struct iovec *piece)
 {
+    struct traj_recorded_loss loss;
     struct traj_record record;
 
     self->state.records++;
@@ -396,6 +412,8 @@ static void note_written(struct traj_recorder_file *self, const struct iovec *pi
     if (!record.carried) {
         self->next = record.number + 1;
         self->filled = true;
+    } else if (traj_recorded_loss(&record, &loss)) {
+        self->next = record.number + loss.records;
     }
     carry(self, &record);
 }
@@ -582,18 +600,33 @@ static bool write_batch(struct traj_recorder_file *self, struct traj_tape *tape,
     return true;
 }
 
+/*
+ * A part that is full gives way to the next.  Where that cannot be begun, this one still takes all
+ * that comes: what is on the tape waits for nothing.
+ */
 static void rotate(struct traj_recorder_file *self, double now)
 {
     uint64_t limit = (uint64_t)self->config.rotate_mb << 20;
+    char next[sizeof self->path];
     int why;
 
-    if (limit == 0 || self->size < limit || !self->filled) {
+    if (limit == 0 || self->size < limit || !self->filled ||
+        (self->rotate_why != 0 && now < self->rotate_retry)) {
         return;
     }
+    name_next(self, next);
     why = open_part(self);
     if (why != 0) {
-        note_failure(self, why, now);
+        (void)snprintf(self->state.error, sizeof self->state.error,
+                       "%s cannot be begun: %s; part %llu goes on", path_end(next), strerror(why),
+                       (unsigned long long)self->part);
+        self->rotate_retry = now + RETRY_S;
+    } else if (self->rotate_why != 0) {
+        (void)snprintf(self->state.error, sizeof self->state.error,
+                       "%s could not be begun for a while: %s", path_end(next),
+                       strerror(self->rotate_why));
     }
+    self->rotate_why = why;
 }
 
 bool traj_recorder_file_take(struct traj_recorder_file *file, struct traj_tape *tape, bool last,
@@ -657,6 +690,7 @@ int traj_recorder_file_begin(struct traj_recorder_file *file, const char *digest
     file->part = 0;
     file->next = 0;
     file->failing = false;
+    file->rotate_why = 0;
     file->untold = file->untold_inputs = 0;
     file->outdated = false;
     file->flushed = traj_clock_now();
