@@ -2,21 +2,26 @@
 /* The models that the daemon holds; see models.h. */
 #include "daemon/io/models.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/retune.h"
 
-/* The path from the root, or "". */
-static void resolve(const char *path, char *full, size_t size)
+/* The path from the root, or "" where it cannot be told; -1 with a sentence if memory is short. */
+static int resolve(const char *path, char *full, size_t size, struct traj_error *error)
 {
     char *whole = realpath(path, NULL);
 
+    if (whole == NULL && errno == ENOMEM) {
+        return traj_error_set(error, "%s: no memory for the whole of its name", path);
+    }
     if (whole != NULL && strlen(whole) < size) {
         memcpy(full, whole, strlen(whole) + 1);
     }
     free(whole);
+    return 0;
 }
 
 /* Loads the file and lays the decoder out; -1 with a sentence. */
@@ -30,10 +35,9 @@ static int fill(struct traj_loaded *loaded, const char *path, struct traj_error 
     }
     memcpy(loaded->path, path, strlen(path) + 1);
     loaded->model = traj_model_load(path, error);
-    if (loaded->model == NULL) {
+    if (loaded->model == NULL || resolve(path, loaded->full, sizeof loaded->full, error) != 0) {
         return -1;
     }
-    resolve(path, loaded->full, sizeof loaded->full);
     size = traj_decoder_size(&loaded->model->dims);
     loaded->memory = size > 0 ? calloc(1, size) : NULL;
     if (loaded->memory == NULL) {

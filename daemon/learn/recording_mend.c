@@ -237,14 +237,30 @@ static void mend(int fd, const char *path, const char *prefix,
     free(memory);
 }
 
+/* Whatever was left behind stays where it is, and for the next who looks. */
+static void tell_unseen(void (*tell)(void *context, const struct traj_mended *mended,
+                                     const char *reason),
+                        void *context)
+{
+    const struct traj_mended none = {.records = 0};
+    struct traj_error error = {{0}};
+    (void)traj_error_set(&error, SHARED " cannot be looked through for what was left there: %s",
+                         strerror(errno));
+    tell(context, &none, error.text);
+}
+
 void traj_recording_mend_all(const char *prefix,
                              void (*tell)(void *context, const struct traj_mended *mended,
                                           const char *reason),
                              void *context)
 {
     DIR *folder = opendir(SHARED);
-    if (folder == NULL)
+    if (folder == NULL) {
+        /* Where there is no such folder there are no tapes; else some may be left there. */
+        if (errno != ENOENT)
+            tell_unseen(tell, context);
         return;
+    }
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         char path[sizeof SHARED + 1 + sizeof entry->d_name];
         size_t length = strlen(entry->d_name);

@@ -22,7 +22,7 @@ struct traj_mended {
  * added to the recording's last part; half a record behind that part's last whole one is cut off
  * first.  Then the tape is removed.  A tape that is not this user's alone (owner, mode 0600), one
  * that is damaged and one of whose recording no part is there stay as they are.  tell is called for
- * each: reason NULL = done, else one sentence.
+ * each: reason NULL = done, else one sentence; and once where tapes cannot be looked for.
  */
 void traj_recording_mend_all(const char *prefix,
                              void (*tell)(void *context, const struct traj_mended *mended,

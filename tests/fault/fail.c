@@ -2,7 +2,10 @@
 /*
  * A library for LD_PRELOAD: the TRAJ_FAIL_AT-th allocation (from 1) that the process asks for
  * outside of libzmq finds no memory.  With TRAJ_FAIL_ZMQ=1 it is the n-th of
- * theirs instead.  0 = none.  At the end, how many there were goes to the file TRAJ_FAIL_OUT.
+ * theirs instead.  0 = none.  At the end, how many there were goes to the file TRAJ_FAIL_OUT, and
+ * behind that who asked for the one that failed, innermost first: functions of libraries by name,
+ * or by that of the library where they have none outside of it, those of the program by +ADDRESS in
+ * its file.
  */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>
@@ -22,6 +25,7 @@ static long at = -1;
 static bool of_zmq;
 static _Atomic long seen[2];
 static __thread bool inside; /* what this library itself asks for */
+static char asked[2048];     /* who, for the one that failed, with a space before each */
 
 /* Whether libzmq, or a library that serves it alone, is among those who are waiting for this. */
 static bool is_zmq(void)
@@ -43,10 +47,36 @@ static bool is_zmq(void)
     return false;
 }
 
+static void note_asked(void)
+{
+    void *frame[32];
+    int depth = backtrace(frame, sizeof frame / sizeof frame[0]);
+    size_t length = 0;
+    const char *name;
+    Dl_info info;
+
+    for (int i = 2; i < depth && length < sizeof asked; i++) {
+        if (dladdr(frame[i], &info) == 0 || info.dli_fname == NULL) {
+            continue;
+        }
+        name = strrchr(info.dli_fname, '/');
+        name = name != NULL ? name + 1 : info.dli_fname;
+        if (strstr(name, ".so") == NULL) {
+            /* The call stands before the address to which it returns. */
+            length +=
+                (size_t)snprintf(asked + length, sizeof asked - length, " +%lx",
+                                 (unsigned long)((char *)frame[i] - (char *)info.dli_fbase) - 1);
+        } else {
+            length += (size_t)snprintf(asked + length, sizeof asked - length, " %s",
+                                       info.dli_sname != NULL ? info.dli_sname : name);
+        }
+    }
+}
+
 /* Whether this allocation is to fail. */
 static bool fails(void)
 {
-    bool zmq;
+    bool zmq, fail;
 
     if (inside) {
         return false;
@@ -60,8 +90,12 @@ static bool fails(void)
         of_zmq = whose != NULL && whose[0] == '1';
     }
     zmq = is_zmq();
+    fail = ++seen[zmq] == at && zmq == of_zmq;
+    if (fail) {
+        note_asked();
+    }
     inside = false;
-    return ++seen[zmq] == at && zmq == of_zmq;
+    return fail;
 }
 
 void *malloc(size_t size)
@@ -118,7 +152,7 @@ __attribute__((destructor)) static void tell(void)
     inside = true;
     file = path != NULL ? fopen(path, "w") : NULL;
     if (file != NULL) {
-        fprintf(file, "%ld %ld\n", (long)seen[0], (long)seen[1]);
+        fprintf(file, "%ld %ld%s\n", (long)seen[0], (long)seen[1], asked);
         (void)fclose(file);
     }
 }

@@ -13,6 +13,18 @@ from faults import daemon
 
 SOCKETS = ("frames", "intents", "control")
 
+# Functions on whose behalf an allocation may fail and the daemon comes up all the same; any other ends the start.  What
+# must then be said stands behind each, or None where nothing is amiss.
+SURVIVED = {
+    "_IO_file_doallocate": None,  # stdio: a file is read or written without a buffer
+    "find_name": None,            # gmtime_r: where the local time zone is not known, UTC is
+    "carry": None,                # the recorder: whoever begins to read at a later part must begin earlier
+    # What a killed daemon left stays where it is, for the next start.
+    "traj_recording_mend_all": "record: /dev/shm cannot be looked through",
+    # The C++ runtime, before main: its reserve for exceptions that are thrown when memory is short.
+    "libstdc++.so.6": None,
+}
+
 
 def good_end(said):
     """Nothing, or the one sentence that tells of what was short."""
@@ -53,14 +65,15 @@ class Memory(unittest.TestCase):
             json.dump({"curve": {"secret_key": self.path("trajd.key_secret"),
                                  "clients": self.path("list"),
                                  "servers": {"frames": self.path("rig.key")}},
-                       "record": {"directory": self.path("recordings")}, "log_level": "error",
+                       "record": {"directory": self.path("recordings")}, "log_level": "warning",
                        "workspace": {"low": [-1, -1], "high": [1, 1]}, "status_ms": 0, **more}, file)
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def run_with(self, at, zmq):
-        """(whether it came up, exit status, what it said, allocations of its own and of libzmq)."""
+        """(whether it came up, exit status, what it said, allocations of its own and of libzmq and who asked for the one
+        that failed)."""
         command = [os.environ["TRAJD"], "--model", self.model, "--config", self.path("c.json")]
         for name, endpoint in self.endpoints.items():
             command += ["--" + name, endpoint]
@@ -91,9 +104,23 @@ class Memory(unittest.TestCase):
         counted = None
         if os.path.exists(self.path("seen")):
             with open(self.path("seen")) as file:
-                counted = tuple(map(int, file.read().split()))
+                words = file.read().split()
+            counted = (int(words[0]), int(words[1]), words[2:])
             os.unlink(self.path("seen"))
         return up, process.returncode, said, counted
+
+    def functions(self, asked):
+        """The names of those who asked: of the daemon's own functions, inlined ones too, and of libraries'."""
+        addresses = [who[1:] for who in asked if who[0] == "+"]
+        said = subprocess.run(["addr2line", "-f", "-i", "-e", os.environ["TRAJD"], *addresses], check=True,
+                              capture_output=True, text=True).stdout if addresses else ""
+        return {who for who in asked if who[0] != "+"} | set(said.splitlines()[::2])
+
+    def survived(self, code, said, asked):
+        """Whether it may do without what failed, says so where it must, and ends as any other does."""
+        listed = SURVIVED.keys() & self.functions(asked)
+        words = [SURVIVED[name] for name in listed if SURVIVED[name] is not None]
+        return code == 0 and listed and good_end(said) and bool(words) == bool(said) and all(w in said for w in words)
 
     def each_of_our_own(self):
         up, code, said, counted = self.run_with(0, False)
@@ -101,11 +128,12 @@ class Memory(unittest.TestCase):
         self.assertGreater(counted[0], 50)
         ended, wrong = 0, []
         for at in range(1, counted[0] + 1):
-            up, code, said, _ = self.run_with(at, False)
+            up, code, said, seen = self.run_with(at, False)
             if up:
-                # It came up without what failed, or the start was over: it runs, and ends as any other does.
-                if code != 0 or not good_end(said):
-                    wrong.append((at, code, said))
+                asked = seen[2] if seen else []
+                # There may be one fewer this time, and then none failed.
+                if not self.survived(code, said, asked) and (asked or code != 0 or said):
+                    wrong.append((at, code, said, self.functions(asked)))
                 continue
             ended += 1
             if code != 1 or said.count("\n") != 1 or not said.startswith("trajd: error: ") or \
