@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A rig that misbehaves, and one who watches what the daemon publishes meanwhile."""
+import array
 import json
 import math
 import os
@@ -11,6 +12,31 @@ sys.path.insert(0, os.path.join(os.environ["TRAJ_SOURCE_DIR"], "clients", "pytho
 import daemon  # noqa: E402
 from daemon import event  # noqa: E402
 from trajd.frame import encode_frame  # noqa: E402
+
+
+class Good(list):
+    """The message of a good frame; key is its (run, seq)."""
+
+    def __init__(self, key, body):
+        super().__init__([b"frame", body])
+        self.key = key
+
+
+class Due:
+    """When each good frame was due to be sent, until its intent comes.  Many never give one: of these the oldest are
+    forgotten, so that hours take no more memory than minutes."""
+    MOST = 1 << 16
+
+    def __init__(self):
+        self.at = {}  # (run, seq): s on the monotonic clock, in the order of sending
+
+    def note(self, key, when):
+        self.at[key] = when
+        if len(self.at) > self.MOST:
+            del self.at[next(iter(self.at))]
+
+    def take(self, key):
+        return self.at.pop(key, None)
 
 
 class Rig:
@@ -26,6 +52,7 @@ class Rig:
         self.frames = self.events = 0
         self.run = self.kind = 0
         self.held = []   # (frames still to wait, body)
+        self.keep = True
         self.sent = {}   # (run, seq): body of the good frame
         self.bodies = []
 
@@ -47,11 +74,13 @@ class Rig:
         """The next frame of a rig that works."""
         self.t += self.dt
         body = self.body(counts)
-        self.sent[self.run, self.seq] = body
+        key = self.run, self.seq
+        if self.keep:
+            self.sent[key] = body
         self.bodies.append(body)
         self.bodies = self.bodies[-50:]
         self.seq += 1
-        return [b"frame", body]
+        return Good(key, body)
 
     def blind(self):
         """A frame that tells of no unit."""
@@ -212,8 +241,10 @@ class Watch:
         self.decoded = []  # (run, frame) in order
         self.bodies = []   # bytes up to the stamps
         self.flags = {}
-        self.done = []     # (done, done - recv)
         self.keep = True
+        self.due = Due()
+        self.delays = array.array("d")  # s from when a frame was due to when it was decoded; where nothing is kept
+        self.undated = 0                # intents of frames of which nobody knows when they were due
         self.held = bytearray()  # of each intent, whether it said that it was paused
         self.asked = []          # (frame of the reply, on) of each pause
         self.sets = set()        # of targets, by name
@@ -255,12 +286,19 @@ class Watch:
             require(math.hypot(*said["velocity"]) <= self.speed, said)
         if self.low and said["position"]:
             require(all(a <= x <= b for a, x, b in zip(self.low, said["position"], self.high)), said)
-        stamps = said["stamps"]
         if self.keep:
             self.decoded.append((self.run, said["frame"]))
             self.bodies.append(body[:body.rindex(b',"stamps"')])
         else:
-            self.done.append((stamps["done"], stamps["done"] - stamps["recv"]))
+            self.delay(self.due.take((self.run, said["frame"])), said["stamps"]["done"])
+
+    def delay(self, due, done):
+        """Counted from when the source should have sent the frame, on whose clock the daemon's stamps are too: from when it was
+        received nobody would see for how long it was not."""
+        if due is None:
+            self.undated += 1
+        else:
+            self.delays.append(done - due)
 
     def pause(self, reply, on):
         """A pause has begun or ended: from the frame on that the reply names."""
