@@ -3,8 +3,9 @@
  * A library for LD_PRELOAD that watches what the decode thread of trajd asks of the system between
  * READY and STOPPING (which it sends to NOTIFY_SOCKET): allocations, memory maps, locks and waits
  * for other threads, opened files, what is written to files (a line of log), each by who called,
- * and page faults of that thread alone.  At STOPPING it writes what it has seen to the file
- * TRAJ_WATCH_OUT, as JSON.
+ * and page faults of that thread alone, also those after the first TRAJ_WATCH_WARM message parts
+ * that it sent.  And how often a timer woke it: it expects a frame.  At STOPPING it writes what it
+ * has seen to the file TRAJ_WATCH_OUT, as JSON.
  *
  * Callers: libzmq and the C++ runtime, which in trajd serves libzmq alone, are counted as "zmq";
  * everybody else, trajd itself, GSL, jansson, libc, as "own".
@@ -31,6 +32,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -50,7 +52,10 @@ void __libc_free(void *memory);
 static __thread bool watched; /* this is the decode thread, between READY and STOPPING */
 static uint64_t seen[CALLS][CALLERS];
 static const void *first_own; /* where the first call of "own" came from */
-static struct rusage before;
+static struct rusage before, warm;
+static uint64_t parts; /* of messages, sent */
+static uint64_t warm_after;
+static uint64_t timers; /* that ran out and were put out of action by this thread */
 
 /* Text segments of libzmq and of the C++ runtime. */
 #define RANGES 16
@@ -287,6 +292,17 @@ int openat(int folder, const char *path, int flags, ...)
     return real(folder, path, flags, mode);
 }
 
+/* A timer is set to a time, or to none when it has run out. */
+int timerfd_settime(int fd, int flags, const struct itimerspec *to, struct itimerspec *was)
+{
+    static int (*real)(int, int, const struct itimerspec *, struct itimerspec *);
+    if (!real) {
+        *(void **)&real = next("timerfd_settime");
+    }
+    timers += watched && to->it_value.tv_sec == 0 && to->it_value.tv_nsec == 0 ? 1 : 0;
+    return real(fd, flags, to, was);
+}
+
 static void report(void)
 {
     const char *path = getenv("TRAJ_WATCH_OUT");
@@ -309,8 +325,10 @@ static void report(void)
     }
     (void)fprintf(out, "\"first_own\":\"%s %s\",", where.dli_fname ? where.dli_fname : "",
                   where.dli_sname ? where.dli_sname : "");
-    (void)fprintf(out, "\"ranges\":%zu,\"major_faults\":%ld,\"minor_faults\":%ld}\n", ranges,
-                  now.ru_majflt - before.ru_majflt, now.ru_minflt - before.ru_minflt);
+    (void)fprintf(out, "\"ranges\":%zu,\"timers\":%llu,", ranges, (unsigned long long)timers);
+    (void)fprintf(out, "\"major_faults\":%ld,\"minor_faults\":%ld,\"minor_faults_warm\":%ld}\n",
+                  now.ru_majflt - before.ru_majflt, now.ru_minflt - before.ru_minflt,
+                  parts > warm_after ? now.ru_minflt - warm.ru_minflt : -1);
     (void)fclose(out);
 }
 
@@ -327,6 +345,8 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, __CONST_SOCKADD
     }
     ssize_t sent = real(fd, data, size, flags, address, length);
     if (size >= 6 && memcmp(data, "READY=", 6) == 0) {
+        const char *text = getenv("TRAJ_WATCH_WARM");
+        warm_after = text ? strtoull(text, NULL, 10) : 0;
         (void)dl_iterate_phdr(note_ranges, NULL);
         (void)getrusage(RUSAGE_THREAD, &before);
         watched = true;
@@ -452,6 +472,9 @@ int zmq_send(void *socket, const void *data, size_t size, int flags)
         *(void **)&real = next("zmq_send");
     }
     if (watched) {
+        if (parts++ == warm_after) {
+            (void)getrusage(RUSAGE_THREAD, &warm);
+        }
         add_one();
     }
     return real(socket, data, size, flags);
