@@ -159,11 +159,12 @@ static int tear_down(void **state)
     return rmdir(f->folder);
 }
 
-static void limit_files(rlim_t size)
+/* Whether files may grow at all. */
+static void let_files_grow(bool allowed)
 {
     struct rlimit limit;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size;
+    limit.rlim_cur = allowed ? limit.rlim_max : 0;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
@@ -232,13 +233,13 @@ static void a_loss_that_was_told_counts_for_one_of_the_disk(void **state)
     put_frames(f, 3);
     put_loss(f, 5);
     take(f, false);
-    limit_files(0);
+    let_files_grow(false);
     put_frames(f, 140); /* more than half of the tape */
     take(f, false);
     put_frames(f, 70);
     f->now += 1.1;
     take(f, false);
-    limit_files(RLIM_INFINITY);
+    let_files_grow(true);
     assert_true(state_of(f).failing);
     assert_true(state_of(f).lost > 0);
     put_frames(f, 2);
