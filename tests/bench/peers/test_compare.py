@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -76,7 +77,29 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(kept(60, kalman=60, redis=60), [True] * 4 + [False] * 2)
         self.assertEqual(kept(60, kalman=59), [True] * 2 + [False] * 2 + [True] * 2)
         self.assertEqual(kept(None), [False] * 6)
-        self.assertEqual(kept(60, kalman=None, redis=None), [True] * 6)
+        # Who answered nothing was not measured, and is no proof of anything.
+        self.assertEqual(kept(60, kalman=None, redis=None), [True] * 2 + [False] * 4)
+
+    def test_what_was_not_measured_is_said(self):
+        blocks = {name: [[10, 10]] * 3 for name in ("echo", "echo expect", "trajd", "kalman")}
+        blocks["redis C 1"] = [[None, None]] * 3
+        options = argparse.Namespace(fifo=True, seed=1, channels=1, targets=1, bin_ms=5, tcp=False, rounds=3, frames=2)
+        stages = {"decode": {"p50": 1, "p99": 2}}
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            compare.show(compare.summarise(blocks, options), stages, stages, 60, 20, options)
+        self.assertEqual(re.findall("NOT MEASURED  (redis C 1 to trajd, p..)", said.getvalue()),
+                         ["redis C 1 to trajd, p50", "redis C 1 to trajd, p99"])
+        # The twin's step beside the whole one, not beside the stage that lacks what was done ahead.
+        self.assertIn("60.0 us, 3.00 times trajd's", said.getvalue())
+
+    def test_a_check_without_a_priority_is_none(self):
+        # Root has the privilege whatever the limit says, unless no capability is left to it.
+        without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+        done = subprocess.run(["prlimit", "--rtprio=0", *without, sys.executable, compare.__file__, "--check"],
+                              capture_output=True, text=True, timeout=250)
+        self.assertEqual((done.returncode, done.stdout), (77, ""))
+        self.assertRegex(done.stderr, "--check needs the privilege of a real-time priority")
 
 
 class Smoke(unittest.TestCase):

@@ -63,14 +63,17 @@ class Courses:
         self.spread = chain["position_spread"].reshape(len(self.node), -1)
         self.target = np.maximum(chain["target"], 0)
         self.targets = int(self.target.max()) + 1
-        self.start, self.prob = chain["start"], chain["start"].copy()
+        self.start, self.prob, self.entering = chain["start"], chain["start"].copy(), True
 
     def trial_start(self):
-        self.prob = self.start.copy()
+        self.prob, self.entering = self.start.copy(), True
 
     def step(self, counts):
         likely = self.log_rate @ counts - self.offset
-        predicted = np.bincount(self.to, self.prob[self.source] * self.link, len(self.prob))
+        # The start is the distribution of the trial's first frame: no time has passed before it.
+        predicted = self.prob if self.entering else np.bincount(self.to, self.prob[self.source] * self.link,
+                                                                len(self.prob))
+        self.entering = False
         log_like = likely[self.node] * (1 - self.share) + likely[self.next_node] * self.share
         log_like *= self.temper
         weight = predicted * np.exp(log_like - log_like[predicted > 0].max())
