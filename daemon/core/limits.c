@@ -6,8 +6,8 @@
 #include <math.h>
 
 /*
- * What is scaled down ends so little below the limit, relative to it, that no reader's own rounding
- * finds it above.
+ * What is published ends so little below the limit, relative to it, that no reader's own rounding
+ * finds it above: what is nearer is scaled down too.
  */
 #define MARGIN (4 * DBL_EPSILON)
 
@@ -27,7 +27,7 @@ bool traj_limit_speed(double *velocity, size_t dim, double limit)
         sum += share * share;
     }
     double relative = limit / largest; /* the limit in units of the largest coordinate */
-    if (sqrt(sum) <= relative)
+    if (sqrt(sum) <= relative * (1 - MARGIN))
         return false;
     double factor = limit * (1 - MARGIN) / sqrt(sum);
     for (size_t d = 0; d < dim; d++)

@@ -904,22 +904,48 @@ static void what_tells_of_no_unit_is_not_valid_for_long(void **state)
     assert_false(b->intent.valid);
 }
 
+/* The longest that readers find a velocity, who add its squares in orders of their own. */
+static double longest_norm(const double *v)
+{
+    const double forth = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    const double back = sqrt(v[2] * v[2] + v[1] * v[1] + v[0] * v[0]);
+    return fmax(fmax(forth, back), hypot(hypot(v[0], v[1]), v[2]));
+}
+
+/* Whether it was scaled down; no reader finds it above the limit in any case. */
+static bool hold(const double *velocity, double limit)
+{
+    double v[3];
+    memcpy(v, velocity, sizeof v);
+    const bool scaled = traj_limit_speed(v, 3, limit);
+    assert_true(longest_norm(v) <= limit);
+    assert_true(!scaled || longest_norm(v) > limit * (1 - 1e-14));
+    assert_true(scaled || memcmp(v, velocity, sizeof v) == 0);
+    return scaled;
+}
+
 static void no_rounding_finds_a_speed_above_its_limit(void **state)
 {
     (void)state;
     uint64_t seed = 20;
-    for (size_t i = 0; i < 200000; i++) {
+    size_t scaled = 0, all = 200000;
+    for (size_t i = 0; i < all; i++) {
         const double limit = 0.01 + 10 * tiny_uniform(&seed);
         double v[3];
         for (size_t d = 0; d < 3; d++)
             v[d] = 100 * tiny_uniform(&seed) - 50;
-        if (!traj_limit_speed(v, 3, limit))
-            continue;
-        const double forth = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-        const double back = sqrt(v[2] * v[2] + v[1] * v[1] + v[0] * v[0]);
-        assert_true(forth <= limit && back <= limit && hypot(hypot(v[0], v[1]), v[2]) <= limit);
-        assert_true(forth > limit * (1 - 1e-14));
+        scaled += hold(v, limit);
+        /* At the limit itself, and a rounding error to either side of it. */
+        const double norm = longest_norm(v);
+        scaled += hold(v, nextafter(norm, 0));
+        scaled += hold(v, norm);
+        scaled += hold(v, nextafter(norm, INFINITY));
+        const double same[3] = {v[0], v[0], v[0]};
+        scaled += hold(same, nextafter(longest_norm(same), 0));
+        /* What is clearly below it is left as it is. */
+        assert_false(hold(v, norm * (1 + 1e-14)));
     }
+    assert_true(scaled > 2 * all);
 }
 
 static void speed_is_held_at_its_limit(void **state)
@@ -936,7 +962,7 @@ static void speed_is_held_at_its_limit(void **state)
     assert_true(b->intent.valid && b->spy.velocity[0] == 3);
     assert_int_equal(b->counters->limited, 1);
     b->spy.velocity[0] = 1.5;
-    b->spy.velocity[1] = 2;
+    b->spy.velocity[1] = 2 * (1 - 1e-14);
     (void)told(b, 1, 1.02);
     assert_int_equal(b->intent.flags, 0);
     b->spy.velocity[0] = 1e300;
