@@ -70,7 +70,6 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
     f->needed = traj_arena_take(arena, stride / TRAJ_LANES, sizeof(uint8_t));
     f->noise_factor = traj_arena_take(arena, f->factors * f->factors, sizeof(double));
     f->loading = traj_arena_take(arena, f->factors * stride, sizeof(double));
-    f->column = traj_arena_take(arena, f->factors, sizeof(double));
     f->drifted = traj_arena_take(arena, channels, sizeof(double));
     f->seen = traj_arena_take(arena, channels, sizeof(double));
     f->node_weight = traj_arena_take(arena, stride, sizeof(double));

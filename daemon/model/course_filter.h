@@ -93,7 +93,7 @@ struct traj_course_filter {
     /* Tables for the channels observed now, E nodes: */
     uint8_t *observed; /* [C] which */
     double *table;     /* [C][stride] log rate, or P f */
-    double *rate;      /* [C][stride] spikes/s (Poisson) */
+    double *rate;      /* [C][stride] spikes/s (Poisson), or f */
     double *offset;    /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
     double *node_row;  /* [E][width] a second's residuals and curvature */
     /* [1 + q + tri][stride] sums of rate, of G' rate, of G' diag(rate) G (Poisson): of the channels
@@ -103,7 +103,6 @@ struct traj_course_filter {
     uint8_t *needed;        /* [stride / TRAJ_LANES] blocks of nodes that the states ahead need */
     double *noise_factor;   /* [r][r] scratch */
     double *loading;        /* [r][stride] scratch */
-    double *column;         /* [r] scratch */
     double *drifted;        /* [C] b, the offset of each channel by now */
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
     double *node_weight;    /* [stride] scratch: posterior of the nodes */

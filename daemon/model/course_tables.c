@@ -3,6 +3,7 @@
 #include "daemon/model/course_tables.h"
 
 #include "daemon/model/elementary.h"
+#include "daemon/model/lanes.h"
 #include "daemon/model/linalg.h"
 
 #include <string.h>
@@ -77,55 +78,156 @@ static void tabulate_rates(struct traj_course_filter *f)
     memcpy(f->sums_of_all, f->sums, (1 + f->gains + f->tri) * f->stride * sizeof(double));
 }
 
-/* Cholesky factor of I + U' D^-1 U over the observed channels. */
+/* Cholesky factor of I + U' D^-1 U over the observed channels, which reads the lower half alone. */
 static bool factor_noise(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
     const size_t rank = f->factors;
     for (size_t a = 0; a < rank; a++)
-        for (size_t b = 0; b < rank; b++)
+        for (size_t b = 0; b <= a; b++)
             f->noise_factor[a * rank + b] = a == b ? 1.0 : 0.0;
     for (size_t n = 0; n < f->channels; n++) {
         const double *u = c->emission_factor + n * rank;
-        for (size_t a = 0; f->observed[n] && a < rank; a++)
-            for (size_t b = 0; b < rank; b++)
-                f->noise_factor[a * rank + b] += u[a] * u[b] / c->emission_noise[n];
+        const double noise = c->emission_noise[n];
+        for (size_t a = 0; f->observed[n] && a < rank; a++) {
+            double *row = f->noise_factor + a * rank;
+            for (size_t b = 0; b <= a; b++)
+                row[b] += u[a] * u[b] / noise;
+        }
     }
     return traj_cholesky(rank, f->noise_factor, f->noise_factor);
 }
 
+/* The means a row a channel, as the tables are, where the model has a row a node. */
+static void turn_means(struct traj_course_filter *f)
+{
+    const double *mean = f->model->chain.emission_mean;
+    for (size_t n = 0; n < f->channels; n++)
+        for (size_t e = 0; e < f->nodes; e++)
+            f->rate[n * f->stride + e] = mean[e * f->channels + n];
+}
+
+/* What is worked on at a time stays in the nearest cache: */
+#define NODES 128u   /* nodes, a multiple of TRAJ_LANES, and */
+#define CHANNELS 16u /* channels */
+
+static size_t nodes_from(const struct traj_course_filter *f, size_t first)
+{
+    return f->stride - first < NODES ? f->stride - first : NODES;
+}
+
+/* Adds what so many channels contribute to the loading of the nodes from `first` on. */
+static void load_channels(struct traj_course_filter *f, const size_t *channel, size_t count,
+                          size_t first)
+{
+    const struct traj_chain *c = &f->model->chain;
+    const struct traj_rows rows = {count, f->row_of, f->value_of};
+    for (size_t i = 0; i < count; i++)
+        f->row_of[i] = f->rate + channel[i] * f->stride;
+    for (size_t a = 0; a < f->factors; a++) {
+        for (size_t i = 0; i < count; i++)
+            f->value_of[i] =
+                c->emission_factor[channel[i] * f->factors + a] / c->emission_noise[channel[i]];
+        f->add_rows(&rows, first, nodes_from(f, first), f->loading + a * f->stride);
+    }
+}
+
+/* U'D^-1 f of every node into loading, a row a factor. */
+static void load_factors(struct traj_course_filter *f)
+{
+    memset(f->loading, 0, f->factors * f->stride * sizeof(double));
+    for (size_t first = 0; first < f->stride; first += NODES) {
+        size_t channel[CHANNELS], count = 0;
+        for (size_t n = 0; n < f->channels; n++) {
+            if (f->observed[n])
+                channel[count++] = n;
+            if (count == CHANNELS || (n + 1 == f->channels && count > 0)) {
+                load_channels(f, channel, count, first);
+                count = 0;
+            }
+        }
+    }
+}
+
+/* row <- row / by. */
+static void divide_row(size_t stride, double *row, double by)
+{
+    for (size_t e = 0; e < stride; e += 4)
+        traj_four_put(row + e, traj_four_get(row + e) / by);
+}
+
+/* loading <- (I + U'D^-1 U)^-1 loading, in the order of traj_solve_lower and its transposed. */
+static void solve_nodes(struct traj_course_filter *f)
+{
+    const size_t stride = f->stride, rank = f->factors;
+    const double *l = f->noise_factor;
+    for (size_t a = 0; a < rank; a++) {
+        const struct traj_rows before = {a, f->row_of, f->value_of};
+        f->row_of[a] = f->loading + a * stride;
+        for (size_t b = 0; b < a; b++)
+            f->value_of[b] = -l[a * rank + b];
+        f->add_rows(&before, 0, stride, f->loading + a * stride);
+        divide_row(stride, f->loading + a * stride, l[a * rank + a]);
+    }
+    for (size_t a = rank; a-- > 0;) {
+        struct traj_rows behind = {0, f->row_of, f->value_of};
+        for (size_t b = rank; b-- > a + 1;) {
+            f->row_of[behind.count] = f->loading + b * stride;
+            f->value_of[behind.count++] = -l[b * rank + a];
+        }
+        f->add_rows(&behind, 0, stride, f->loading + a * stride);
+        divide_row(stride, f->loading + a * stride, l[a * rank + a]);
+    }
+}
+
+/* Of one channel, whose row holds f - U z at nodes side by side: P f, and its part of f' P f / 2. */
+static void weigh_row(size_t nodes, const double *mean, double noise, double *row, double *offset)
+{
+    for (size_t e = 0; e < nodes; e += 4) {
+        const traj_four weighed = traj_four_get(row + e) / noise;
+        traj_four_put(row + e, weighed);
+        traj_four_put(offset + e,
+                      traj_four_get(offset + e) + 0.5 * traj_four_get(mean + e) * weighed);
+    }
+}
+
+/* The rows of all channels over the nodes from `first` on, from the solved loading. */
+static void tabulate_nodes(struct traj_course_filter *f, size_t first)
+{
+    const struct traj_chain *c = &f->model->chain;
+    const size_t nodes = nodes_from(f, first), rank = f->factors;
+    const struct traj_rows rows = {rank, f->row_of, f->value_of};
+    for (size_t a = 0; a < rank; a++)
+        f->row_of[a] = f->loading + a * f->stride;
+    for (size_t n = 0; n < f->channels; n++) {
+        const double *mean = f->rate + n * f->stride;
+        double *row = f->table + n * f->stride;
+        if (!f->observed[n]) {
+            memset(row + first, 0, nodes * sizeof(double));
+            continue;
+        }
+        memcpy(row + first, mean + first, nodes * sizeof(double));
+        for (size_t a = 0; a < rank; a++)
+            f->value_of[a] = -c->emission_factor[n * rank + a];
+        f->add_rows(&rows, first, nodes, row);
+        weigh_row(nodes, mean + first, c->emission_noise[n], row + first, f->offset + first);
+    }
+}
+
 /*
  * P f and f' P f / 2 of every node by the Woodbury identity: with z = (I + U'D^-1 U)^-1 U'D^-1 f,
- * P f = D^-1 (f - U z), over the observed channels alone.
+ * P f = D^-1 (f - U z), over the observed channels alone.  Nodes lie side by side in every pass, so
+ * that a frame in which a channel comes or goes costs little more than the arithmetic.
  */
 static bool tabulate_gaussian(struct traj_course_filter *f)
 {
-    const struct traj_chain *c = &f->model->chain;
-    const size_t nodes = f->nodes, stride = f->stride, rank = f->factors;
     if (!factor_noise(f))
         return false;
-    memset(f->loading, 0, rank * stride * sizeof(double));
-    for (size_t n = 0; n < f->channels; n++)
-        for (size_t a = 0; f->observed[n] && a < rank; a++) {
-            const double u = c->emission_factor[n * rank + a] / c->emission_noise[n];
-            for (size_t e = 0; e < nodes; e++)
-                f->loading[a * stride + e] += u * c->emission_mean[e * f->channels + n];
-        }
-    for (size_t e = 0; e < nodes; e++) {
-        for (size_t a = 0; a < rank; a++)
-            f->column[a] = f->loading[a * stride + e];
-        traj_solve_lower(rank, f->noise_factor, f->column);
-        traj_solve_lower_transposed(rank, f->noise_factor, f->column);
-        f->offset[e] = 0.0;
-        for (size_t n = 0; n < f->channels; n++) {
-            const double mean = c->emission_mean[e * f->channels + n];
-            double left = mean;
-            for (size_t a = 0; a < rank; a++)
-                left -= c->emission_factor[n * rank + a] * f->column[a];
-            f->table[n * stride + e] = f->observed[n] ? left / c->emission_noise[n] : 0.0;
-            f->offset[e] += 0.5 * mean * f->table[n * stride + e];
-        }
-    }
+    load_factors(f);
+    solve_nodes(f);
+    memset(f->offset, 0, f->stride * sizeof(double));
+    for (size_t first = 0; first < f->stride; first += NODES)
+        tabulate_nodes(f, first);
     traj_steer_tabulate(&f->steer, f->observed, f->noise_factor);
     return true;
 }
@@ -173,6 +275,8 @@ void traj_course_tables_make(struct traj_course_filter *f)
     describe_states(f);
     if (f->model->chain.gaussian == 0.0)
         tabulate_rates(f);
+    else
+        turn_means(f);
 }
 
 bool traj_course_tables_follow(struct traj_course_filter *f)

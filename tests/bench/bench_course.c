@@ -4,17 +4,23 @@
  * without sockets:
  *
  *     bench_course [UNITS TARGETS BIN_MS FRAMES]     a model by rule, as trajctl bench makes it
- *     bench_course MODEL.tjm FRAMES                  a trained one of counts
+ *     bench_course MODEL.tjm FRAMES                  a trained one of counts; one of 96 units and 8
+ *                                                    targets is also widened to 1024 and 32, which
+ *                                                    nobody trains in a minute
  *     bench_course count UNITS TARGETS BIN_MS FRAMES steps alone, of a filter whose counts tell
  *                                                    nothing: for instructions to be counted
+ *     bench_course --check [MODEL.tjm ...]           the sizes for which a time is promised, and
+ *                                                    the models; ends with 1 where a median step
+ *                                                    takes longer than is promised for its size
  *
  * Prints times, what share of the states take part, and how the likelihood's kernel stands to what
- * the processor and its memory can do; asserts nothing.
+ * the processor and its memory can do; judges with --check alone.
  */
 #include "clients/trajctl/bench_model.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/model/internal.h"
 #include "daemon/model/lanes.h"
+#include "tests/bench/wide_model.h"
 #include "traj/decoder.h"
 
 #include <math.h>
@@ -60,9 +66,25 @@ static void draw(const struct traj_model *model, uint64_t *seed, uint16_t *count
     }
 }
 
+/* The longest median step that is promised: of a filter of either kind, by rule or trained. */
+static const struct {
+    size_t units, targets;
+    double us;
+} promises[] = {{96, 8, 40.0}, {1024, 32, 1200.0}};
+
+/* us; infinity where nothing is promised of the size. */
+static double promised(const struct traj_dims *dims)
+{
+    for (size_t i = 0; i < sizeof promises / sizeof *promises; i++)
+        if (dims->units == promises[i].units && dims->targets == promises[i].targets)
+            return promises[i].us;
+    return INFINITY;
+}
+
 struct timing {
     bool prepare; /* what does not depend on the frame is done before it, and not counted */
     bool cold;    /* the caches have been used by others before the frame */
+    bool goes;    /* in every other frame the count of one unit is missing, of each in turn */
     unsigned char *other;
     double *took;
     double states, spikes;
@@ -77,20 +99,36 @@ static void forget_caches(unsigned char *other)
         other[i]++;
 }
 
+/* An effector that goes round, as whoever steers tells of it with every frame. */
+static void steer(struct traj_decoder *decoder, size_t i)
+{
+    double position[TRAJ_DIM_MAX] = {0.0};
+    position[0] = 50.0 * sin(0.01 * (double)i);
+    (void)traj_decoder_effector(decoder, position);
+}
+
 static void run(struct traj_decoder *decoder, const struct bench_frames *frames, size_t count,
                 struct timing *timing)
 {
     const struct traj_model *model = traj_decoder_model(decoder);
-    uint16_t *drawn = need(calloc(model->dims.units + 1, sizeof *drawn));
+    const size_t units = model->dims.units;
+    uint16_t *counts = need(calloc(units + 1, sizeof *counts));
     uint64_t seed = 20261123;
     for (size_t i = 0; i < count; i++) {
         const size_t place = frames->count ? i % frames->count : i % 100;
-        const uint16_t *counts = frames->count ? frames->counts + place * frames->units : drawn;
         struct traj_estimate estimate;
-        if (frames->count == 0)
-            draw(model, &seed, drawn);
+        if (frames->count)
+            memcpy(counts, frames->counts + place * units, units * sizeof *counts);
+        else
+            draw(model, &seed, counts);
+        for (size_t n = 0; n < units; n++)
+            timing->spikes += (double)counts[n] / (double)count;
+        if (timing->goes && i % 2 == 1)
+            counts[i / 2 % units] = TRAJ_COUNT_MISSING;
         if (frames->count ? frames->starts[place] : place == 0)
             traj_decoder_trial_start(decoder);
+        if (model->dims.paces > 0)
+            steer(decoder, i);
         const struct traj_observation frame = {counts, NULL, model->bin_width, 1};
         if (timing->prepare)
             traj_decoder_prepare(decoder);
@@ -100,10 +138,8 @@ static void run(struct traj_decoder *decoder, const struct bench_frames *frames,
         (void)traj_decoder_step(decoder, &frame, &estimate);
         timing->took[i] = now() - begun;
         timing->states += (double)decoder->filter.now.count / (double)count;
-        for (size_t n = 0; n < model->dims.units; n++)
-            timing->spikes += (double)counts[n] / (double)count;
     }
-    free(drawn);
+    free(counts);
 }
 
 static void show(const char *what, const struct timing *timing, size_t count)
@@ -132,26 +168,58 @@ static int time_frames(const struct traj_model *model, const struct bench_frames
     return 0;
 }
 
-static int measure(const struct traj_model *model, const struct bench_frames *frames, size_t count)
+/* A line for the times of one way of going about it; 0, or 1 where the model is refused. */
+static int measure_way(const char *what, const struct traj_model *model,
+                       const struct bench_frames *frames, size_t count, struct timing *timing)
+{
+    const int result = time_frames(model, frames, count, timing);
+    if (result == 0)
+        show(what, timing, count);
+    return result;
+}
+
+/* The median step beside what is promised; in *broken whether it takes longer. */
+static void hold(const struct traj_model *model, const struct timing *timing, size_t count,
+                 bool *broken)
+{
+    const double most = promised(&model->dims);
+    if (most < INFINITY) {
+        const bool holds = timing->took[count / 2] <= most;
+        printf("    promised: median %.0f us, which %s\n", most, holds ? "holds" : "DOES NOT HOLD");
+        *broken = *broken || !holds;
+    }
+}
+
+static void describe(const struct traj_model *model, const struct timing *timing)
+{
+    printf("%zu units, %zu targets, bins of %g ms, %s: %zu states on %zu nodes, %zu bytes;\n"
+           "    %.0f states and %.1f spikes a frame\n",
+           model->dims.units, model->dims.targets, 1e3 * model->bin_width,
+           model->chain.gaussian != 0.0 ? "Gaussian" : "Poisson", model->dims.states,
+           model->dims.nodes, traj_decoder_size(&model->dims), timing->states, timing->spikes);
+}
+
+static int measure(const struct traj_model *model, const struct bench_frames *frames, size_t count,
+                   bool *broken)
 {
     struct timing timing = {.took = need(calloc(count, sizeof(double))),
                             .other = need(calloc(OTHER_WORK, 1))};
     int result = time_frames(model, frames, count, &timing);
     if (result == 0) {
-        printf("%zu units, %zu targets, bins of %g ms: %zu states on %zu nodes, %zu bytes;\n"
-               "    %.0f states and %.1f spikes a frame\n",
-               model->dims.units, model->dims.targets, 1e3 * model->bin_width, model->dims.states,
-               model->dims.nodes, traj_decoder_size(&model->dims), timing.states, timing.spikes);
+        describe(model, &timing);
         show("step", &timing, count);
-        timing.prepare = true;
-        result = time_frames(model, frames, count, &timing);
-        show("where the rest is done ahead", &timing, count);
+        hold(model, &timing, count, broken);
+        timing.goes = true;
+        result = measure_way("where a unit comes and goes", model, frames, count, &timing);
     }
+    timing.goes = false;
+    timing.prepare = true;
+    if (result == 0)
+        result = measure_way("where the rest is done ahead", model, frames, count, &timing);
     timing.cold = true;
-    if (result == 0) {
-        result = time_frames(model, frames, count, &timing);
-        show("the same with caches that others have used since", &timing, count);
-    }
+    if (result == 0)
+        result = measure_way("the same with caches that others have used since", model, frames,
+                             count, &timing);
     free(timing.other);
     free(timing.took);
     return result;
@@ -165,7 +233,7 @@ static void flatten(const struct traj_model *model)
         log_rate[i] = log(10.0);
 }
 
-static int measure_size(const struct bench_size *size, size_t count, bool flat)
+static int measure_size(const struct bench_size *size, size_t count, bool flat, bool *broken)
 {
     struct traj_error error = {""};
     struct bench_frames frames = {0};
@@ -184,14 +252,31 @@ static int measure_size(const struct bench_size *size, size_t count, bool flat)
         printf("%.1f states and %.1f spikes a frame\n", timing.states, timing.spikes);
         free(timing.took);
     } else {
-        result = measure(model, &frames, count);
+        result = measure(model, &frames, count, broken);
     }
     bench_frames_free(&frames);
     traj_model_free(model);
     return result;
 }
 
-static int measure_file(const char *path, size_t count)
+/* The same model widened to the greatest size of which a time is promised. */
+static int measure_wide(const struct traj_model *model, size_t count, bool *broken)
+{
+    const struct bench_frames none = {0};
+    struct traj_error error = {""};
+    struct traj_model *wide =
+        wide_model(model, promises[1].units, promises[1].targets / promises[0].targets, &error);
+    if (!wide) {
+        (void)fprintf(stderr, "bench_course: %s\n", error.text);
+        return 1;
+    }
+    printf("widened, ");
+    const int result = measure(wide, &none, count, broken);
+    traj_model_free(wide);
+    return result;
+}
+
+static int measure_file(const char *path, size_t count, bool *broken)
 {
     const struct bench_frames none = {0};
     struct traj_error error = {""};
@@ -201,7 +286,10 @@ static int measure_file(const char *path, size_t count)
                       model ? "not a filter over courses of counts" : error.text);
         return 1;
     }
-    const int result = measure(model, &none, count);
+    int result = measure(model, &none, count, broken);
+    if (result == 0 && model->chain.gaussian != 0.0 && model->dims.features == 0 &&
+        model->dims.units == promises[0].units && model->dims.targets == promises[0].targets)
+        result = measure_wide(model, count, broken);
     traj_model_free(model);
     return result;
 }
@@ -337,24 +425,43 @@ static struct bench_size size_of(char **argv)
                                1e-3 * strtod(argv[2], NULL)};
 }
 
+#define CHECKED 1000 /* frames, of which the median is judged */
+
+/* What is promised: of the sizes for which it is, and of the models. */
+static int check(char **model, size_t models)
+{
+    bool broken = false;
+    int result = 0;
+    for (size_t i = 0; i < sizeof promises / sizeof *promises && result == 0; i++) {
+        const struct bench_size size = {promises[i].units, promises[i].targets, 0.02};
+        result = measure_size(&size, CHECKED, false, &broken);
+    }
+    for (size_t i = 0; i < models && result == 0; i++)
+        result = measure_file(model[i], CHECKED, &broken);
+    return result != 0 || broken;
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_size usual[] = {
         {96, 8, 0.02}, {256, 8, 0.005}, {1024, 32, 0.02}, {1024, 32, 0.005}};
     struct bench_size size;
+    bool broken = false;
     int result = 0;
+    if (argc > 1 && strcmp(argv[1], "--check") == 0)
+        return check(argv + 2, (size_t)argc - 2);
     if (argc == 3)
-        return measure_file(argv[1], strtoul(argv[2], NULL, 10));
+        return measure_file(argv[1], strtoul(argv[2], NULL, 10), &broken);
     if (argc == 6 && strcmp(argv[1], "count") == 0) {
         size = size_of(argv + 2);
-        return measure_size(&size, strtoul(argv[5], NULL, 10), true);
+        return measure_size(&size, strtoul(argv[5], NULL, 10), true, &broken);
     }
     if (argc == 5) {
         size = size_of(argv + 1);
-        return measure_size(&size, strtoul(argv[4], NULL, 10), false);
+        return measure_size(&size, strtoul(argv[4], NULL, 10), false, &broken);
     }
     measure_kernel();
     for (size_t i = 0; i < sizeof usual / sizeof *usual && result == 0; i++)
-        result = measure_size(&usual[i], i < 2 ? 2000 : 1000, false);
+        result = measure_size(&usual[i], i < 2 ? 2000 : 1000, false, &broken);
     return result;
 }
