@@ -23,6 +23,7 @@
 #define DRAIN_S 3.0      /* without an answer, at the end, until the rest is lost */
 #define RECEIVE_MS 50    /* between two looks whether it is over */
 #define FIRST_GAP_S 0.01 /* between frames that ask whether anybody answers */
+#define LOOK_S 0.005     /* a look may take so long without delaying a measured frame */
 
 struct run {
     struct bench_load *load;
@@ -140,6 +141,13 @@ static int find_answer(struct run *run, struct traj_error *error)
     return 0;
 }
 
+static void look(struct run *run, bool end)
+{
+    if (run->load->look) {
+        run->load->look(run->load->context, end);
+    }
+}
+
 /* The schedule: warm-up and measured frames alike, one every bin from origin on. */
 static int send_all(struct run *run, struct traj_error *error)
 {
@@ -147,8 +155,12 @@ static int send_all(struct run *run, struct traj_error *error)
     double begin = monotonic_seconds() + 0.05, origin = begin + (double)load->warmup * load->bin;
     atomic_store(&run->origin, origin);
     atomic_store(&run->first, run->seq + load->warmup);
+    size_t ahead = 1 + (size_t)(LOOK_S / load->bin);
     for (size_t k = 0; k < load->warmup + load->count && !interrupted(); k++) {
         double due = begin + (double)k * load->bin;
+        if (k + ahead == load->warmup || (k == 0 && ahead > load->warmup)) {
+            look(run, false);
+        }
         size_t size = prepare(run, error);
         if (size == 0) {
             return -1;
@@ -176,12 +188,14 @@ static int send_all(struct run *run, struct traj_error *error)
 static void drain(struct run *run)
 {
     uint64_t newest = atomic_load(&run->newest);
+    look(run, true);
     double give_up = monotonic_seconds() + DRAIN_S;
     while (newest + 1 < run->seq && monotonic_seconds() < give_up && !interrupted()) {
         sleep_until(monotonic_seconds() + 0.005);
         uint64_t now = atomic_load(&run->newest);
         if (now != newest) {
             newest = now;
+            look(run, true);
             give_up = monotonic_seconds() + DRAIN_S;
         }
     }
@@ -225,7 +239,9 @@ int bench_load_run(struct bench_load *load, struct traj_error *error)
         if (result == 0) {
             result = send_all(&run, error);
         }
-        if (result == 0 && !load->given_up) {
+        if (result == 0 && load->given_up) {
+            look(&run, true);
+        } else if (result == 0) {
             drain(&run);
         }
         atomic_store(&run.over, true);

@@ -18,6 +18,11 @@ struct bench_load {
     size_t count;  /* frames to be measured */
     size_t warmup; /* frames before those */
 
+    /* Called, unless NULL, by the sending thread: once a moment before the first measured frame,
+     * and, with `end`, when the last one has left and whenever an intent has come since. */
+    void (*look)(void *context, bool end);
+    void *context;
+
     /* results */
     float *latency; /* [count] s, planned send to receipt; NaN = no intent came */
     float *late;    /* [count] s, by which the frame left after its time */

@@ -254,22 +254,42 @@ static size_t frames_of(struct bench *b, const struct bench_size *size)
     return (size_t)fmax(1, b->seconds / size->bin);
 }
 
+/* What has been used so far of the daemon whose cell it is. */
+struct usage {
+    struct cell *cell;
+    struct bench_daemon *daemon;
+    double cpu, time; /* before */
+};
+
+/* Before the measured frames, and after them as long as intents come: what connecting, warming up
+ * and waiting for what is lost cost is nothing of the cell's. */
+static void look_at_usage(void *context, bool end)
+{
+    struct usage *usage = context;
+    struct cell *cell = usage->cell;
+    if (!end) {
+        cell->before = bench_daemon_status(usage->daemon);
+        usage->cpu = bench_daemon_cpu(usage->daemon);
+        usage->time = monotonic_seconds();
+        return;
+    }
+    cell->cpu = bench_daemon_cpu(usage->daemon) - usage->cpu;
+    cell->seconds = monotonic_seconds() - usage->time;
+    json_decref(cell->after);
+    cell->after = bench_daemon_status(usage->daemon);
+}
+
 /* Load, and what the daemon used meanwhile; a daemon that is gone is no slow one. */
 static int run_load(struct cell *cell, struct bench_daemon *daemon, struct traj_error *error)
 {
-    cell->before = bench_daemon_status(daemon);
-    double cpu = bench_daemon_cpu(daemon), begun = monotonic_seconds();
+    struct usage usage = {.cell = cell, .daemon = daemon, .time = monotonic_seconds()};
+    cell->load.look = look_at_usage;
+    cell->load.context = &usage;
     int result = bench_load_run(&cell->load, error);
-    cell->cpu = bench_daemon_cpu(daemon) - cpu;
-    cell->seconds = monotonic_seconds() - begun;
     if (bench_daemon_ended(daemon, error)) {
         return -1;
     }
-    cell->after = bench_daemon_status(daemon);
     cell->decode_cpu = grown(cell, "decode", "cpu_s");
-    if (bench_daemon_ended(daemon, error)) {
-        return -1;
-    }
     if (result == 0 && cell->before && !cell->after) {
         return traj_error_set(error, "trajd answers no more at the end of the cell");
     }

@@ -180,7 +180,7 @@ static void solve_nodes(struct traj_course_filter *f)
     }
 }
 
-/* Of one channel, whose row holds f - U z at nodes side by side: P f, and its part of f' P f / 2. */
+/* Of one channel, whose row holds f - U z at nodes in a row: P f, and its part of f' P f / 2. */
 static void weigh_row(size_t nodes, const double *mean, double noise, double *row, double *offset)
 {
     for (size_t e = 0; e < nodes; e += 4) {

@@ -53,7 +53,8 @@ def until_it_decodes(parent, context):
 class Answerer(threading.Thread):
     """Speaks trajd's data sockets: answers each frame after delay(number) seconds; None = never."""
 
-    def __init__(self, delay):
+    def __init__(self, delay, counts=False):
+        """With `counts` it answers requests for its status too: a minor fault for each frame that has come."""
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.delay, self.over, self.seen = delay, False, []
@@ -64,11 +65,23 @@ class Answerer(threading.Thread):
             self.frames.subscribe(topic)
         self.frames.bind(self.endpoints[0])
         self.intents.bind(self.endpoints[1])
+        self.control = self.context.socket(zmq.REP) if counts else None
+        if counts:
+            self.endpoints.append("ipc://" + os.path.join(self.folder.name, "control"))
+            self.control.bind(self.endpoints[2])
         self.start()
+
+    def tell(self):
+        self.control.recv()
+        model = {"units": 8, "targets": 2, "bin_width": 0.005, "family": "course"}
+        decode = {"minor_faults": len(self.seen), "major_faults": 0, "cpu_s": 0.0}
+        self.control.send_json({"ok": True, "model": model, "memory": 1 << 20, "threads": {"decode": decode}})
 
     def run(self):
         while not self.over:
-            if not self.frames.poll(20):
+            if self.control and self.control.poll(0):
+                self.tell()
+            if not self.frames.poll(1 if self.control else 20):
                 continue
             topic, body = self.frames.recv_multipart()
             if topic != b"frame":
@@ -114,6 +127,19 @@ class Bench(daemon.DaemonTest):
             self.assertGreater(cell["p50_us"], 1e3 * cell["stages_ms"]["decode"]["p50"] * 0.5)
             self.assertGreater(cell["cpu"], 0)
             self.assertGreater(cell["memory_bytes"], 1 << 20)
+
+    def test_what_a_cell_costs_is_what_its_frames_cost(self):
+        # Neither connecting and the warm-up of 100 frames count, nor the 3 s that the last answers are waited for.
+        answerer = Answerer(lambda seq: 0 if seq < 290 else None, counts=True)
+        try:
+            cell = bench("--source", answerer.endpoints[0], "--intents", answerer.endpoints[1], "--control",
+                         answerer.endpoints[2], "--frames", "200")["cells"][0]
+        finally:
+            answerer.close()
+        self.assertEqual(cell["frames"], 200)
+        self.assertGreaterEqual(cell["lost"], 10)
+        self.assertAlmostEqual(cell["decode_minor_faults"], 200, delta=30)
+        self.assertAlmostEqual(cell["seconds"], 1, delta=0.5)
 
     def test_a_running_daemon(self):
         d = self.start()
