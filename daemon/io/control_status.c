@@ -247,14 +247,15 @@ static json_t *source_json(const struct traj_service *service, double now)
     given = json_pack("{s:o, s:o, s:o, s:o, s:o}", "given", count(bins->bins), "waited",
                       count(bins->waited), "skipped", count(bins->skipped), "leaps",
                       count(bins->leaps), "dropped", count(state.dropped));
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "address", service->config.source, "run", count(state.run), "heard",
-                     number(now - state.heard), "offset", number(state.offset), "messages",
-                     count(counters->messages), "refused", count(counters->refused), "lost",
-                     count(counters->lost), "foreign", count(counters->foreign), "unmapped",
-                     count(counters->unmapped), "restarts", count(counters->restarts), "marks",
-                     count(counters->marks), "connections", count(counters->connections), "spikes",
-                     spikes, "bins", given, "said", words(state.said));
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "address", service->config.source, "run", count(state.run), "heard",
+        number(now - state.heard), "offset", number(state.offset), "messages",
+        count(counters->messages), "refused", count(counters->refused), "lost",
+        count(counters->lost), "foreign", count(counters->foreign), "unmapped",
+        count(counters->unmapped), "restarts", count(counters->restarts), "marks",
+        count(counters->marks), "connections", count(counters->connections), "unwritten",
+        count(counters->unwritten), "spikes", spikes, "bins", given, "said", words(state.said));
 }
 
 static json_t *outlet_json(const struct traj_service *service)

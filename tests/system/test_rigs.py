@@ -700,6 +700,22 @@ class RigTest(DaemonTest):
                          [(a["position"], a["velocity"], a["valid"], a["seq"]) for a in intents])
 
     @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_an_end_is_an_entry(self):
+        """While frames run trajd is told to end: the newest entry does not claim to be valid ever after."""
+        self.addCleanup(REDIS.command, "DEL", "ended", "live")
+        d = self.start(config={"source": self.live_line(REDIS.path, "ended"), "stale_ms": 0})
+        self.run_live(20)
+        wait_for(lambda: int(REDIS.command("XLEN", "ended")) >= 10)
+        self.assertEqual(self.entries("ended")[-1][2], 1)
+        d.process.terminate()
+        d.process.wait(daemon.PATIENCE)
+        *_, last, end = self.entries("ended")
+        self.assertEqual(last[2], 1)
+        self.assertTrue(all(map(math.isnan, end[0])) and len(end[0]) == 2)
+        self.assertEqual((end[1], end[2], end[4]), ([0.0, 0.0], 0, ""))
+        self.assertGreaterEqual(end[3], last[3])
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
     def test_what_is_not_known_is_an_entry_too(self):
         """The writer by itself, given an intent, one without posterior, and a silence."""
         self.addCleanup(REDIS.command, "DEL", "unknown")
@@ -711,29 +727,41 @@ class RigTest(DaemonTest):
         self.assertEqual((len(unknown[0]), len(unknown[1]), *unknown[2:]), (2, 2, 0, 8, ""))
         self.assertEqual(silent[1:], ([0.0, 0.0], 0, 8, ""))
 
-    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
-    def test_counts_do_not_wait_for_intents(self):
-        """Redis takes intents slowly: the counts that it sends meanwhile are binned all the same."""
-        path = os.path.join(self.folder, "relay")
-        relay = Relay(path, "slow", 0.8)
-        self.addCleanup(relay.close)
-        self.addCleanup(REDIS.command, "DEL", "slow", "live")
+    def live_line(self, path, intents):
+        """A source of whole bins that run_live writes, and the stream to which intents are written."""
         map_ = os.path.join(self.folder, "live.json")
         with open(map_, "w") as file:
             json.dump({"type": "units", "v": 1, "source": "brand", "stream": "live", "rate": 30000, "units": [
                 {"name": str(n), "channel": str(n), "unit": 0} for n in range(daemon.UNITS)]}, file)
-        d = self.start(config={"source": f"brand://local?socket={path}&units={map_}&field=samples&type=int8"
-                                         f"&step=i:uint64/1&step_ms={1e3 * daemon.BIN:g}&intents=slow"})
+        return (f"brand://local?socket={path}&units={map_}&field=samples&type=int8"
+                f"&step=i:uint64/1&step_ms={1e3 * daemon.BIN:g}&intents={intents}")
+
+    def run_live(self, steps):
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(REDIS.path)
-        relay.holding.set()
-        begun, steps = time.monotonic(), 200
+        begun = time.monotonic()
         for k in range(steps):
             time.sleep(max(0.0, begun + (k + 1) * daemon.BIN - time.monotonic()))
             words = [b"XADD", b"live", b"*", b"samples", bytes([3] * daemon.UNITS), b"i", struct.pack("<Q", k)]
             client.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+
+    @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")
+    def test_counts_do_not_wait_for_intents(self):
+        """Redis takes intents slowly: the counts that it sends meanwhile are binned all the same, and the newest
+        entry does not fall behind."""
+        path = os.path.join(self.folder, "relay")
+        relay = Relay(path, "slow", 0.8)
+        self.addCleanup(relay.close)
+        self.addCleanup(REDIS.command, "DEL", "slow", "live")
+        d = self.start(config={"source": self.live_line(path, "slow"), "stale_ms": 0})
+        relay.holding.set()
+        steps = 200
+        self.run_live(steps)
         self.assertLess(self.share_late(d, steps), 0.2)
+        # One after the other they would take minutes.
+        wait_for(lambda: self.entries("slow")[-1][3] + 1 == d.status()["frames"]["decoded"])
+        wait_for(lambda: self.source(d)["unwritten"] + len(self.entries("slow")) == d.status()["frames"]["decoded"])
         self.assertEqual(self.source(d)["connections"], 0)
 
     @unittest.skipUnless(SYSTEM == "brand", "of BRAND alone")

@@ -447,6 +447,9 @@ static double tick_brand(void *argument, double now)
     if (self->writer != NULL && traj_brand_writer_said(self->writer, said, sizeof said)) {
         traj_intake_say(self->intake, "%s", said);
     }
+    if (self->writer != NULL) {
+        self->intake->counters.unwritten = traj_brand_writer_unwritten(self->writer);
+    }
     if (self->in == NULL && now >= self->retry) {
         self->retry = now + RETRY_S;
         if (connect_in(self)) {

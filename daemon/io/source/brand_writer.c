@@ -17,8 +17,10 @@
 #include "daemon/io/source/rig.h"
 #include "proto/intent_binary.h"
 
-#define RETRY_S 1.0   /* between two attempts to connect */
-#define WAIT_MS 200   /* the thread looks so often whether it is to end */
+#define RETRY_S 1.0 /* between two attempts to connect */
+#define WAIT_MS 200 /* the thread looks so often whether it is to end */
+#define BEHIND_S                                                                                   \
+    1.0 /* a queue that has not been empty for so long is passed over but for its end */
 #define SYNC_SIZE 256 /* bytes of a label that is carried on; a longer one is not */
 #define SYNCS 1024    /* steps whose labels are remembered */
 
@@ -34,6 +36,7 @@ struct traj_brand_writer {
     pthread_t thread;
     bool started;
     atomic_bool end;
+    atomic_uint_least64_t unwritten; /* entries left out: later ones waited */
 
     /* between the threads, under the lock */
     pthread_mutex_t lock;
@@ -48,6 +51,9 @@ struct traj_brand_writer {
     double retry; /* s: when to connect again */
     struct traj_intent_buffer *parsed;
     uint64_t seq, device; /* of the last intent: a silence lies behind it */
+    size_t dim;           /* of what was last to be written, */
+    bool claims;          /* which said that it is valid */
+    double caught_up;     /* s: when nothing waited */
 };
 
 /* --- connections ---------------------------------------------------------------------------- */
@@ -107,6 +113,11 @@ bool traj_brand_writer_said(struct traj_brand_writer *writer, char *text, size_t
     (void)snprintf(text, cap, "%s", writer->said);
     (void)pthread_mutex_unlock(&writer->lock);
     return unheard;
+}
+
+uint64_t traj_brand_writer_unwritten(const struct traj_brand_writer *writer)
+{
+    return atomic_load(&writer->unwritten);
 }
 
 static void say(struct traj_brand_writer *writer, const char *text)
@@ -176,6 +187,8 @@ static void add_entry(struct traj_brand_writer *writer, const struct traj_intent
     double nan[2][TRAJ_DIM_MAX];
     char sync[SYNC_SIZE];
 
+    writer->dim = intent->dim;
+    writer->claims = intent->valid;
     label_of(writer, writer->device, sync);
     took(writer, redisCommand(writer->out,
                               "XADD %s MAXLEN ~ 100000 * ts %b sync %s i %b position %b "
@@ -186,27 +199,69 @@ static void add_entry(struct traj_brand_writer *writer, const struct traj_intent
                               intent->target != NULL ? intent->target : ""));
 }
 
-/* Takes one part of a message; false if none waits. */
-static bool take(struct traj_brand_writer *writer)
+/* The next that waits, into parsed; false where nothing does. */
+static bool next_intent(struct traj_brand_writer *writer)
 {
     const struct traj_intent *intent = &writer->parsed->intent;
-    double silent = NAN;
-    zmq_msg_t part;
-    int size;
+    bool found = false;
+    int size = 0;
 
-    (void)zmq_msg_init(&part);
-    size = zmq_msg_recv(&part, writer->subscriber, ZMQ_DONTWAIT);
-    if (size >= 0 && !zmq_msg_more(&part) &&
-        traj_intent_parse_binary(zmq_msg_data(&part), (size_t)size, writer->parsed, &silent,
-                                 NULL) == TRAJ_ACCEPTED) {
-        if (isnan(silent)) {
+    while (!found && size >= 0) {
+        double silent = NAN;
+        zmq_msg_t part;
+
+        (void)zmq_msg_init(&part);
+        size = zmq_msg_recv(&part, writer->subscriber, ZMQ_DONTWAIT);
+        found = size >= 0 && !zmq_msg_more(&part) &&
+                traj_intent_parse_binary(zmq_msg_data(&part), (size_t)size, writer->parsed, &silent,
+                                         NULL) == TRAJ_ACCEPTED;
+        if (found && isnan(silent)) {
             writer->seq = intent->seq;
             writer->device = intent->stamps.device;
         }
-        add_entry(writer, intent);
+        (void)zmq_msg_close(&part);
     }
-    (void)zmq_msg_close(&part);
-    return size >= 0;
+    return found;
+}
+
+/* Goes on to the last of those that wait; what is passed over is counted. */
+static void pass_over(struct traj_brand_writer *writer)
+{
+    while (next_intent(writer)) {
+        atomic_fetch_add(&writer->unwritten, 1);
+    }
+    writer->caught_up = traj_clock_now();
+}
+
+/*
+ * Writes one entry; false if nothing waits.  Where Redis has long been slower than the intents
+ * come, or was away, only the newest of them is worth writing: whoever looks at the end of the
+ * stream acts on it.
+ */
+static bool take(struct traj_brand_writer *writer)
+{
+    if (!next_intent(writer)) {
+        writer->caught_up = traj_clock_now();
+        return false;
+    }
+    if (traj_clock_now() - writer->caught_up > BEHIND_S) {
+        pass_over(writer);
+    }
+    add_entry(writer, &writer->parsed->intent);
+    return true;
+}
+
+/* The last entry: nobody will say any more that the one before it is over. */
+static void add_end(struct traj_brand_writer *writer)
+{
+    const double still[TRAJ_DIM_MAX] = {0.0};
+    const struct traj_intent end = {
+        .dim = writer->dim, .velocity = still, .stamps = {.recv = NAN, .done = NAN}};
+
+    pass_over(writer);
+    if (writer->claims) {
+        add_entry(writer, &end);
+    }
 }
 
 static void connect_out(struct traj_brand_writer *writer)
@@ -220,7 +275,7 @@ static void connect_out(struct traj_brand_writer *writer)
     }
 }
 
-/* While there is no connection, intents wait in the queue of the subscription, and leave it so. */
+/* While there is no connection, intents wait in the queue of the subscription. */
 static void *run(void *argument)
 {
     struct traj_brand_writer *writer = argument;
@@ -235,6 +290,9 @@ static void *run(void *argument)
         (void)zmq_poll(&item, writer->out != NULL ? 1 : 0, WAIT_MS);
         while (!atomic_load(&writer->end) && writer->out != NULL && take(writer)) {
         }
+    }
+    if (writer->out != NULL) {
+        add_end(writer);
     }
     return NULL;
 }
@@ -278,6 +336,8 @@ struct traj_brand_writer *traj_brand_writer_open(const struct traj_brand_address
     (void)snprintf(writer->stream, sizeof writer->stream, "%s", stream);
     writer->retry = -(double)INFINITY;
     atomic_init(&writer->end, false);
+    atomic_init(&writer->unwritten, 0);
+    writer->caught_up = traj_clock_now();
     if (open_parts(writer, context, error) != 0) {
         traj_brand_writer_close(&writer);
     }

@@ -33,6 +33,8 @@ struct traj_brand_writer;
 struct traj_brand_writer *traj_brand_writer_open(const struct traj_brand_address *address,
                                                  const char *stream, void *context,
                                                  struct traj_error *error);
+/* Where the last entry says that it is valid, adds one that says that it is over; waits for Redis
+ * two seconds at most. */
 void traj_brand_writer_close(struct traj_brand_writer **writer);
 
 /*
@@ -44,6 +46,9 @@ void traj_brand_writer_step(struct traj_brand_writer *writer, int64_t end, const
 
 /* The steps' clock has begun anew: labels of before mean nothing. */
 void traj_brand_writer_forget(struct traj_brand_writer *writer);
+
+/* Intents that have no entry, because later ones waited by the time that Redis was ready. */
+uint64_t traj_brand_writer_unwritten(const struct traj_brand_writer *writer);
 
 /* Whether it has something to say that was not asked for before; text has room for cap. */
 bool traj_brand_writer_said(struct traj_brand_writer *writer, char *text, size_t cap);

@@ -32,6 +32,7 @@ struct traj_intake_counters {
     uint64_t marks;    /* trial marks */
     uint64_t marks_lost;
     uint64_t connections; /* made anew, where the source does that itself */
+    uint64_t unwritten;   /* intents that were not written back: later ones waited */
 };
 
 struct traj_intake {
