@@ -18,6 +18,9 @@
  */
 #define SUBSCRIPTIONS_AT_ONCE 64
 
+/* Parts of one message read at a turn: who sends millions must hold up neither beat nor command. */
+#define PARTS_AT_ONCE 1000
+
 /* Bytes of the longest message of a subscriber: a topic, or a step of the handshake. */
 #define SUBSCRIPTION_MAX 4096
 
@@ -190,28 +193,34 @@ static int receive_part(void *socket, zmq_msg_t *part, int flags)
 }
 
 /*
- * Reads the rest of a message away; the parts of one message arrive together, so this never waits.
+ * Reads the rest of a message away, as much as there is time for; true if some of it is left.  The
+ * parts of one message arrive together, so this never waits.
  */
-static void discard_rest(void *socket, const zmq_msg_t *last)
+static bool discard_rest(void *socket)
 {
-    int more = zmq_msg_more(last);
+    bool more = true;
 
-    while (more) {
+    for (int i = 0; more && i < PARTS_AT_ONCE; i++) {
         zmq_msg_t part;
 
         (void)zmq_msg_init(&part);
         more = receive_part(socket, &part, 0) >= 0 && zmq_msg_more(&part);
         (void)zmq_msg_close(&part);
     }
+    return more;
 }
 
-/* One message of one socket. */
-static enum traj_arrival receive(void *socket, zmq_msg_t *body)
+/* One message of one socket; *rest: parts of the one before are still to be read away. */
+static enum traj_arrival receive(void *socket, bool *rest, zmq_msg_t *body)
 {
     enum traj_arrival arrival = TRAJ_ARRIVAL_UNKNOWN;
     zmq_msg_t topic;
     bool two;
 
+    *rest = *rest && discard_rest(socket);
+    if (*rest) {
+        return TRAJ_ARRIVAL_NONE;
+    }
     (void)zmq_msg_init(&topic);
     if (receive_part(socket, &topic, ZMQ_DONTWAIT) < 0) {
         bool nothing = zmq_errno() == EAGAIN;
@@ -221,7 +230,7 @@ static enum traj_arrival receive(void *socket, zmq_msg_t *body)
     two = zmq_msg_more(&topic) != 0;
     if (two && receive_part(socket, body, 0) >= 0) {
         two = !zmq_msg_more(body);
-        discard_rest(socket, body);
+        *rest = !two && discard_rest(socket);
     }
     if (zmq_msg_size(&topic) == 5 && memcmp(zmq_msg_data(&topic), "event", 5) == 0) {
         arrival = two ? TRAJ_ARRIVAL_EVENT : TRAJ_ARRIVAL_BAD_EVENT;
@@ -239,12 +248,12 @@ enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body)
     enum traj_arrival arrival = TRAJ_ARRIVAL_NONE;
 
     if (link->source != NULL) {
-        arrival = receive(link->source, body);
+        arrival = receive(link->source, &link->source_rest, body);
     }
     if (arrival != TRAJ_ARRIVAL_NONE) {
         return arrival;
     }
-    arrival = receive(link->frames, body);
+    arrival = receive(link->frames, &link->frames_rest, body);
     return link->source != NULL && arrival == TRAJ_ARRIVAL_FRAME ? TRAJ_ARRIVAL_STRANGE : arrival;
 }
 

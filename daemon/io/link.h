@@ -43,6 +43,8 @@ struct traj_link {
     uint64_t subscribers; /* that let intents through */
     uint64_t binaries;    /* that ask for intents as bytes */
     bool bytes;           /* somebody has asked for bytes; that stays, whatever the count says */
+    /* Of a message with too many parts some wait: of frames, of source. */
+    bool frames_rest, source_rest;
 };
 
 /* The zmq context of the whole daemon; NULL with a sentence. */
@@ -66,7 +68,11 @@ void traj_link_address(void *socket, char *out, size_t cap);
 int traj_link_descriptor(void *socket);
 bool traj_link_waits(void *socket);
 
-/* Takes one message if there is one; body is an initialised message and holds the second part. */
+/*
+ * Takes one message if there is one; body is an initialised message and holds the second part.  Of
+ * a message with very many parts it takes some; the next calls take more of them and say
+ * TRAJ_ARRIVAL_NONE until they are gone, while the socket goes on saying that something waits.
+ */
 enum traj_arrival traj_link_receive(struct traj_link *link, zmq_msg_t *body);
 
 /* Publishes; never blocks. */

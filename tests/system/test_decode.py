@@ -392,6 +392,21 @@ class Refusals(daemon.DaemonTest):
         counted = d.status()["frames"]
         self.assertEqual((counted["duplicate"], counted["invalid"]), (0, 1))
 
+    def test_a_message_of_very_many_parts(self):
+        d = self.start()
+        sink, source = d.sink("intent"), d.source()
+        source.send_multipart([b"frame", frame(0)])
+        d.intents(sink, 1)
+        for _ in range(3):
+            source.send_multipart([b"frame"] + [b""] * 100000)
+        source.send_multipart([b"event"] + [b""] * 100000)
+        source.send_multipart([b"frame", frame(1)])
+        [intent] = d.intents(sink, 1)
+        self.assertEqual(intent["frame"], 1)
+        status = d.status()
+        self.assertEqual((status["frames"]["decoded"], status["frames"]["invalid"]), (2, 3))
+        self.assert_identity(status)
+
     def test_a_subscriber_whose_message_is_too_long(self):
         d = self.start()
         sink, source = d.socket(zmq.XSUB, "intents"), d.source()
