@@ -112,6 +112,16 @@ static int open_observers(struct parts *parts, struct traj_error *error)
     return 0;
 }
 
+/* LSL knows no keys, so what `curve` guards elsewhere it hands to the whole network. */
+static void warn_of_outlet(struct traj_service *service)
+{
+    if (service->config.lsl_outlet[0] != '\0') {
+        traj_log_write(&service->log, TRAJ_LOG_WARNING,
+                       "lsl_outlet: liblsl offers the intents to every machine that it reaches, "
+                       "without a key");
+    }
+}
+
 /* Intents as an LSL stream, regular where each is published. */
 static int open_outlet(struct parts *parts, struct traj_error *error)
 {
@@ -122,6 +132,7 @@ static int open_outlet(struct parts *parts, struct traj_error *error)
     if (service->config.lsl_outlet[0] == '\0') {
         return 0;
     }
+    warn_of_outlet(service);
     service->outlet =
         traj_outlet_open(service->config.lsl_outlet, model, rate, parts->context, error);
     return service->outlet != NULL ? 0 : -1;
@@ -302,6 +313,8 @@ static int check_config(struct parts *parts, struct traj_error *error)
     }
     (void)puts(text);
     free(text);
+    traj_log_init(&service->log, STDERR_FILENO, service->config.log_level);
+    warn_of_outlet(service);
     if (traj_guard_read(&service->guard, &service->config, error) != 0 ||
         check_record(&service->config.record, error) != 0) {
         return -1;

@@ -81,6 +81,15 @@ class Configuration(unittest.TestCase):
             self.assertEqual((status, second), (0, first))
             self.assertEqual({key: json.loads(first)[key] for key in given}, given)
 
+    def test_what_leaves_without_a_key_is_warned_of(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "c.json")
+            with open(path, "w") as file:
+                json.dump({"lsl_outlet": "decoded"}, file)
+            status, _, err = run_alone("--check-config", "--config", path)
+            self.assertEqual(status, 0)
+            self.assertRegex(err, "^trajd: warning: lsl_outlet: .* without a key\n$")
+
     def test_the_command_line_goes_before_the_file(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "c.json")

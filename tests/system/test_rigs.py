@@ -536,6 +536,7 @@ class RigTest(DaemonTest):
         inlet = Inlet(name, 3 + 2 * 2 + daemon.TARGETS)
         self.addCleanup(inlet.close)
         wait_for(lambda: d.status()["lsl_outlet"]["listened"])
+        self.assertIn("without a key", d.said())
         sink, source = d.sink("intent"), d.source()
         source.send_multipart([b"event", daemon.event("trial_start", t=0.0)])
         for seq in range(60):
