@@ -29,7 +29,9 @@ static unsigned char *page_memory(size_t size)
 {
     void *memory = NULL;
     REQUIRE(posix_memalign(&memory, PAGE, size > 0 ? size : 1) == 0);
-    return memset(memory, 0, size);
+    unsigned char *bytes = memory;
+    memset(bytes, 0, size);
+    return bytes;
 }
 
 /* How a tape of this size begins; nothing where there is none. */
