@@ -211,7 +211,20 @@ def raise_peers(stage):
                                ("redis py", "p", [PYTHON, node])):
         for hops in (1, 4):
             peers[f"{name} {hops}"] = OverRedis(stage, f"{key}{hops}-", program, hops)
+    wait_for_readers(stage, sum(peer.hops for peer in peers.values() if isinstance(peer, OverRedis)))
     return peers
+
+
+def wait_for_readers(stage, count):
+    """A node reads what comes from when it waits for it: whoever begins before loses entries that no node ever saw."""
+    import redis
+    server = redis.Redis(unix_socket_path=stage.path("redis"))
+    give_up = time.monotonic() + PATIENCE
+    while sum("b" in client["flags"] for client in server.client_list()) < count:
+        if time.monotonic() > give_up:
+            sys.exit("not all nodes of the Redis pipelines wait for entries")
+        time.sleep(0.02)
+    server.close()
 
 
 def rounds_of(peers, options):
