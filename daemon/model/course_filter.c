@@ -59,17 +59,22 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
 {
     const size_t channels = f->channels, stride = f->stride;
     const size_t rows = channels > f->nodes ? channels : f->nodes;
+    const size_t summed = 1 + f->gains + f->tri + f->factors;
     f->observed = traj_arena_take(arena, channels, sizeof(uint8_t));
     f->table = traj_arena_take(arena, channels * stride, sizeof(double));
     f->rate = traj_arena_take(arena, channels * stride, sizeof(double));
     f->offset = traj_arena_take(arena, stride, sizeof(double));
     f->node_row = traj_arena_take(arena, f->nodes * f->width, sizeof(double));
-    f->sums = traj_arena_take(arena, (1 + f->gains + f->tri) * stride, sizeof(double));
-    f->sums_of_all = traj_arena_take(arena, (1 + f->gains + f->tri) * stride, sizeof(double));
+    f->sums = traj_arena_take(arena, summed * stride, sizeof(double));
+    f->sums_of_all = traj_arena_take(arena, summed * stride, sizeof(double));
     f->log_likelihood = traj_arena_take(arena, stride, sizeof(double));
     f->needed = traj_arena_take(arena, stride / TRAJ_LANES, sizeof(uint8_t));
     f->noise_factor = traj_arena_take(arena, f->factors * f->factors, sizeof(double));
-    f->loading = traj_arena_take(arena, f->factors * stride, sizeof(double));
+    f->precision = traj_arena_take(arena, channels, sizeof(double));
+    f->scaled = traj_arena_take(arena, channels * f->rank, sizeof(double));
+    f->scaled_of = traj_arena_take(arena, channels * f->factors, sizeof(double));
+    f->common = traj_arena_take(arena, f->rank, sizeof(double));
+    f->weighed = traj_arena_take(arena, channels, sizeof(double));
     f->drifted = traj_arena_take(arena, channels, sizeof(double));
     f->seen = traj_arena_take(arena, channels, sizeof(double));
     f->node_weight = traj_arena_take(arena, stride, sizeof(double));
@@ -88,6 +93,7 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->channels = dims->states ? channels_of(dims) : 0;
     filter->gains = gains;
     filter->factors = dims->factors;
+    filter->rank = rounded(dims->factors, TRAJ_LANES);
     filter->links = dims->links;
     filter->dim = dims->position;
     filter->tri = gains * (gains + 1) / 2;
@@ -415,23 +421,23 @@ void traj_course_filter_observed(struct traj_course_filter *f, const uint8_t *se
     follow_observed(f, changed);
 }
 
-/* l of the nodes that are needed, from those channels whose value is not 0; G'y is owed. */
-static void emit(struct traj_course_filter *f, double exposure)
+/* What is left of the frame's values: 0 where a channel was not observed; G'y is owed. */
+static void leave(struct traj_course_filter *f)
 {
     const double *gain = f->model->chain.gain;
-    struct traj_rows rows = {0, f->row_of, f->value_of};
-    const size_t blocks = f->stride / TRAJ_LANES;
     memset(f->owed, 0, sizeof f->owed);
     for (size_t n = 0; n < f->channels; n++) {
-        const double value = f->observed[n] ? f->seen[n] - f->drifted[n] : 0.0;
-        f->seen[n] = value;
-        if (value == 0.0)
-            continue;
-        f->row_of[rows.count] = f->table + n * f->stride;
-        f->value_of[rows.count++] = value;
-        for (size_t a = 0; a < f->gains; a++)
-            f->owed[1 + a] += value * gain[n * f->gains + a];
+        f->seen[n] = f->observed[n] ? f->seen[n] - f->drifted[n] : 0.0;
+        for (size_t a = 0; a < f->gains && f->seen[n] != 0.0; a++)
+            f->owed[1 + a] += f->seen[n] * gain[n * f->gains + a];
     }
+}
+
+/* l of the nodes that are needed. */
+static void emit(struct traj_course_filter *f, double exposure)
+{
+    const struct traj_rows rows = traj_course_tables_weigh(f);
+    const size_t blocks = f->stride / TRAJ_LANES;
     for (size_t from = 0, to; from < blocks; from = to + 1) {
         for (to = from; to < blocks && f->needed[to]; to++)
             for (size_t e = to * TRAJ_LANES; e < (to + 1) * TRAJ_LANES; e++)
@@ -487,7 +493,7 @@ static void weigh_recent(struct traj_course_filter *f)
         f->evidence[fill] = f->evidence[0];
 }
 
-/* After emit, which leaves what was observed, and before the states ahead are weighed. */
+/* After leave, and before the states ahead are weighed. */
 static void follow_recent(struct traj_course_filter *f, size_t steps)
 {
     size_t observed = 0;
@@ -563,6 +569,7 @@ double traj_course_filter_step(struct traj_course_filter *f,
     transform(f, observation);
     look(f);
     predict(f, observation->steps, observation->dt, belief);
+    leave(f);
     emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0);
     f->kernels->observe(f, f->owed);
     if (f->recent.stages > 0)

@@ -65,6 +65,7 @@ struct traj_course_filter {
     const struct traj_course_kernels *kernels;
     traj_rows_kernel *add_rows;
     size_t states, nodes, channels, gains, factors, links, dim;
+    size_t rank;   /* factors, rounded up to TRAJ_LANES */
     size_t tri;    /* gains (gains + 1) / 2 */
     size_t width;  /* numbers of a row */
     size_t stride; /* numbers of a row of a table over nodes: nodes, rounded up to TRAJ_LANES */
@@ -92,17 +93,21 @@ struct traj_course_filter {
     double *shape; /* [J][TRAJ_SHAPE], in a plane */
     /* Tables for the channels observed now, E nodes: */
     uint8_t *observed; /* [C] which */
-    double *table;     /* [C][stride] log rate, or P f */
-    double *rate;      /* [C][stride] spikes/s (Poisson), or f */
+    double *table;     /* [C][stride] log rate, or f; of all channels, as what follows */
+    double *rate;      /* [C][stride] spikes/s (Poisson) */
     double *offset;    /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
     double *node_row;  /* [E][width] a second's residuals and curvature */
-    /* [1 + q + tri][stride] sums of rate, of G' rate, of G' diag(rate) G (Poisson): of the channels
-     * observed now, and of all */
+    /* [1 + q + tri][stride] sums of rate, of G' rate, of G' diag(rate) G (Poisson), or
+     * [1 + r][stride] f' D^-1 f and U'D^-1 f: of the channels observed now, and of all */
     double *sums, *sums_of_all;
     double *log_likelihood; /* [stride] of this frame, where a state needs it */
     uint8_t *needed;        /* [stride / TRAJ_LANES] blocks of nodes that the states ahead need */
-    double *noise_factor;   /* [r][r] scratch */
-    double *loading;        /* [r][stride] scratch */
+    double *noise_factor;   /* [r][r] Cholesky factor of I + U'D^-1 U, channels observed now */
+    double *precision;      /* [C] D^-1 */
+    double *scaled;         /* [C][rank] D^-1 U, and */
+    double *scaled_of;      /* [r][C] the same a row a factor */
+    double *common;         /* [rank] scratch: (I + U'D^-1 U)^-1 U'D^-1 (s - b) */
+    double *weighed;        /* [C] scratch: P (s - b) */
     double *drifted;        /* [C] b, the offset of each channel by now */
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
     double *node_weight;    /* [stride] scratch: posterior of the nodes */

@@ -8,6 +8,19 @@
 
 #include <string.h>
 
+static size_t observed_channels(const struct traj_course_filter *f)
+{
+    size_t seen = 0;
+    for (size_t n = 0; n < f->channels; n++)
+        seen += f->observed[n];
+    return seen;
+}
+
+static bool mostly_observed(const struct traj_course_filter *f)
+{
+    return 2 * observed_channels(f) >= f->channels;
+}
+
 /* Adds unit n's rates, `sign` times, to the sums, and what the gains need of them. */
 static void add_unit(struct traj_course_filter *f, size_t n, double sign)
 {
@@ -40,10 +53,8 @@ static void tabulate_poisson(struct traj_course_filter *f)
 {
     const double *doubt = f->model->chain.emission_doubt;
     const size_t stride = f->stride, all = (1 + f->gains + f->tri) * stride;
-    size_t seen = 0;
-    for (size_t n = 0; n < f->channels; n++)
-        seen += f->observed[n];
-    const bool most = 2 * seen >= f->channels;
+    const size_t seen = observed_channels(f);
+    const bool most = mostly_observed(f);
     if (most)
         memcpy(f->sums, f->sums_of_all, all * sizeof(double));
     else
@@ -78,158 +89,191 @@ static void tabulate_rates(struct traj_course_filter *f)
     memcpy(f->sums_of_all, f->sums, (1 + f->gains + f->tri) * f->stride * sizeof(double));
 }
 
+/* D^-1 U, a row a channel and a row a factor, and the means, a row a channel: they stand. */
+static void tabulate_means(struct traj_course_filter *f)
+{
+    const struct traj_chain *c = &f->model->chain;
+    for (size_t n = 0; n < f->channels; n++) {
+        for (size_t e = 0; e < f->nodes; e++)
+            f->table[n * f->stride + e] = c->emission_mean[e * f->channels + n];
+        f->precision[n] = 1.0 / c->emission_noise[n];
+        for (size_t a = 0; a < f->factors; a++) {
+            const double scaled = c->emission_factor[n * f->factors + a] * f->precision[n];
+            f->scaled[n * f->rank + a] = scaled;
+            f->scaled_of[a * f->channels + n] = scaled;
+        }
+    }
+}
+
 /* Cholesky factor of I + U' D^-1 U over the observed channels, which reads the lower half alone. */
 static bool factor_noise(struct traj_course_filter *f)
 {
-    const struct traj_chain *c = &f->model->chain;
     const size_t rank = f->factors;
     for (size_t a = 0; a < rank; a++)
         for (size_t b = 0; b <= a; b++)
             f->noise_factor[a * rank + b] = a == b ? 1.0 : 0.0;
     for (size_t n = 0; n < f->channels; n++) {
-        const double *u = c->emission_factor + n * rank;
-        const double noise = c->emission_noise[n];
+        const double *u = f->model->chain.emission_factor + n * rank;
+        const double *scaled = f->scaled + n * f->rank;
         for (size_t a = 0; f->observed[n] && a < rank; a++) {
             double *row = f->noise_factor + a * rank;
             for (size_t b = 0; b <= a; b++)
-                row[b] += u[a] * u[b] / noise;
+                row[b] += u[a] * scaled[b];
         }
     }
     return traj_cholesky(rank, f->noise_factor, f->noise_factor);
-}
-
-/* The means a row a channel, as the tables are, where the model has a row a node. */
-static void turn_means(struct traj_course_filter *f)
-{
-    const double *mean = f->model->chain.emission_mean;
-    for (size_t n = 0; n < f->channels; n++)
-        for (size_t e = 0; e < f->nodes; e++)
-            f->rate[n * f->stride + e] = mean[e * f->channels + n];
 }
 
 /* What is worked on at a time stays in the nearest cache: */
 #define NODES 128u   /* nodes, a multiple of TRAJ_LANES, and */
 #define CHANNELS 16u /* channels */
 
-static size_t nodes_from(const struct traj_course_filter *f, size_t first)
+/* Adds channel n's part of f' D^-1 f over some nodes, `sign` times. */
+static void add_square(size_t nodes, double precision, const double *mean, double *sum)
 {
-    return f->stride - first < NODES ? f->stride - first : NODES;
-}
-
-/* Adds what so many channels contribute to the loading of the nodes from `first` on. */
-static void load_channels(struct traj_course_filter *f, const size_t *channel, size_t count,
-                          size_t first)
-{
-    const struct traj_chain *c = &f->model->chain;
-    const struct traj_rows rows = {count, f->row_of, f->value_of};
-    for (size_t i = 0; i < count; i++)
-        f->row_of[i] = f->rate + channel[i] * f->stride;
-    for (size_t a = 0; a < f->factors; a++) {
-        for (size_t i = 0; i < count; i++)
-            f->value_of[i] =
-                c->emission_factor[channel[i] * f->factors + a] / c->emission_noise[channel[i]];
-        f->add_rows(&rows, first, nodes_from(f, first), f->loading + a * f->stride);
+    for (size_t e = 0; e < nodes; e += 4) {
+        const traj_four there = traj_four_get(mean + e);
+        traj_four_put(sum + e, traj_four_get(sum + e) + precision * there * there);
     }
 }
 
-/* U'D^-1 f of every node into loading, a row a factor. */
-static void load_factors(struct traj_course_filter *f)
+/* Adds the parts of so many channels, `sign` times, over the nodes from `first` on. */
+static void add_channels(struct traj_course_filter *f, const size_t *channel, size_t count,
+                         size_t first, double sign)
 {
-    memset(f->loading, 0, f->factors * f->stride * sizeof(double));
+    const size_t nodes = f->stride - first < NODES ? f->stride - first : NODES;
+    const struct traj_rows rows = {count, f->row_of, f->value_of};
+    for (size_t i = 0; i < count; i++) {
+        f->row_of[i] = f->table + channel[i] * f->stride;
+        add_square(nodes, sign * f->precision[channel[i]], f->row_of[i] + first, f->sums + first);
+    }
+    for (size_t a = 0; a < f->factors; a++) {
+        for (size_t i = 0; i < count; i++)
+            f->value_of[i] = sign * f->scaled[channel[i] * f->rank + a];
+        f->add_rows(&rows, first, nodes, f->sums + (1 + a) * f->stride);
+    }
+}
+
+/* Adds the parts of those channels whose observed[] is `which`, `sign` times. */
+static void add_those(struct traj_course_filter *f, bool which, double sign)
+{
     for (size_t first = 0; first < f->stride; first += NODES) {
         size_t channel[CHANNELS], count = 0;
         for (size_t n = 0; n < f->channels; n++) {
-            if (f->observed[n])
+            if ((f->observed[n] != 0) == which)
                 channel[count++] = n;
             if (count == CHANNELS || (n + 1 == f->channels && count > 0)) {
-                load_channels(f, channel, count, first);
+                add_channels(f, channel, count, first, sign);
                 count = 0;
             }
         }
     }
 }
 
-/* row <- row / by. */
-static void divide_row(size_t stride, double *row, double by)
+/*
+ * Of every node over the observed channels: f' D^-1 f, and U'D^-1 f, a row a factor.  As with the
+ * rates it is the sum over all less what is missing, or, where that is most, over the others; what
+ * was observed before has no part in it.
+ */
+static void sum_channels(struct traj_course_filter *f)
 {
-    for (size_t e = 0; e < stride; e += 4)
-        traj_four_put(row + e, traj_four_get(row + e) / by);
+    const size_t all = (1 + f->factors) * f->stride;
+    const bool most = mostly_observed(f);
+    if (most)
+        memcpy(f->sums, f->sums_of_all, all * sizeof(double));
+    else
+        memset(f->sums, 0, all * sizeof(double));
+    add_those(f, !most, most ? -1.0 : 1.0);
 }
 
-/* loading <- (I + U'D^-1 U)^-1 loading, in the order of traj_solve_lower and its transposed. */
+/* U'D^-1 f <- v = L^-1 U'D^-1 f, in the order of traj_solve_lower. */
 static void solve_nodes(struct traj_course_filter *f)
 {
     const size_t stride = f->stride, rank = f->factors;
     const double *l = f->noise_factor;
     for (size_t a = 0; a < rank; a++) {
         const struct traj_rows before = {a, f->row_of, f->value_of};
-        f->row_of[a] = f->loading + a * stride;
+        double *row = f->sums + (1 + a) * stride;
+        f->row_of[a] = row;
         for (size_t b = 0; b < a; b++)
             f->value_of[b] = -l[a * rank + b];
-        f->add_rows(&before, 0, stride, f->loading + a * stride);
-        divide_row(stride, f->loading + a * stride, l[a * rank + a]);
-    }
-    for (size_t a = rank; a-- > 0;) {
-        struct traj_rows behind = {0, f->row_of, f->value_of};
-        for (size_t b = rank; b-- > a + 1;) {
-            f->row_of[behind.count] = f->loading + b * stride;
-            f->value_of[behind.count++] = -l[b * rank + a];
-        }
-        f->add_rows(&behind, 0, stride, f->loading + a * stride);
-        divide_row(stride, f->loading + a * stride, l[a * rank + a]);
-    }
-}
-
-/* Of one channel, whose row holds f - U z at nodes in a row: P f, and its part of f' P f / 2. */
-static void weigh_row(size_t nodes, const double *mean, double noise, double *row, double *offset)
-{
-    for (size_t e = 0; e < nodes; e += 4) {
-        const traj_four weighed = traj_four_get(row + e) / noise;
-        traj_four_put(row + e, weighed);
-        traj_four_put(offset + e,
-                      traj_four_get(offset + e) + 0.5 * traj_four_get(mean + e) * weighed);
-    }
-}
-
-/* The rows of all channels over the nodes from `first` on, from the solved loading. */
-static void tabulate_nodes(struct traj_course_filter *f, size_t first)
-{
-    const struct traj_chain *c = &f->model->chain;
-    const size_t nodes = nodes_from(f, first), rank = f->factors;
-    const struct traj_rows rows = {rank, f->row_of, f->value_of};
-    for (size_t a = 0; a < rank; a++)
-        f->row_of[a] = f->loading + a * f->stride;
-    for (size_t n = 0; n < f->channels; n++) {
-        const double *mean = f->rate + n * f->stride;
-        double *row = f->table + n * f->stride;
-        if (!f->observed[n]) {
-            memset(row + first, 0, nodes * sizeof(double));
-            continue;
-        }
-        memcpy(row + first, mean + first, nodes * sizeof(double));
-        for (size_t a = 0; a < rank; a++)
-            f->value_of[a] = -c->emission_factor[n * rank + a];
-        f->add_rows(&rows, first, nodes, row);
-        weigh_row(nodes, mean + first, c->emission_noise[n], row + first, f->offset + first);
+        f->add_rows(&before, 0, stride, row);
+        for (size_t e = 0; e < stride; e += 4)
+            traj_four_put(row + e, traj_four_get(row + e) / l[a * rank + a]);
     }
 }
 
 /*
- * P f and f' P f / 2 of every node by the Woodbury identity: with z = (I + U'D^-1 U)^-1 U'D^-1 f,
- * P f = D^-1 (f - U z), over the observed channels alone.  Nodes lie side by side in every pass, so
- * that a frame in which a channel comes or goes costs little more than the arithmetic.
+ * f' P f / 2 of every node by the Woodbury identity: with L L' = I + U'D^-1 U and
+ * v = L^-1 U'D^-1 f, f' P f = f' D^-1 f - v'v, over the observed channels alone.  What a frame adds
+ * to it is in traj_course_tables_weigh; so nothing that has a row a channel depends on which are
+ * observed, and a frame in which one comes or goes costs little more than others.
  */
 static bool tabulate_gaussian(struct traj_course_filter *f)
 {
     if (!factor_noise(f))
         return false;
-    load_factors(f);
+    sum_channels(f);
     solve_nodes(f);
-    memset(f->offset, 0, f->stride * sizeof(double));
-    for (size_t first = 0; first < f->stride; first += NODES)
-        tabulate_nodes(f, first);
-    traj_steer_tabulate(&f->steer, f->observed, f->noise_factor);
+    for (size_t e = 0; e < f->stride; e++) {
+        double sum = f->sums[e];
+        for (size_t a = 0; a < f->factors; a++) {
+            const double v = f->sums[(1 + a) * f->stride + e];
+            sum -= v * v;
+        }
+        f->offset[e] = 0.5 * sum;
+    }
+    traj_steer_tabulate(&f->steer, f->observed,
+                        &(struct traj_noise){f->precision, f->scaled, f->rank, f->noise_factor});
     return true;
+}
+
+/*
+ * P y of the observed channels, which are listed, so that y' P f = sum_n (P y)_n f_n:
+ * P y = D^-1 y - D^-1 U (I + U'D^-1 U)^-1 U'D^-1 y.
+ */
+static size_t weigh_gaussian(struct traj_course_filter *f)
+{
+    const size_t rank = f->factors;
+    struct traj_rows rows = {0, f->row_of, f->value_of};
+    memset(f->common, 0, f->rank * sizeof(double));
+    for (size_t n = 0; n < f->channels; n++) {
+        f->weighed[n] = f->seen[n] * f->precision[n];
+        if (f->seen[n] == 0.0)
+            continue;
+        f->row_of[rows.count] = f->scaled + n * f->rank;
+        f->value_of[rows.count++] = f->seen[n];
+    }
+    f->add_rows(&rows, 0, f->rank, f->common);
+    traj_solve_lower(rank, f->noise_factor, f->common);
+    traj_solve_lower_transposed(rank, f->noise_factor, f->common);
+    rows.count = rank;
+    for (size_t a = 0; a < rank; a++) {
+        f->row_of[a] = f->scaled_of + a * f->channels;
+        f->value_of[a] = -f->common[a];
+    }
+    f->add_rows(&rows, 0, f->channels, f->weighed);
+    rows.count = 0;
+    for (size_t n = 0; n < f->channels; n++) {
+        if (!f->observed[n])
+            continue;
+        f->row_of[rows.count] = f->table + n * f->stride;
+        f->value_of[rows.count++] = f->weighed[n];
+    }
+    return rows.count;
+}
+
+/* The counts that are not 0. */
+static size_t weigh_poisson(struct traj_course_filter *f)
+{
+    size_t count = 0;
+    for (size_t n = 0; n < f->channels; n++) {
+        if (f->seen[n] == 0.0)
+            continue;
+        f->row_of[count] = f->table + n * f->stride;
+        f->value_of[count++] = f->seen[n];
+    }
+    return count;
 }
 
 /* What never changes of the states. */
@@ -273,10 +317,14 @@ static void describe_states(struct traj_course_filter *f)
 void traj_course_tables_make(struct traj_course_filter *f)
 {
     describe_states(f);
-    if (f->model->chain.gaussian == 0.0)
+    if (f->model->chain.gaussian == 0.0) {
         tabulate_rates(f);
-    else
-        turn_means(f);
+        return;
+    }
+    tabulate_means(f);
+    memset(f->sums, 0, (1 + f->factors) * f->stride * sizeof(double));
+    add_those(f, true, 1.0);
+    memcpy(f->sums_of_all, f->sums, (1 + f->factors) * f->stride * sizeof(double));
 }
 
 bool traj_course_tables_follow(struct traj_course_filter *f)
@@ -285,4 +333,10 @@ bool traj_course_tables_follow(struct traj_course_filter *f)
         return tabulate_gaussian(f);
     tabulate_poisson(f);
     return true;
+}
+
+struct traj_rows traj_course_tables_weigh(struct traj_course_filter *f)
+{
+    const size_t count = f->model->chain.gaussian != 0.0 ? weigh_gaussian(f) : weigh_poisson(f);
+    return (struct traj_rows){count, f->row_of, f->value_of};
 }

@@ -31,8 +31,7 @@ void traj_steer_lay_out(struct traj_steer *s, struct traj_arena *arena,
     s->reader = traj_arena_take(arena, s->channels * inputs, sizeof(double));
     s->gram = traj_arena_take(arena, inputs * inputs, sizeof(double));
     s->seen = traj_arena_take(arena, inputs, sizeof(double));
-    s->scratch = traj_arena_take(arena, s->paces > 0 ? dims->factors + inputs * (inputs + 1) : 0,
-                                 sizeof(double));
+    s->scratch = traj_arena_take(arena, inputs * (dims->factors + inputs + 1), sizeof(double));
 }
 
 void traj_steer_init(struct traj_steer *s, const struct traj_model *model)
@@ -50,28 +49,40 @@ void traj_steer_clear(struct traj_steer *s)
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-/* P B by the Woodbury identity, a column at a time (course_tables.c: tabulate_gaussian). */
-static void read_noise(struct traj_steer *s, const uint8_t *observed, const double *factor)
+/* z = (I + U'D^-1 U)^-1 U'D^-1 B into the scratch, a row an input. */
+static void share_noise(struct traj_steer *s, const uint8_t *observed,
+                        const struct traj_noise *noise)
 {
-    const struct traj_chain *c = &s->model->chain;
     const size_t rank = s->model->dims.factors, inputs = s->inputs;
-    const double *tuning = s->model->steer.tuning;
-    for (size_t i = 0; i < inputs; i++) {
-        double *z = s->scratch;
-        memset(z, 0, rank * sizeof(double));
-        for (size_t n = 0; n < s->channels; n++)
-            for (size_t a = 0; observed[n] && a < rank; a++)
-                z[a] += c->emission_factor[n * rank + a] / c->emission_noise[n] *
-                        tuning[n * inputs + i];
-        traj_solve_lower(rank, factor, z);
-        traj_solve_lower_transposed(rank, factor, z);
-        for (size_t n = 0; n < s->channels; n++) {
-            double left = tuning[n * inputs + i];
+    double *z = s->scratch;
+    memset(z, 0, inputs * rank * sizeof(double));
+    for (size_t n = 0; n < s->channels; n++) {
+        const double *scaled = noise->scaled + n * noise->stride;
+        const double *tuning = s->model->steer.tuning + n * inputs;
+        for (size_t i = 0; observed[n] && i < inputs; i++)
             for (size_t a = 0; a < rank; a++)
-                left -= c->emission_factor[n * rank + a] * z[a];
-            s->reader[n * inputs + i] = observed[n] ? left / c->emission_noise[n] : 0.0;
-        }
+                z[i * rank + a] += scaled[a] * tuning[i];
     }
+    for (size_t i = 0; i < inputs; i++) {
+        traj_solve_lower(rank, noise->factor, z + i * rank);
+        traj_solve_lower_transposed(rank, noise->factor, z + i * rank);
+    }
+}
+
+/* P B = D^-1 B - D^-1 U z by the Woodbury identity, and B' P B. */
+static void read_noise(struct traj_steer *s, const uint8_t *observed,
+                       const struct traj_noise *noise)
+{
+    const size_t rank = s->model->dims.factors, inputs = s->inputs;
+    const double *tuning = s->model->steer.tuning, *z = s->scratch;
+    share_noise(s, observed, noise);
+    for (size_t n = 0; n < s->channels; n++)
+        for (size_t i = 0; i < inputs; i++) {
+            double left = tuning[n * inputs + i] * noise->precision[n];
+            for (size_t a = 0; a < rank; a++)
+                left -= noise->scaled[n * noise->stride + a] * z[i * rank + a];
+            s->reader[n * inputs + i] = observed[n] ? left : 0.0;
+        }
     memset(s->gram, 0, inputs * inputs * sizeof(double));
     for (size_t n = 0; n < s->channels; n++)
         for (size_t i = 0; i < inputs; i++)
@@ -116,11 +127,12 @@ static void spread_velocity(struct traj_steer *s)
         take_spread(s, factor, of_velocity, s->gram + i * inputs);
 }
 
-void traj_steer_tabulate(struct traj_steer *s, const uint8_t *observed, const double *factor)
+void traj_steer_tabulate(struct traj_steer *s, const uint8_t *observed,
+                         const struct traj_noise *noise)
 {
     if (s->paces == 0)
         return;
-    read_noise(s, observed, factor);
+    read_noise(s, observed, noise);
     spread_velocity(s);
 }
 

@@ -53,7 +53,7 @@ struct traj_steer {
     double *reader;  /* [C][inputs] P B over the channels observed now */
     double *gram;    /* [inputs][inputs] B' P B */
     double *seen;    /* [inputs] scratch: B' P s */
-    double *scratch; /* [r + inputs (inputs + 1)] */
+    double *scratch; /* [inputs (r + inputs + 1)] */
 };
 
 void traj_steer_lay_out(struct traj_steer *steer, struct traj_arena *arena,
@@ -63,8 +63,17 @@ void traj_steer_init(struct traj_steer *steer, const struct traj_model *model);
 /* Nothing is known of an effector; whether a trial runs stays known. */
 void traj_steer_clear(struct traj_steer *steer);
 
-/* Tables for the channels that are observed[C]; factor[r][r] is that of I + U' D^-1 U over them. */
-void traj_steer_tabulate(struct traj_steer *steer, const uint8_t *observed, const double *factor);
+/* The noise of the channels, D + U U', as it is used (course_tables.c): borrowed. */
+struct traj_noise {
+    const double *precision; /* [C] D^-1 */
+    const double *scaled;    /* [C][stride] D^-1 U, r numbers a row */
+    size_t stride;
+    const double *factor; /* [r][r] Cholesky factor of I + U'D^-1 U over the channels observed */
+};
+
+/* Tables for the channels that are observed[C]. */
+void traj_steer_tabulate(struct traj_steer *steer, const uint8_t *observed,
+                         const struct traj_noise *noise);
 
 /* The effector is at position[D]; belief[M] = log P(m) M counts where nothing was known before. */
 void traj_steer_effector(struct traj_steer *steer, const double *position, const double *belief);

@@ -128,9 +128,12 @@ void chain_draw_story(struct story *s, struct random *random)
     for (size_t t = 0; t < FRAMES; t++) {
         s->dt[t] = t % 2 ? 0.02 : 0.019;
         s->steps[t] = t == 4 ? 2 : 1;
-        for (size_t n = 0; n < UNITS; n++)
-            s->count[t][n] =
-                (uint16_t)(t == 3 && n == 1 ? TRAJ_COUNT_MISSING : random_below(random, 4));
+        for (size_t n = 0; n < UNITS; n++) {
+            s->count[t][n] = (uint16_t)random_below(random, 4);
+            /* One, two or all: what is looked up is summed over the missing, or over the others. */
+            if (t == 3 && (n == 1 || random_below(random, 2) == 0))
+                s->count[t][n] = TRAJ_COUNT_MISSING;
+        }
     }
 }
 
