@@ -81,9 +81,7 @@ static json_t *ask_once(struct sending *s, const char *text, int timeout_ms)
 /* The daemon has not looked at the request, for there were too many in this second. */
 static bool asked_too_soon(const json_t *reply)
 {
-    static const char words[] = "too many requests";
-    const char *why = json_string_value(json_object_get(reply, "error"));
-    return why && strncmp(why, words, sizeof words - 1) == 0;
+    return json_is_true(json_object_get(reply, "held"));
 }
 
 /* One request; its reply (a new reference), or NULL with a sentence. */

@@ -183,7 +183,7 @@ static char *reply_to(struct traj_housekeeping *self, zmq_msg_t *request, double
     reply = text != NULL ? traj_control_urgent(self->service, text, size, now) : NULL;
     if (reply == NULL) {
         *bad = "{\"ok\":false,\"error\":\"too many requests in a second (request_rate); ask "
-               "again later\"}";
+               "again later\",\"held\":true}";
         self->service->requests_held++;
     }
     return reply;

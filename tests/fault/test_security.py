@@ -488,6 +488,7 @@ class Limits(daemon.DaemonTest):
         self.assertGreaterEqual(len(answers) - len(held), 49)
         self.assertGreater(len(held), 0)
         self.assertIn("request_rate", held[0]["error"])
+        self.assertTrue(all(a["held"] is True for a in held))
         time.sleep(0.1)
         status = d.status()
         self.assertEqual(status["security"]["requests_held"], len(held))

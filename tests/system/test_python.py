@@ -221,6 +221,20 @@ class Live(daemon.DaemonTest):
             self.assertEqual(control.pause()["ok"], True)
             self.assertEqual(control.model()["model"]["units"], daemon.UNITS)
 
+    def test_what_is_held_may_be_asked_again(self):
+        d = self.start(config={"request_rate": 20})
+        with trajd.Control(d.endpoints["control"]) as control:
+            with self.assertRaisesRegex(trajd.Held, "request_rate"):
+                for _ in range(10000):
+                    control.ping()
+            daemon.wait_for(lambda: self.may_ask(control))
+
+    def may_ask(self, control):
+        try:
+            return control.ping()["ok"]
+        except trajd.Held:
+            return False
+
     def test_bytes_say_what_json_says(self):
         d = self.start(config={"stale_ms": 100})
         anything = d.socket(zmq.SUB, "intents", RCVHWM=0)

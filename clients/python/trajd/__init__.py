@@ -15,7 +15,7 @@ nwb|csv` writes what was decoded beside it.
 Lengths are in the session's own unit, times in seconds, rates in spikes per second.
 """
 from .clock import Clock
-from .control import Control, Refused
+from .control import Control, Held, Refused
 from .frame import MISSING, decode_frame, encode_frame
 from .intent_binary import decode_intent
 from .intents import Intent, Intents, Stale
@@ -24,5 +24,5 @@ from .source import Source
 from .tools import Calibration, calibration, decode, score, train
 
 __version__ = "0.1.0"
-__all__ = ["Calibration", "Clock", "Control", "Intent", "Intents", "MISSING", "Refused", "Session", "Source", "Stale", "Trials",
-           "calibration", "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]
+__all__ = ["Calibration", "Clock", "Control", "Held", "Intent", "Intents", "MISSING", "Refused", "Session", "Source",
+           "Stale", "Trials", "calibration", "decode", "decode_frame", "decode_intent", "encode_frame", "score", "train"]

@@ -12,6 +12,10 @@ class Refused(Exception):
     """The daemon said no; the text is its sentence."""
 
 
+class Held(Refused):
+    """Too many requests came in this second; the daemon has not looked at this one, which may be asked again."""
+
+
 class Control(sockets.Connection):
     """One JSON request, one JSON reply, as proto/control.md describes them.
 
@@ -28,7 +32,7 @@ class Control(sockets.Connection):
         self._endpoint = endpoint
 
     def request(self, cmd: str, **fields) -> dict:
-        """The reply; Refused with the daemon's sentence, TimeoutError where none answers."""
+        """The reply; Refused, or Held, with the daemon's sentence, TimeoutError where none answers."""
         body = {"cmd": cmd}
         body.update((key, value.tolist() if hasattr(value, "tolist") else value)
                     for key, value in fields.items())
@@ -37,7 +41,7 @@ class Control(sockets.Connection):
             raise TimeoutError(f"{self._endpoint}: no answer in {self._timeout_s:g} s")
         reply = json.loads(self._socket.recv())
         if not reply.get("ok"):
-            raise Refused(reply.get("error", "no reason given"))
+            raise (Held if reply.get("held") else Refused)(reply.get("error", "no reason given"))
         return reply
 
     def ping(self) -> dict:
