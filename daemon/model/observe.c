@@ -13,6 +13,12 @@ static size_t padded(size_t units)
     return (units + TRAJ_LANES - 1) / TRAJ_LANES * TRAJ_LANES;
 }
 
+/* Features that components read; the filter over courses has its own way, and no feature.noise. */
+static size_t features_of(const struct traj_dims *dims)
+{
+    return dims->components > 0 ? dims->features : 0;
+}
+
 void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *arena,
                            const struct traj_dims *dims)
 {
@@ -28,12 +34,13 @@ void traj_observed_lay_out(struct traj_observed *observed, struct traj_arena *ar
     observed->offset = traj_arena_take(arena, gathered, sizeof(double));
     observed->count = traj_arena_take(arena, stride, sizeof(double));
     observed->exposure = traj_arena_take(arena, stride, sizeof(double));
-    observed->feature = traj_arena_take(arena, dims->features, sizeof(uint32_t));
-    observed->whitened = traj_arena_take(arena, dims->features, sizeof(uint32_t));
-    observed->factor = traj_arena_take(arena, dims->features * dims->features, sizeof(double));
-    observed->loading = traj_arena_take(arena, dims->features * dims->state, sizeof(double));
+    const size_t features = features_of(dims);
+    observed->feature = traj_arena_take(arena, features, sizeof(uint32_t));
+    observed->whitened = traj_arena_take(arena, features, sizeof(uint32_t));
+    observed->factor = traj_arena_take(arena, features * features, sizeof(double));
+    observed->loading = traj_arena_take(arena, features * dims->state, sizeof(double));
     observed->information = traj_arena_take(arena, dims->state * dims->state, sizeof(double));
-    observed->residual = traj_arena_take(arena, dims->features, sizeof(double));
+    observed->residual = traj_arena_take(arena, features, sizeof(double));
 }
 
 /* One set of the units' tuning, turned so that a loop over units runs through memory in order. */
@@ -187,7 +194,7 @@ enum traj_status traj_observed_init(struct traj_observed *observed, const struct
     observed->padded = 0;
     observed->gathered_units = 0;
     observed->constant = 0.0;
-    observed->features = model->dims.features;
+    observed->features = features_of(&model->dims);
     observed->whitened_features = SIZE_MAX;
     for (size_t f = 0; f < observed->features; f++)
         observed->feature[f] = (uint32_t)f;

@@ -232,6 +232,49 @@ static void links_that_lead_astray_are_refused(void **state)
     }
 }
 
+/* The last unit's root told as a feature, NaN where the count was missing. */
+static float feature_of(const struct chain_model *m, const struct story *s, size_t t)
+{
+    const uint16_t count = s->count[t][UNITS - 1];
+    return count == TRAJ_COUNT_MISSING
+               ? NAN
+               : (float)sqrt((double)count * m->model.bin_width / s->dt[t] + 0.25);
+}
+
+static void a_feature_is_read_as_a_root_is(void **state)
+{
+    (void)state;
+    struct random random = {test_seed(15)};
+    double worst = 0.0;
+    for (size_t i = 0; i < 20; i++) {
+        struct chain_model m;
+        struct story s;
+        void *memory[2];
+        chain_draw(&m, &random, true, 0);
+        m.model.chain.drift = 0.2;
+        chain_draw_story(&s, &random);
+        struct traj_decoder *of_counts = chain_decoder(&m.model, &memory[0]);
+        struct traj_model other = m.model;
+        other.dims.units = UNITS - 1;
+        other.dims.features = 1;
+        struct traj_decoder *of_both = chain_decoder(&other, &memory[1]);
+        for (size_t t = 0; t < FRAMES; t++) {
+            const float feature = feature_of(&m, &s, t);
+            const struct traj_observation a = {s.count[t], NULL, s.dt[t], s.steps[t]};
+            const struct traj_observation b = {s.count[t], &feature, s.dt[t], s.steps[t]};
+            struct traj_estimate one, two;
+            assert_int_equal(traj_decoder_step(of_counts, &a, &one), TRAJ_OK);
+            assert_int_equal(traj_decoder_step(of_both, &b, &two), TRAJ_OK);
+            for (size_t d = 0; d < 2; d++)
+                worst = fmax(worst, fabs(one.position[d] - two.position[d]));
+        }
+        free(memory[0]);
+        free(memory[1]);
+    }
+    printf("largest difference %.2g\n", worst);
+    assert_true(worst < 1e-4); /* of the feature's 24 bits, where positions are some 10 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +283,7 @@ int main(void)
         cmocka_unit_test(gains_are_integrated_on_paths_that_never_meet),
         cmocka_unit_test(no_count_is_beyond_the_gains),
         cmocka_unit_test(a_group_shares_what_is_exchanged),
+        cmocka_unit_test(a_feature_is_read_as_a_root_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
