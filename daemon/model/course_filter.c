@@ -71,10 +71,13 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
     f->needed = traj_arena_take(arena, stride / TRAJ_LANES, sizeof(uint8_t));
     f->noise_factor = traj_arena_take(arena, f->factors * f->factors, sizeof(double));
     f->precision = traj_arena_take(arena, channels, sizeof(double));
-    f->scaled = traj_arena_take(arena, channels * f->rank, sizeof(double));
+    f->scaled = traj_arena_take(arena, channels * f->factor_stride, sizeof(double));
     f->scaled_of = traj_arena_take(arena, channels * f->factors, sizeof(double));
-    f->common = traj_arena_take(arena, f->rank, sizeof(double));
+    f->common = traj_arena_take(arena, f->factor_stride, sizeof(double));
     f->weighed = traj_arena_take(arena, channels, sizeof(double));
+    f->farthest = traj_arena_take(arena, channels, sizeof(double));
+    f->centre = traj_arena_take(arena, channels, sizeof(double));
+    f->centred = traj_arena_take(arena, channels, sizeof(double));
     f->drifted = traj_arena_take(arena, channels, sizeof(double));
     f->seen = traj_arena_take(arena, channels, sizeof(double));
     f->node_weight = traj_arena_take(arena, stride, sizeof(double));
@@ -93,7 +96,7 @@ void traj_course_filter_lay_out(struct traj_course_filter *filter, struct traj_a
     filter->channels = dims->states ? channels_of(dims) : 0;
     filter->gains = gains;
     filter->factors = dims->factors;
-    filter->rank = rounded(dims->factors, TRAJ_LANES);
+    filter->factor_stride = rounded(dims->factors, TRAJ_LANES);
     filter->links = dims->links;
     filter->dim = dims->position;
     filter->tri = gains * (gains + 1) / 2;
@@ -422,7 +425,7 @@ void traj_course_filter_observed(struct traj_course_filter *f, const uint8_t *se
 }
 
 /* What is left of the frame's values: 0 where a channel was not observed; G'y is owed. */
-static void leave(struct traj_course_filter *f)
+static void subtract_drift(struct traj_course_filter *f)
 {
     const double *gain = f->model->chain.gain;
     memset(f->owed, 0, sizeof f->owed);
@@ -433,10 +436,11 @@ static void leave(struct traj_course_filter *f)
     }
 }
 
-/* l of the nodes that are needed. */
-static void emit(struct traj_course_filter *f, double exposure)
+/* l of the nodes that are needed, but for what all have alike (frame_alone). */
+static void emit(struct traj_course_filter *f, double dt)
 {
-    const struct traj_rows rows = traj_course_tables_weigh(f);
+    const struct traj_rows rows = traj_course_tables_weigh(f, dt);
+    const double exposure = f->model->chain.gaussian == 0.0 ? dt : 1.0;
     const size_t blocks = f->stride / TRAJ_LANES;
     for (size_t from = 0, to; from < blocks; from = to + 1) {
         for (to = from; to < blocks && f->needed[to]; to++)
@@ -493,7 +497,7 @@ static void weigh_recent(struct traj_course_filter *f)
         f->evidence[fill] = f->evidence[0];
 }
 
-/* After leave, and before the states ahead are weighed. */
+/* After subtract_drift, and before the states ahead are weighed. */
 static void follow_recent(struct traj_course_filter *f, size_t steps)
 {
     size_t observed = 0;
@@ -510,7 +514,14 @@ static void follow_recent(struct traj_course_filter *f, size_t steps)
 
 /* ---- one step ------------------------------------------------------------------------------ */
 
-/* The channels' offsets follow what the posterior leaves unexplained. */
+/* x, but no further from 0 than `most`. */
+static double within(double x, double most)
+{
+    return x > most ? most : x < -most ? -most : x;
+}
+
+/* The channels' offsets follow what the posterior leaves unexplained; what is no noise of the
+ * channel's, a broken sample, moves its offset no further than the largest noise would. */
 static void follow_drift(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
@@ -523,7 +534,8 @@ static void follow_drift(struct traj_course_filter *f)
     expect_channels(f);
     traj_steer_expect(&f->steer, f->expected);
     for (size_t n = 0; n < f->channels; n++)
-        f->drifted[n] += f->observed[n] ? c->drift * (f->seen[n] - f->expected[n]) : 0.0;
+        if (f->observed[n])
+            f->drifted[n] += c->drift * within(f->seen[n] - f->expected[n], f->farthest[n]);
 }
 
 /* Probability of each target over a list of states, the gains' factors left out: before and after a
@@ -569,8 +581,8 @@ double traj_course_filter_step(struct traj_course_filter *f,
     transform(f, observation);
     look(f);
     predict(f, observation->steps, observation->dt, belief);
-    leave(f);
-    emit(f, f->model->chain.gaussian == 0.0 ? observation->dt : 1.0);
+    subtract_drift(f);
+    emit(f, observation->dt);
     f->kernels->observe(f, f->owed);
     if (f->recent.stages > 0)
         follow_recent(f, observation->steps);
@@ -590,5 +602,5 @@ double traj_course_filter_step(struct traj_course_filter *f,
         forget(f);
     else if (f->model->chain.drift > 0.0)
         follow_drift(f);
-    return *recovered ? NAN : evidence;
+    return *recovered ? NAN : evidence + f->frame_alone;
 }

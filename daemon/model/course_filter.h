@@ -10,7 +10,8 @@
  *                s_n = sqrt(y_n D / dt + 1/4) for counts, features as they are
  * Rates drift over minutes, so a Gaussian channel is read from an offset b_n that follows what the
  * states leave unexplained, an exponential mean of the residual under the posterior:
- *     s_n <- s_n - b_n,  b_n += drift (s_n - b_n - sum_j p_j f_jn)  where channel n was observed.
+ *     s_n <- s_n - b_n,  b_n += drift (s_n - b_n - sum_j p_j f_jn)  where channel n was observed,
+ * the residual held within 5 sd of the channel's noise.
  * A state lies between two nodes; its l is interpolated.  With gains, y_n ~ Poisson(rate_n exp((G
  * z)_n)), z ~ N(0, I) constant within a trial is integrated by Laplace about 0 (v = G'(y - rate),
  * H = I + G' diag(rate) G summed since the trial's start):
@@ -65,9 +66,9 @@ struct traj_course_filter {
     const struct traj_course_kernels *kernels;
     traj_rows_kernel *add_rows;
     size_t states, nodes, channels, gains, factors, links, dim;
-    size_t rank;   /* factors, rounded up to TRAJ_LANES */
-    size_t tri;    /* gains (gains + 1) / 2 */
-    size_t width;  /* numbers of a row */
+    size_t factor_stride; /* numbers of a row over factors: rounded up to TRAJ_LANES */
+    size_t tri;           /* gains (gains + 1) / 2 */
+    size_t width;         /* numbers of a row */
     size_t stride; /* numbers of a row of a table over nodes: nodes, rounded up to TRAJ_LANES */
     bool fresh;    /* the next frame is the first since a reset: no transition before it */
     bool entering; /* a trial has begun; its start distribution enters with the next frame */
@@ -93,10 +94,11 @@ struct traj_course_filter {
     double *shape; /* [J][TRAJ_SHAPE], in a plane */
     /* Tables for the channels observed now, E nodes: */
     uint8_t *observed; /* [C] which */
-    double *table;     /* [C][stride] log rate, or f; of all channels, as what follows */
-    double *rate;      /* [C][stride] spikes/s (Poisson) */
-    double *offset;    /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
-    double *node_row;  /* [E][width] a second's residuals and curvature */
+    double
+        *table;   /* [C][stride] log rate, or f less its centre; of all channels, as what follows */
+    double *rate; /* [C][stride] spikes/s (Poisson) */
+    double *offset;   /* [stride] sum of rates less doubt (per bin width), or f' P f / 2 */
+    double *node_row; /* [E][width] a second's residuals and curvature */
     /* [1 + q + tri][stride] sums of rate, of G' rate, of G' diag(rate) G (Poisson), or
      * [1 + r][stride] f' D^-1 f and U'D^-1 f: of the channels observed now, and of all */
     double *sums, *sums_of_all;
@@ -104,10 +106,15 @@ struct traj_course_filter {
     uint8_t *needed;        /* [stride / TRAJ_LANES] blocks of nodes that the states ahead need */
     double *noise_factor;   /* [r][r] Cholesky factor of I + U'D^-1 U, channels observed now */
     double *precision;      /* [C] D^-1 */
-    double *scaled;         /* [C][rank] D^-1 U, and */
+    double *scaled;         /* [C][factor_stride] D^-1 U, and */
     double *scaled_of;      /* [r][C] the same a row a factor */
-    double *common;         /* [rank] scratch: (I + U'D^-1 U)^-1 U'D^-1 (s - b) */
-    double *weighed;        /* [C] scratch: P (s - b) */
+    double *common;         /* [factor_stride] scratch: (I + U'D^-1 U)^-1 U'D^-1 y */
+    double *weighed;        /* [C] scratch: P y */
+    double *centre;         /* [C] mean of f over the nodes (Gaussian) */
+    double *centred;        /* [C] scratch: y = s - b - centre, 0 where not observed */
+    double normaliser;      /* log of the Gaussian density's constant, channels observed now */
+    double frame_alone;     /* what this frame adds to log p at every node alike */
+    double *farthest;       /* [C] residual beyond which b moves no further: 5 sd of the noise */
     double *drifted;        /* [C] b, the offset of each channel by now */
     double *seen;           /* [C] s - b of this frame, 0 where not observed */
     double *node_weight;    /* [stride] scratch: posterior of the nodes */
@@ -150,9 +157,9 @@ void traj_course_filter_prepare(struct traj_course_filter *filter, double dt);
 
 /*
  * Moves on by `steps` training bins and conditions on a frame; belief[m] = log P(m) M weighs what
- * enters with a trial.  Returns the frame's log evidence but for what depends on the counts
- * alone.  *recovered: the distribution had turned non-finite or empty and was put back to the
- * initial one.
+ * enters with a trial.  Returns log p(frame | frames before), of counts, or of roots and features
+ * where the channels are Gaussian; the gains and the recent past have no part in it.  *recovered:
+ * the distribution had turned non-finite or empty and was put back to the initial one.
  */
 double traj_course_filter_step(struct traj_course_filter *filter,
                                const struct traj_observation *observation, const double *belief,

@@ -6,7 +6,10 @@
 #include "daemon/model/lanes.h"
 #include "daemon/model/linalg.h"
 
+#include <math.h>
 #include <string.h>
+
+#define FARTHEST 5.0 /* sds of a channel's noise; what lies beyond moves its offset no further */
 
 static size_t observed_channels(const struct traj_course_filter *f)
 {
@@ -89,19 +92,32 @@ static void tabulate_rates(struct traj_course_filter *f)
     memcpy(f->sums_of_all, f->sums, (1 + f->gains + f->tri) * f->stride * sizeof(double));
 }
 
-/* D^-1 U, a row a channel and a row a factor, and the means, a row a channel: they stand. */
+/*
+ * D^-1 U, a row a channel and a row a factor, and the means, a row a channel: they stand.  Both a
+ * channel's means and its values are told from its mean over the nodes, which leaves s - f as it
+ * is: of a feature that lies far from 0, f' D^-1 f would be so large that where the channel is
+ * missing nothing would be left of the sum over the others.
+ */
 static void tabulate_means(struct traj_course_filter *f)
 {
     const struct traj_chain *c = &f->model->chain;
     for (size_t n = 0; n < f->channels; n++) {
+        double centre = 0.0;
         for (size_t e = 0; e < f->nodes; e++)
-            f->table[n * f->stride + e] = c->emission_mean[e * f->channels + n];
-        f->precision[n] = 1.0 / c->emission_noise[n];
+            centre += c->emission_mean[e * f->channels + n] / (double)f->nodes;
+        f->centre[n] = centre;
+        for (size_t e = 0; e < f->nodes; e++)
+            f->table[n * f->stride + e] = c->emission_mean[e * f->channels + n] - centre;
+        double variance = c->emission_noise[n];
+        f->precision[n] = 1.0 / variance;
         for (size_t a = 0; a < f->factors; a++) {
             const double scaled = c->emission_factor[n * f->factors + a] * f->precision[n];
-            f->scaled[n * f->rank + a] = scaled;
+            f->scaled[n * f->factor_stride + a] = scaled;
             f->scaled_of[a * f->channels + n] = scaled;
+            variance +=
+                c->emission_factor[n * f->factors + a] * c->emission_factor[n * f->factors + a];
         }
+        f->farthest[n] = FARTHEST * sqrt(variance);
     }
 }
 
@@ -114,7 +130,7 @@ static bool factor_noise(struct traj_course_filter *f)
             f->noise_factor[a * rank + b] = a == b ? 1.0 : 0.0;
     for (size_t n = 0; n < f->channels; n++) {
         const double *u = f->model->chain.emission_factor + n * rank;
-        const double *scaled = f->scaled + n * f->rank;
+        const double *scaled = f->scaled + n * f->factor_stride;
         for (size_t a = 0; f->observed[n] && a < rank; a++) {
             double *row = f->noise_factor + a * rank;
             for (size_t b = 0; b <= a; b++)
@@ -128,12 +144,12 @@ static bool factor_noise(struct traj_course_filter *f)
 #define NODES 128u   /* nodes, a multiple of TRAJ_LANES, and */
 #define CHANNELS 16u /* channels */
 
-/* Adds channel n's part of f' D^-1 f over some nodes, `sign` times. */
-static void add_square(size_t nodes, double precision, const double *mean, double *sum)
+/* Adds times f^2 of a channel to the sums over some nodes. */
+static void add_square(size_t nodes, double times, const double *mean, double *sum)
 {
     for (size_t e = 0; e < nodes; e += 4) {
         const traj_four there = traj_four_get(mean + e);
-        traj_four_put(sum + e, traj_four_get(sum + e) + precision * there * there);
+        traj_four_put(sum + e, traj_four_get(sum + e) + times * there * there);
     }
 }
 
@@ -149,7 +165,7 @@ static void add_channels(struct traj_course_filter *f, const size_t *channel, si
     }
     for (size_t a = 0; a < f->factors; a++) {
         for (size_t i = 0; i < count; i++)
-            f->value_of[i] = sign * f->scaled[channel[i] * f->rank + a];
+            f->value_of[i] = sign * f->scaled[channel[i] * f->factor_stride + a];
         f->add_rows(&rows, first, nodes, f->sums + (1 + a) * f->stride);
     }
 }
@@ -203,8 +219,21 @@ static void solve_nodes(struct traj_course_filter *f)
     }
 }
 
+/* log of (2 pi)^(-m/2) |D + U U'|^(-1/2) over the m observed channels: |D| |I + U'D^-1 U|. */
+static double normaliser(const struct traj_course_filter *f)
+{
+    const double log_two_pi = 1.8378770664093453;
+    const size_t rank = f->factors;
+    double sum = 0.0;
+    for (size_t n = 0; n < f->channels; n++)
+        sum += f->observed[n] ? log_two_pi + traj_log(f->model->chain.emission_noise[n]) : 0.0;
+    for (size_t a = 0; a < rank; a++)
+        sum += 2.0 * traj_log(f->noise_factor[a * rank + a]);
+    return -0.5 * sum;
+}
+
 /*
- * f' P f / 2 of every node by the Woodbury identity: with L L' = I + U'D^-1 U and
+ * f' P f / 2 of every node, from the centre, by the Woodbury identity: with L L' = I + U'D^-1 U and
  * v = L^-1 U'D^-1 f, f' P f = f' D^-1 f - v'v, over the observed channels alone.  What a frame adds
  * to it is in traj_course_tables_weigh; so nothing that has a row a channel depends on which are
  * observed, and a frame in which one comes or goes costs little more than others.
@@ -213,6 +242,7 @@ static bool tabulate_gaussian(struct traj_course_filter *f)
 {
     if (!factor_noise(f))
         return false;
+    f->normaliser = normaliser(f);
     sum_channels(f);
     solve_nodes(f);
     for (size_t e = 0; e < f->stride; e++) {
@@ -223,28 +253,31 @@ static bool tabulate_gaussian(struct traj_course_filter *f)
         }
         f->offset[e] = 0.5 * sum;
     }
-    traj_steer_tabulate(&f->steer, f->observed,
-                        &(struct traj_noise){f->precision, f->scaled, f->rank, f->noise_factor});
+    traj_steer_tabulate(
+        &f->steer, f->observed,
+        &(struct traj_noise){f->precision, f->scaled, f->factor_stride, f->noise_factor});
     return true;
 }
 
 /*
- * P y of the observed channels, which are listed, so that y' P f = sum_n (P y)_n f_n:
- * P y = D^-1 y - D^-1 U (I + U'D^-1 U)^-1 U'D^-1 y.
+ * P y of the observed channels, which are listed, so that y' P f = sum_n (P y)_n f_n, y = s - b
+ * from the centre: P y = D^-1 y - D^-1 U (I + U'D^-1 U)^-1 U'D^-1 y.  Of the density, -y' P y / 2
+ * and its constant are of the frame alone.
  */
 static size_t weigh_gaussian(struct traj_course_filter *f)
 {
     const size_t rank = f->factors;
     struct traj_rows rows = {0, f->row_of, f->value_of};
-    memset(f->common, 0, f->rank * sizeof(double));
+    memset(f->common, 0, f->factor_stride * sizeof(double));
     for (size_t n = 0; n < f->channels; n++) {
-        f->weighed[n] = f->seen[n] * f->precision[n];
-        if (f->seen[n] == 0.0)
+        f->centred[n] = f->observed[n] ? f->seen[n] - f->centre[n] : 0.0;
+        f->weighed[n] = f->centred[n] * f->precision[n];
+        if (f->centred[n] == 0.0)
             continue;
-        f->row_of[rows.count] = f->scaled + n * f->rank;
-        f->value_of[rows.count++] = f->seen[n];
+        f->row_of[rows.count] = f->scaled + n * f->factor_stride;
+        f->value_of[rows.count++] = f->centred[n];
     }
-    f->add_rows(&rows, 0, f->rank, f->common);
+    f->add_rows(&rows, 0, f->factor_stride, f->common);
     traj_solve_lower(rank, f->noise_factor, f->common);
     traj_solve_lower_transposed(rank, f->noise_factor, f->common);
     rows.count = rank;
@@ -254,22 +287,28 @@ static size_t weigh_gaussian(struct traj_course_filter *f)
     }
     f->add_rows(&rows, 0, f->channels, f->weighed);
     rows.count = 0;
+    double square = 0.0;
     for (size_t n = 0; n < f->channels; n++) {
         if (!f->observed[n])
             continue;
+        square += f->centred[n] * f->weighed[n];
         f->row_of[rows.count] = f->table + n * f->stride;
         f->value_of[rows.count++] = f->weighed[n];
     }
+    f->frame_alone = f->normaliser - 0.5 * square;
     return rows.count;
 }
 
-/* The counts that are not 0. */
-static size_t weigh_poisson(struct traj_course_filter *f)
+/* The counts that are not 0; y log dt - log y! is of the frame alone. */
+static size_t weigh_poisson(struct traj_course_filter *f, double dt)
 {
+    const double log_dt = traj_log(dt);
     size_t count = 0;
+    f->frame_alone = 0.0;
     for (size_t n = 0; n < f->channels; n++) {
         if (f->seen[n] == 0.0)
             continue;
+        f->frame_alone += f->seen[n] * log_dt - traj_log_factorial((unsigned)f->seen[n]);
         f->row_of[count] = f->table + n * f->stride;
         f->value_of[count++] = f->seen[n];
     }
@@ -335,8 +374,8 @@ bool traj_course_tables_follow(struct traj_course_filter *f)
     return true;
 }
 
-struct traj_rows traj_course_tables_weigh(struct traj_course_filter *f)
+struct traj_rows traj_course_tables_weigh(struct traj_course_filter *f, double dt)
 {
-    const size_t count = f->model->chain.gaussian != 0.0 ? weigh_gaussian(f) : weigh_poisson(f);
+    const size_t count = f->model->chain.gaussian != 0.0 ? weigh_gaussian(f) : weigh_poisson(f, dt);
     return (struct traj_rows){count, f->row_of, f->value_of};
 }

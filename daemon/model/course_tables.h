@@ -17,7 +17,9 @@ void traj_course_tables_make(struct traj_course_filter *filter);
 bool traj_course_tables_follow(struct traj_course_filter *filter);
 
 /* The rows whose sum, less the offset, is l of every node for the values seen[C] of the channels
- * observed (0 where they are not); they stand in row_of and value_of until these are used again. */
-struct traj_rows traj_course_tables_weigh(struct traj_course_filter *filter);
+ * observed (0 where they are not) in a frame of length dt; they stand in row_of and value_of until
+ * these are used again.  What l lacks of log p(frame | node), which is the frame's alone, is left
+ * in frame_alone. */
+struct traj_rows traj_course_tables_weigh(struct traj_course_filter *filter, double dt);
 
 #endif

@@ -199,8 +199,9 @@ struct traj_estimate {
     double free_prob;           /* weight of components that belong to no target */
     const double *place_prob;   /* [TRAJ_PLACES] of being at rest, planning, moving ... (enum
                                  * traj_place); NULL where the model does not tell */
-    double log_evidence;        /* log p(frame | frames before), natural, of observed units; NaN
-                                 * in a plan window while no component runs */
+    double log_evidence;        /* log p(frame | frames before), natural, of observed units: of
+                                 * counts a probability, of roots and features a density; NaN in
+                                 * a plan window while no component runs */
     double progress;            /* 0..1 along the course, or NaN */
     double eta;                 /* s until the target, or NaN */
     enum traj_phase phase;

@@ -137,11 +137,13 @@ void chain_draw_story(struct story *s, struct random *random)
     }
 }
 
-/* Inverse of a small symmetric matrix by Gauss-Jordan. */
-static void invert(size_t n, real a[UNITS][UNITS])
+/* Inverts a small symmetric matrix in place by Gauss-Jordan; the log of its determinant. */
+static real invert(size_t n, real a[UNITS][UNITS])
 {
+    real log_determinant = 0.0L;
     for (size_t p = 0; p < n; p++) {
         const real pivot = a[p][p];
+        log_determinant += logl(pivot);
         a[p][p] = 1.0L;
         for (size_t c = 0; c < n; c++)
             a[p][c] /= pivot;
@@ -154,6 +156,7 @@ static void invert(size_t n, real a[UNITS][UNITS])
                 a[r][c] -= f * a[p][c];
         }
     }
+    return log_determinant;
 }
 
 void chain_add_steering(struct chain_model *m, struct chain_steering *s, struct random *random)
@@ -192,6 +195,23 @@ real chain_root(const struct chain_model *m, const struct story *s, size_t t, si
     return sqrtl(s->count[t][n] * (real)m->model.bin_width / s->dt[t] + 0.25L);
 }
 
+/* The units that were seen, and their full covariance. */
+static size_t seen_units(const struct chain_model *m, const struct story *s, size_t t, size_t *seen,
+                         real cov[UNITS][UNITS])
+{
+    size_t count = 0;
+    for (size_t n = 0; n < UNITS; n++)
+        if (s->count[t][n] != TRAJ_COUNT_MISSING)
+            seen[count++] = n;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++) {
+            cov[i][k] = i == k ? m->noise[seen[i]] : 0.0L;
+            for (size_t r = 0; r < RANK; r++)
+                cov[i][k] += (real)m->factor[seen[i] * RANK + r] * m->factor[seen[k] * RANK + r];
+        }
+    return count;
+}
+
 /* Log likelihood of a frame at a node: Poisson, or Gaussian with the full covariance of what
  * was seen. */
 static real node_likelihood(const struct chain_model *m, const struct story *s, size_t t,
@@ -199,10 +219,8 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
 {
     const double *mean = m->mean + node * UNITS;
     real sum = 0.0L, cov[UNITS][UNITS], f[UNITS], x[UNITS];
-    size_t seen[UNITS], count = 0;
-    for (size_t n = 0; n < UNITS; n++)
-        if (s->count[t][n] != TRAJ_COUNT_MISSING)
-            seen[count++] = n;
+    size_t seen[UNITS];
+    const size_t count = seen_units(m, s, t, seen, cov);
     if (m->model.chain.gaussian == 0.0) {
         for (size_t i = 0; i < count; i++)
             sum += s->count[t][seen[i]] * (real)mean[seen[i]] - s->dt[t] * expl(mean[seen[i]]);
@@ -211,16 +229,28 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
     for (size_t i = 0; i < count; i++) {
         f[i] = mean[seen[i]];
         x[i] = chain_root(m, s, t, seen[i]) - s->offset[t][seen[i]];
-        for (size_t k = 0; k < count; k++) {
-            cov[i][k] = i == k ? m->noise[seen[i]] : 0.0L;
-            for (size_t r = 0; r < RANK; r++)
-                cov[i][k] += (real)m->factor[seen[i] * RANK + r] * m->factor[seen[k] * RANK + r];
-        }
     }
-    invert(count, cov);
+    (void)invert(count, cov);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < count; k++)
             sum += x[i] * cov[i][k] * f[k] - f[i] * cov[i][k] * f[k] / 2;
+    return sum;
+}
+
+real chain_alone(const struct chain_model *m, const struct story *s, size_t t)
+{
+    real sum = 0.0L, cov[UNITS][UNITS];
+    size_t seen[UNITS];
+    const size_t count = seen_units(m, s, t, seen, cov);
+    for (size_t i = 0; m->model.chain.gaussian == 0.0 && i < count; i++)
+        sum += s->count[t][seen[i]] * logl(s->dt[t]) - lgammal(s->count[t][seen[i]] + 1.0L);
+    if (m->model.chain.gaussian == 0.0)
+        return sum;
+    sum -= (invert(count, cov) + (real)count * logl(2.0L * acosl(-1.0L))) / 2;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++)
+            sum -= (chain_root(m, s, t, seen[i]) - s->offset[t][seen[i]]) * cov[i][k] *
+                   (chain_root(m, s, t, seen[k]) - s->offset[t][seen[k]]) / 2;
     return sum;
 }
 
@@ -242,10 +272,13 @@ void chain_drift(const struct chain_model *m, struct story *s, size_t t, const r
                 m->mean[((size_t)m->node[j] + (m->share[j] > 0.0 ? 1 : 0)) * UNITS + n];
             expected += posterior[j] * (first + m->share[j] * (second - first));
         }
+        real variance = m->noise[n], apart = chain_root(m, s, t, n) - s->offset[t][n] - expected;
+        for (size_t r = 0; r < RANK; r++)
+            variance += (real)m->factor[n * RANK + r] * m->factor[n * RANK + r];
+        apart = fminl(fmaxl(apart, -5.0L * sqrtl(variance)), 5.0L * sqrtl(variance));
         s->offset[t + 1][n] = s->offset[t][n];
         if (s->count[t][n] != TRAJ_COUNT_MISSING)
-            s->offset[t + 1][n] +=
-                m->model.chain.drift * (chain_root(m, s, t, n) - s->offset[t][n] - expected);
+            s->offset[t + 1][n] += m->model.chain.drift * apart;
     }
 }
 
@@ -296,10 +329,16 @@ real chain_arrival(const struct chain_model *m, const struct story *s, size_t t,
 
 struct traj_decoder *chain_decoder(const struct traj_model *model, void **memory)
 {
+    return chain_decoder_that(model, true, memory); /* the oracles believe every unit */
+}
+
+struct traj_decoder *chain_decoder_that(const struct traj_model *model, bool believes,
+                                        void **memory)
+{
     struct traj_decoder *decoder = NULL;
     struct traj_settings settings;
     traj_settings_default(&settings);
-    settings.believe = true; /* the oracles do */
+    settings.believe = believes;
     const size_t size = traj_decoder_size(&model->dims);
     *memory = malloc(size);
     const char *what = NULL;

@@ -72,7 +72,11 @@ void chain_never_meet(struct chain_model *m);
 /* Log likelihood of a frame in a state, but for what depends on the counts alone, not tempered. */
 real chain_likelihood(const struct chain_model *m, const struct story *s, size_t t, size_t j);
 
-/* The offsets of the frame after t: they follow what the posterior leaves unexplained. */
+/* What all states' log likelihoods lack of the log probability (of roots: density) of a frame. */
+real chain_alone(const struct chain_model *m, const struct story *s, size_t t);
+
+/* The offsets of the frame after t: they follow what the posterior leaves unexplained, no further
+ * than 5 sd of a unit's noise. */
 void chain_drift(const struct chain_model *m, struct story *s, size_t t, const real *posterior);
 
 /* Rate of unit n in state j (interpolated between nodes, as the tables are). */
@@ -83,6 +87,9 @@ real chain_rate(const struct chain_model *m, size_t j, size_t n);
 real chain_arrival(const struct chain_model *m, const struct story *s, size_t t, size_t from,
                    size_t to);
 
+/* A decoder that believes every unit; and one that may set units aside. */
 struct traj_decoder *chain_decoder(const struct traj_model *model, void **memory);
+struct traj_decoder *chain_decoder_that(const struct traj_model *model, bool believes,
+                                        void **memory);
 
 #endif

@@ -91,6 +91,9 @@ static void equals_the_sum_over_all_paths(void **state)
             chain_draw(&m, &random, gaussian != 0, 0);
             m.model.chain.drift = gaussian ? 0.2 : 0.0;
             chain_draw_story(&s, &random);
+            /* A burst, further off than any noise, moves the offset no further than noise would. */
+            if (i % 4 == 0)
+                s.count[1][0] = 400;
             worst = fmax(worst, compare(&m, &s));
         }
         printf("%s: largest difference %.2g\n", gaussian ? "gaussian" : "poisson", worst);
@@ -272,7 +275,7 @@ static void a_feature_is_read_as_a_root_is(void **state)
         free(memory[1]);
     }
     printf("largest difference %.2g\n", worst);
-    assert_true(worst < 1e-4); /* of the feature's 24 bits, where positions are some 10 */
+    assert_true(worst < 1e-5); /* of the feature's 24 bits, where positions are some 10 */
 }
 
 int main(void)

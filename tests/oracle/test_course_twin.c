@@ -24,7 +24,7 @@ struct twin {
     bool fresh, entering, trial;
     real belief[TARGETS];
     real p[STATES], weight[STATES], v[STATES][GAINS], h[STATES][GAINS][GAINS];
-    real stage[STAGES][UNITS], share[STAGES], answer[OUT];
+    real stage[STAGES][UNITS], share[STAGES], answer[OUT], evidence;
 };
 
 static void twin_init(struct twin *twin, const struct chain_model *m)
@@ -208,8 +208,10 @@ static real answer_likelihood(const struct twin *twin, size_t j)
 static void condition(struct twin *twin, const struct story *s, size_t t)
 {
     const struct chain_model *m = twin->m;
-    real sum = 0.0L, total = 0.0L;
+    real sum = 0.0L, total = 0.0L, predicted = 0.0L, seen = 0.0L;
     for (size_t j = 0; j < STATES; j++) {
+        predicted += twin->p[j];
+        seen += twin->p[j] * expl(chain_likelihood(m, s, t, j));
         twin->p[j] *= expl((real)m->model.chain.temper * chain_likelihood(m, s, t, j));
         if (m->model.dims.stages > 0)
             twin->p[j] *= expl((real)m->model.recent.temper * answer_likelihood(twin, j));
@@ -233,6 +235,7 @@ static void condition(struct twin *twin, const struct story *s, size_t t)
     }
     for (size_t j = 0; j < STATES; j++)
         twin->weight[j] /= total;
+    twin->evidence = logl(seen / predicted) + chain_alone(m, s, t);
 }
 
 /* A prior over targets, normalised and floored as the decoder does; it replaces the last. */
@@ -320,6 +323,7 @@ static double farthest(const struct twin *twin, const struct traj_estimate *e)
     }
     for (size_t d = 0; d < 4; d++)
         worst = fmaxl(worst, fabsl(cov[d] - e->position_cov[d]) / 100.0L);
+    worst = fmaxl(worst, fabsl(twin->evidence - e->log_evidence) / 10.0L);
     return (double)worst;
 }
 
