@@ -149,6 +149,8 @@ enum traj_status traj_decoder_adopt(struct traj_decoder *decoder, const struct t
     adopt_opinion(&decoder->opinion, &from->opinion, dims->targets);
     copy(decoder->health.excess, from->health.excess, dims->units);
     copy(decoder->health.silence, from->health.silence, dims->units);
+    copy(decoder->health.unanswered, from->health.unanswered, dims->units);
+    copy(decoder->health.expected, from->health.expected, dims->units);
     adopt_states(f, &from->filter);
     adopt_drift(f, &from->filter);
     adopt_recent(&f->recent, &from->filter.recent);

@@ -172,6 +172,7 @@ enum traj_status traj_decoder_targets(struct traj_decoder *decoder, const char *
     }
     /* Too many transitions: back to the targets of the model, as after a reset. */
     (void)stand_on(decoder, base);
+    traj_course_filter_marks(&decoder->filter, decoder->trial.marks);
     traj_decoder_reset(decoder);
     return TRAJ_E_MEMORY;
 }

@@ -2,8 +2,8 @@
 /*
  * Is a filter over courses that is carried to new targets what the definition says: weights against
  * the linear system solved in long double, positions and means against sums written out; equal to
- * the model itself where the targets are its own; a good model wherever they are; and back again to
- * the bit?
+ * the model itself where the targets are its own; a good model wherever they are; back again to the
+ * bit; and as after a reset where there turns out to be no room?
  */
 #include <math.h>
 #include <setjmp.h>
@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "daemon/model/carry.h"
+#include "daemon/model/internal.h"
 #include "tests/oracle/random_model.h"
 
 #define M 5    /* targets */
@@ -367,6 +368,44 @@ static void back_again_it_decodes_the_same_bits(void **state)
     }
 }
 
+/* Without trial marks, which is kept: with them transitions would be others. */
+static void where_there_is_no_room_it_starts_anew(void **state)
+{
+    (void)state;
+    struct random random = {test_seed(35)};
+    static struct ring r;
+    struct traj_decoder *decoder[2];
+    void *memory[2];
+    struct traj_estimate e[2];
+    const double at[2 * 2] = {50, 60, -70, 20};
+    const char id[2][TRAJ_ID_SIZE] = {"a", "b"};
+    draw_ring(&r, &random, true);
+    const size_t size = traj_decoder_size(&r.model.dims);
+    for (size_t i = 0; i < 2; i++) {
+        memory[i] = malloc(size);
+        assert_int_equal(traj_decoder_init(memory[i], size, &r.model, NULL, &decoder[i]), TRAJ_OK);
+        traj_decoder_marks(decoder[i], false);
+    }
+    for (size_t t = 0; t < 30; t++) {
+        uint16_t counts[C];
+        for (size_t n = 0; n < C; n++)
+            counts[n] = (uint16_t)random_below(&random, 4);
+        const struct traj_observation o = {counts, NULL, 0.02, 1};
+        if (t == 15) {
+            decoder[0]->carry.room.links = 3;
+            assert_int_equal(traj_decoder_targets(decoder[0], "new", 2, id, at), TRAJ_E_MEMORY);
+            assert_ptr_equal(traj_decoder_model(decoder[0]), &r.model);
+            traj_decoder_reset(decoder[1]);
+        }
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(traj_decoder_step(decoder[i], &o, &e[i]), TRAJ_OK);
+        assert_memory_equal(e[0].position, e[1].position, 2 * sizeof(double));
+        assert_memory_equal(e[0].target_prob, e[1].target_prob, M * sizeof(double));
+    }
+    free(memory[0]);
+    free(memory[1]);
+}
+
 /* The posterior of a target goes with its name. */
 static void what_is_believed_goes_with_the_name(void **state)
 {
@@ -404,6 +443,7 @@ int main(void)
         cmocka_unit_test(equals_what_is_written_out),
         cmocka_unit_test(own_targets_in_another_order_are_themselves),
         cmocka_unit_test(back_again_it_decodes_the_same_bits),
+        cmocka_unit_test(where_there_is_no_room_it_starts_anew),
         cmocka_unit_test(what_is_believed_goes_with_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

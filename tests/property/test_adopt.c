@@ -93,6 +93,49 @@ static void test_the_same_model_changes_no_bit(void **state)
     }
 }
 
+/* A frame in which unit 0 is silent, which sooner or later is not believed of it. */
+static struct seen silent_step(struct traj_decoder *decoder, const uint16_t *counts)
+{
+    const struct traj_observation o = {counts, NULL, 0.02, 1};
+    struct traj_estimate e;
+    assert_int_equal(traj_decoder_step(decoder, &o, &e), TRAJ_OK);
+    return see(&e);
+}
+
+/* What is held against a unit goes along: while it adds up, and when it is set aside. */
+static void test_what_is_held_against_a_unit_goes_along(void **state)
+{
+    struct random random = {test_seed(20263)};
+    size_t apart = 0;
+    (void)state;
+    for (size_t k = 0; k < 8; k++) {
+        struct chain_model m;
+        void *memory[4];
+        struct seen expected, believing;
+        chain_draw(&m, &random, k % 2 == 0, 0);
+        struct traj_decoder *whole = chain_decoder_that(&m.model, false, &memory[0]);
+        struct traj_decoder *all = chain_decoder(&m.model, &memory[1]);
+        struct traj_decoder *turns[2] = {chain_decoder_that(&m.model, false, &memory[2]),
+                                         chain_decoder_that(&m.model, false, &memory[3])};
+        for (size_t t = 0; t < 400; t++) {
+            const uint16_t counts[UNITS] = {0, (uint16_t)(1 + random_below(&random, 2)),
+                                            (uint16_t)(1 + random_below(&random, 2))};
+            const size_t turn = t / 7 % 2;
+            if (t > 0 && t % 7 == 0)
+                assert_int_equal(traj_decoder_adopt(turns[turn], turns[1 - turn]), TRAJ_OK);
+            expected = silent_step(whole, counts);
+            believing = silent_step(all, counts);
+            const struct seen found = silent_step(turns[turn], counts);
+            assert_memory_equal(&expected, &found, sizeof expected);
+        }
+        apart += memcmp(&expected, &believing, sizeof expected) != 0;
+        for (size_t i = 0; i < 4; i++)
+            free(memory[i]);
+    }
+    /* Else nothing was held against it. */
+    assert_true(apart >= 4);
+}
+
 /* Mean position at frame `last`; frames up to `at` were seen under m, later ones under n. */
 static void enumerate(const struct chain_model *m, const struct chain_model *n,
                       const struct story *s, size_t at, size_t last, real *position)
@@ -175,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_model_changes_no_bit),
+        cmocka_unit_test(test_what_is_held_against_a_unit_goes_along),
         cmocka_unit_test(test_other_rates_go_on_from_the_same_posterior),
         cmocka_unit_test(test_other_sizes_are_refused),
     };
