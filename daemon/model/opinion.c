@@ -15,6 +15,8 @@
 #define SCALE_LEAST 0.25
 #define SCALE_MOST 1e9
 #define LAST (TRAJ_OPINION_POWERS - 1)
+#define ABSURD 1e12 /* squared sds of the sender's own, and ... */
+#define AWAY 1e15   /* units of length (a second), beyond which an opinion is none */
 
 void traj_opinion_lay_out(struct traj_opinion *opinion, struct traj_arena *arena,
                           const struct traj_dims *room)
@@ -108,6 +110,24 @@ static void measure_apart(size_t dim, const double *factor, const double *apart,
     }
 }
 
+/* Whether it can be averaged with others at all: one that is further away, or surer of itself, than
+ * any sender is would leave sums that thousands of others do not mend, or no numbers. */
+static bool is_sane(const struct traj_opinion *opinion, size_t of, const double *value,
+                    const double *factor)
+{
+    const size_t dim = opinion->dim;
+    const struct traj_opinion_past *past =
+        &opinion->past[(opinion->frames - 1) % TRAJ_OPINION_LAGS];
+    double apart[TRAJ_DIM_MAX], off, own;
+    for (size_t d = 0; d < dim; d++) {
+        apart[d] = value[d] - past->mean[of][d];
+        if (!(fabs(apart[d]) < AWAY))
+            return false;
+    }
+    measure_apart(dim, factor, apart, past->cov[of], &off, &own);
+    return off < ABSURD && own < ABSURD;
+}
+
 /* What an opinion tells of its sender, the posteriors of the frames before it being what they
  * are. */
 static void learn_sender(struct traj_opinion *opinion, size_t of, const double *factor)
@@ -142,6 +162,8 @@ enum traj_status traj_opinion_take(struct traj_opinion *opinion, size_t of, cons
         return TRAJ_E_NONFINITE;
     if (!traj_cholesky(dim, cov, factor))
         return TRAJ_E_NOT_PD;
+    if (opinion->frames > 0 && !is_sane(opinion, of, value, factor))
+        return TRAJ_E_RANGE;
     memcpy(stream->value, value, dim * sizeof *value);
     memcpy(stream->cov, cov, dim * dim * sizeof *cov);
     if (opinion->frames < TRAJ_OPINION_LAGS)

@@ -82,7 +82,8 @@ void traj_opinion_forget(struct traj_opinion *opinion);
 /* What is waiting or in force is dropped; what is known of the senders stays. */
 void traj_opinion_clear(struct traj_opinion *opinion);
 
-/* Takes an opinion on position (of = 0) or velocity (1): value[D], cov[D][D] positive definite. */
+/* Takes an opinion on position (of = 0) or velocity (1): value[D], cov[D][D] positive definite;
+ * TRAJ_E_RANGE and nothing taken where it is absurdly far away or sure of itself. */
 enum traj_status traj_opinion_take(struct traj_opinion *opinion, size_t of, const double *value,
                                    const double *cov);
 

@@ -5,6 +5,8 @@
 #include "daemon/model/elementary.h"
 #include "daemon/model/linalg.h"
 
+#define FARTHEST 1e300 /* nats */
+
 void traj_target_belief_lay_out(struct traj_target_belief *belief, struct traj_arena *arena,
                                 const struct traj_dims *dims)
 {
@@ -65,8 +67,11 @@ void traj_target_likelihood(size_t targets, double temper, const double *likelih
     double most = likelihood[0];
     for (size_t m = 1; m < targets; m++)
         most = likelihood[m] > most ? likelihood[m] : most;
-    for (size_t m = 0; m < targets; m++)
-        ratio[m] = traj_exp(temper * (likelihood[m] - most));
+    for (size_t m = 0; m < targets; m++) {
+        /* Two finite numbers may lie infinitely far apart, of which no power is a number. */
+        const double apart = likelihood[m] - most;
+        ratio[m] = traj_exp(temper * (apart < -FARTHEST ? -FARTHEST : apart));
+    }
     floored_ratio(targets, ratio, ratio);
 }
 

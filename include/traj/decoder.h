@@ -159,7 +159,8 @@ enum traj_status traj_decoder_gaze(struct traj_decoder *decoder, const double *p
  * log likelihoods of the targets up to a constant (cov NULL), which replace the last ones and hold
  * until the trial stops.  Its bias, lag, scale and weight are found from what has come so far
  * (daemon/model/opinion.h); at first it counts for nothing.  Only filters over courses use
- * positions and velocities, of each the last one before a frame.
+ * positions and velocities, of each the last one before a frame.  TRAJ_E_RANGE, and nothing taken,
+ * where position or velocity is a million standard deviations away or closer described than that.
  */
 enum traj_opinion_of { TRAJ_OPINION_POSITION, TRAJ_OPINION_VELOCITY, TRAJ_OPINION_TARGETS };
 enum traj_status traj_decoder_opinion(struct traj_decoder *decoder, enum traj_opinion_of of,

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "daemon/model/opinion.h"
+#include "daemon/model/target.h"
 #include "tests/oracle/random_model.h"
 
 #define STATES 6
@@ -209,8 +210,54 @@ static void equals_its_twin(void **state)
     assert_true(worst < 1e-8);
 }
 
+/* What no sender means is refused, and nothing is learned of it. */
+static void an_absurd_opinion_teaches_nothing(void **state)
+{
+    (void)state;
+    const double far[2] = {1e200, 0}, near[2] = {3, 4}, away[2] = {1e7, 0};
+    const double wide[4] = {1e300, 0, 0, 1e300}, usual[4] = {4, 0, 0, 4};
+    const double sure[4] = {1e-300, 0, 0, 1e-300}, past[2] = {1, 2}, cov[4] = {5, 0, 0, 5};
+    const struct traj_dims dims = {.position = 2, .states = STATES, .targets = 0};
+    struct traj_opinion opinion;
+    struct traj_arena arena = {NULL, 0};
+    memset(&opinion, 0, sizeof opinion);
+    traj_opinion_lay_out(&opinion, &arena, &dims);
+    unsigned char *block = aligned_alloc(TRAJ_ALIGNMENT, arena.used);
+    assert_non_null(block);
+    arena = (struct traj_arena){block, 0};
+    traj_opinion_lay_out(&opinion, &arena, &dims);
+    traj_opinion_forget(&opinion);
+    for (size_t f = 0; f < 100; f++)
+        traj_opinion_note(&opinion, past, cov, past, cov);
+    assert_int_equal(traj_opinion_take(&opinion, 0, near, usual), TRAJ_OK);
+    const struct traj_opinion before = opinion;
+    assert_int_equal(traj_opinion_take(&opinion, 0, far, usual), TRAJ_E_RANGE);
+    assert_int_equal(traj_opinion_take(&opinion, 0, far, wide), TRAJ_E_RANGE);
+    assert_int_equal(traj_opinion_take(&opinion, 0, away, usual), TRAJ_E_RANGE);
+    assert_int_equal(traj_opinion_take(&opinion, 0, past, sure), TRAJ_E_RANGE);
+    assert_memory_equal(&before, &opinion, sizeof opinion);
+    free(block);
+}
+
+/* Likelihoods that lie infinitely far apart leave a belief: the floor, and the rest. */
+static void likelihoods_of_any_size_make_a_belief(void **state)
+{
+    (void)state;
+    const double likelihood[2] = {1e308, -1e308};
+    const double powers[2] = {0.0, 1.0};
+    for (size_t i = 0; i < 2; i++) {
+        double ratio[2];
+        traj_target_likelihood(2, powers[i], likelihood, ratio);
+        assert_true(isfinite(ratio[0]) && isfinite(ratio[1]));
+        assert_true(powers[i] > 0.0 ? ratio[0] > 0.6 && ratio[1] < -5.0
+                                    : ratio[0] == 0.0 && ratio[1] == 0.0);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_its_twin)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_its_twin),
+                                       cmocka_unit_test(an_absurd_opinion_teaches_nothing),
+                                       cmocka_unit_test(likelihoods_of_any_size_make_a_belief)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
