@@ -3,6 +3,7 @@
 #include "daemon/model/linalg.h"
 #include "traj/decoder.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Parts of R up to this size are tried for definiteness here; larger ones when a decoder is
@@ -11,6 +12,8 @@
 
 /* An asymmetry below this part of the diagonal is rounding. */
 #define ASYMMETRY 1e-9
+
+#define LOG_RATE_MOST 700.0 /* its exponential and its inverse's are finite */
 
 struct complaint {
     const char *what;
@@ -344,6 +347,26 @@ static enum traj_status check_states(struct complaint *complaint, const struct t
     return TRAJ_OK;
 }
 
+/* What the filter over courses makes of a channel's numbers is finite: its rates, or what its means
+ * weigh against its noise. */
+static enum traj_status check_scales(struct complaint *complaint, const struct traj_model *model,
+                                     size_t channels)
+{
+    const struct traj_chain *chain = &model->chain;
+    const bool gaussian = chain->gaussian != 0.0;
+    for (size_t n = 0; gaussian && n < channels; n++)
+        if (!(chain->emission_noise[n] > 0.0 && 1.0 / chain->emission_noise[n] <= DBL_MAX))
+            return complain(complaint, TRAJ_E_RANGE, "chain.emission_noise", n);
+    for (size_t i = 0; i < model->dims.nodes * channels; i++) {
+        const double mean = chain->emission_mean[i];
+        const bool sane = gaussian ? mean * mean / chain->emission_noise[i % channels] <= DBL_MAX
+                                   : fabs(mean) <= LOG_RATE_MOST;
+        if (!sane)
+            return complain(complaint, TRAJ_E_RANGE, "chain.emission_mean", i / channels);
+    }
+    return TRAJ_OK;
+}
+
 static enum traj_status check_emission(struct complaint *complaint, const struct traj_model *model)
 {
     const struct traj_chain *chain = &model->chain;
@@ -362,9 +385,8 @@ static enum traj_status check_emission(struct complaint *complaint, const struct
             return complain(complaint, TRAJ_E_RANGE, "chain.emission_doubt", e);
     if (status == TRAJ_OK && gaussian)
         status = finite(complaint, "chain.emission_noise", chain->emission_noise, channels, 1);
-    for (size_t n = 0; status == TRAJ_OK && gaussian && n < channels; n++)
-        if (!(chain->emission_noise[n] > 0.0))
-            return complain(complaint, TRAJ_E_RANGE, "chain.emission_noise", n);
+    if (status == TRAJ_OK)
+        status = check_scales(complaint, model, channels);
     if (status == TRAJ_OK && dims->factors > 0)
         status = finite(complaint, "chain.emission_factor", chain->emission_factor, channels,
                         dims->factors);

@@ -44,7 +44,7 @@ static void look_at_nodes(struct traj_health *health, const struct traj_model *m
     const struct traj_chain *chain = &model->chain;
     const size_t channels = model->dims.units + model->dims.features;
     for (size_t n = 0; n < health->units; n++) {
-        double variance = chain->emission_noise[n], gain = 0.0;
+        double variance = chain->gaussian != 0.0 ? chain->emission_noise[n] : 0.0, gain = 0.0;
         for (size_t r = 0; r < model->dims.factors; r++) {
             const double u = chain->emission_factor[n * model->dims.factors + r];
             variance += u * u;

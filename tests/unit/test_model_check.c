@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Every number of a model that can be wrong is refused, by name. */
-#include "tests/oracle/random_model.h"
+#include "tests/oracle/chain_model.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -101,6 +101,27 @@ static void arrays(void **state)
     spoil(&made, &made.rate[5], 0.0, TRAJ_E_RANGE, "plan.rate", 1);
     spoil(&made, &made.rate[11], NAN, TRAJ_E_NONFINITE, "plan.rate", 2);
     random_model_free(&made);
+}
+
+/* Numbers that are finite, and of which the filter over courses would make others that are not. */
+static void what_channels_are_scaled_to(void **state)
+{
+    (void)state;
+    struct random random = {13};
+    static struct random_model made;
+    for (int gaussian = 0; gaussian < 2; gaussian++) {
+        static struct chain_model m;
+        chain_draw(&m, &random, gaussian != 0, 0);
+        made.model = m.model;
+        if (gaussian) {
+            spoil(&made, &m.noise[1], 0.0, TRAJ_E_RANGE, "chain.emission_noise", 1);
+            spoil(&made, &m.noise[1], 1e-310, TRAJ_E_RANGE, "chain.emission_noise", 1);
+            spoil(&made, &m.mean[2 * UNITS], 1e160, TRAJ_E_RANGE, "chain.emission_mean", 2);
+        } else {
+            spoil(&made, &m.mean[2 * UNITS + 1], 800, TRAJ_E_RANGE, "chain.emission_mean", 2);
+            spoil(&made, &m.mean[0], -800, TRAJ_E_RANGE, "chain.emission_mean", 0);
+        }
+    }
 }
 
 /* Symmetric and within every pair's bound, and yet not positive definite. */
@@ -257,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_model_passes),
         cmocka_unit_test(arrays),
+        cmocka_unit_test(what_channels_are_scaled_to),
         cmocka_unit_test(three_that_cannot_all_disagree),
         cmocka_unit_test(numbers),
         cmocka_unit_test(sizes_and_indices),
