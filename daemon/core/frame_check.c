@@ -49,6 +49,7 @@ enum traj_refusal traj_frame_check(const struct traj_frame *frame, const struct 
                                    unsigned count_max, struct traj_objection *objection)
 {
     const double widest = TRAJ_DT_BINS_MAX * model->bin_width;
+    const double narrowest = TRAJ_DT_BINS_MIN * model->bin_width;
     enum traj_refusal refusal = check_sizes(frame, &model->dims, objection);
     if (refusal == TRAJ_ACCEPTED)
         refusal = check_numbers(frame, count_max, objection);
@@ -57,8 +58,9 @@ enum traj_refusal traj_frame_check(const struct traj_frame *frame, const struct 
     if (!traj_time_is_sane(frame->t))
         return traj_object(objection, TRAJ_REFUSED_FIELD, "t", frame->t, "the furthest is",
                            TRAJ_TIME_MAX);
-    if (!(frame->dt > 0))
-        return traj_object(objection, TRAJ_REFUSED_FIELD, "dt", frame->dt, "it must be above", 0.0);
+    if (!(frame->dt >= narrowest))
+        return traj_object(objection, TRAJ_REFUSED_FIELD, "dt", frame->dt,
+                           "the narrowest that is believed of this model is", narrowest);
     if (!(frame->dt <= widest))
         return traj_object(objection, TRAJ_REFUSED_FIELD, "dt", frame->dt,
                            "the widest that is believed of this model is", widest);

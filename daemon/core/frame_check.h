@@ -14,7 +14,7 @@ bool traj_time_is_sane(double t);
 
 /*
  * Whether a frame's numbers fit this model: as many counts and features, no count above count_max,
- * no infinite feature, a sane time, a width of more than 0 and at most TRAJ_DT_BINS_MAX bins.
+ * no infinite feature, a sane time, a width of TRAJ_DT_BINS_MIN to TRAJ_DT_BINS_MAX bins.
  * TRAJ_ACCEPTED, or the cause, and then *objection says more.
  */
 enum traj_refusal traj_frame_check(const struct traj_frame *frame, const struct traj_model *model,

@@ -52,7 +52,8 @@
  * for them all.
  */
 #define TRAJ_GAP_BINS_MAX 1000.0
-#define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd */
+#define TRAJ_DT_BINS_MAX 100.0 /* a frame wider than so many training bins is absurd, */
+#define TRAJ_DT_BINS_MIN 1e-3  /* and one narrower: a spike in it would be a rate without measure */
 
 struct traj_pipeline_settings {
     double gap_reset_s; /* a gap longer than this (frame's t less the last t) starts the posterior

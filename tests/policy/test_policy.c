@@ -233,7 +233,7 @@ static void absurd_times_are_refused(void **state)
 static void absurd_widths_are_refused(void **state)
 {
     struct bench *b = *state;
-    const double absurd[] = {0, -0.02, (double)NAN, (double)INFINITY, 2.01};
+    const double absurd[] = {0, -0.02, 1.9e-5, (double)NAN, (double)INFINITY, 2.01};
     for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
         b->frame.dt = absurd[i];
         refused(b, 0, 1, TRAJ_REFUSED_FIELD);

@@ -286,6 +286,7 @@ class Refusals(daemon.DaemonTest):
                 f"frame refused (units): counts: {UNITS - 1}, and the model's units are {UNITS}",
             frame(1, counts=[0, 1001] + [0] * (UNITS - 2)):
                 "frame refused (counts): counts[1]: 1001, and count_max is 1000",
+            frame(1, dt=1e-9): "frame refused (field): dt: 1e-09, and the narrowest that is believed of this model",
             frame(1, dt=50.0): "frame refused (field): dt: 50, and the widest that is believed of this model",
             frame(1, t=1e13): "frame refused (field): t: 1e+13, and the furthest is 1e+12",
             event("target_prior", t=0.1, prob=[0.5] * (TARGETS + 1)):
