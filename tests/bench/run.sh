@@ -3,7 +3,7 @@
 # Installs what the comparison with other systems needs, builds optimised, and measures trajd beside
 # them, interleaved (see peers/compare.py, to which all arguments go):
 #
-#     sh tests/bench/run.sh                    256 units, 8 targets, 5-ms bins, ipc://; ten minutes
+#     sh tests/bench/run.sh                    256 units, 8 targets, 5-ms bins, ipc://; twenty minutes
 #     sh tests/bench/run.sh --rounds 2         a glance
 #     sh tests/bench/run.sh --channels 96 --tcp
 #     sh tests/bench/run.sh --check            at a real-time priority; exit status 1 where a promise does not hold,
@@ -81,7 +81,7 @@ if [ -z "$readme" ]; then
     exit "$status"
 fi
 
-rounds=20 pairs=20 seconds=5 drawn=20
+rounds=60 pairs=20 seconds=5 drawn=20
 [ -z "$short" ] || rounds=1 pairs=1 seconds=1 drawn=3
 failed=
 [ "$held" -eq 0 ] || failed=" bench_course"

@@ -20,7 +20,10 @@ the privilege).  --spin adds a trajd that does not sleep while it waits.  The or
     redis C 1  Redis streams over a unix socket, a Kalman node in C;  redis C 4: three more nodes before it
     redis py   the same with nodes in Python
 
-A frame without an answer is later than any other.  Times are printed, and judged with --check alone, which exits
+A frame without an answer is later than any other.  Medians are paired round by round, so that what changes from
+round to round meets all alike.  A round has too few late frames for that at 99 %: there all rounds together are
+compared, and the intervals are those of rounds drawn anew.  How late the sender itself was (which counts, for the
+frames were planned) is told beside it.  Times are printed, and judged with --check alone, which exits
 with 1 unless each of these holds: trajd's median excess over the echo, and over the echo that waits like it, is
 at most the decode step and 30 us; it is no slower than kalman, and faster than redis C 1, at p50 and p99.  Of what
 was not measured, for nothing came, none holds.  The promises are those of a daemon with a priority, so --check takes
@@ -124,6 +127,7 @@ class OverZmq:
 
     def __init__(self, stage, key, command, busy=False):
         self.stage, self.key, self.samples, self.busy = stage, key, stage.path(key + ".us"), busy
+        self.late = []  # 99 % of the sender's lateness, us, a round
         self.frames, self.intents = stage.endpoint(key + "-f"), stage.endpoint(key + "-i")
         self.process = stage.start(*[{"FRAMES": self.frames, "INTENTS": self.intents}.get(c, c) for c in command])
 
@@ -132,11 +136,14 @@ class OverZmq:
             self.process.send_signal(signal.SIGCONT)
         done = subprocess.run([os.environ["TRAJCTL"], "bench", "--quiet", "--json", *self.stage.sizes,
                                "--source", self.frames, "--intents", self.intents, "--frames", str(frames),
-                               "--samples", self.samples], stdout=subprocess.DEVNULL)
+                               "--samples", self.samples], stdout=subprocess.PIPE, text=True)
         if self.busy:
             # One that never sleeps must not take a processor from the others.
             self.process.send_signal(signal.SIGSTOP)
-        return read_samples(self.samples) if done.returncode == 0 else nothing_from(self.key, frames)
+        if done.returncode != 0:
+            return nothing_from(self.key, frames)
+        self.late.append(json.loads(done.stdout)["cells"][0]["sent_late_p99_us"])
+        return read_samples(self.samples)
 
 
 class OverRedis:
@@ -144,7 +151,7 @@ class OverRedis:
 
     def __init__(self, stage, key, node, hops):
         self.stage, self.key, self.samples = stage, key, stage.path(key + ".us")
-        self.hops = hops
+        self.hops, self.late = hops, []  # redis_load does not tell how late it sent
         for hop in range(hops):
             stage.start(*node, stage.path("redis"), f"{key}{hop}", f"{key}{hop + 1}",
                         stage.options.channels, *(["pass"] if hop + 1 < hops else []))
@@ -253,15 +260,51 @@ def finite(value):
     return value if value is not None and math.isfinite(value) else None
 
 
+def middle(values):
+    """95 % of what rounds drawn anew gave."""
+    ordered = sorted(values)
+    return [finite(ordered[round(q * (len(ordered) - 1))]) for q in (0.025, 0.975)] if ordered else [None, None]
+
+
 def interval(values, seed):
     """95 % of the medians of rounds drawn anew."""
     chance = random.Random(seed)
-    medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES))
-    return [finite(medians[round(q * (RESAMPLES - 1))]) for q in (0.025, 0.975)]
+    return middle([statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)])
+
+
+def drawn_quantiles(blocks, q, seed):
+    """name -> the quantile over all rounds together, and over each of RESAMPLES draws of rounds, the same for all."""
+    import numpy
+    rounds = {name: [numpy.array([math.inf if us is None else us for us in block]) for block in each]
+              for name, each in blocks.items()}
+    count = min(len(each) for each in rounds.values())
+    chance = random.Random(seed)
+    draws = [range(count)] + [chance.choices(range(count), k=count) for _ in range(RESAMPLES)]
+
+    def of(each, draw):
+        pooled = numpy.concatenate([each[i] for i in draw])
+        at = max(0, -(-int(q * 1e6) * len(pooled) // 10**6) - 1)
+        return float(numpy.partition(pooled, at)[at])
+
+    return {name: [of(each, draw) for draw in draws] for name, each in rounds.items()}
+
+
+def paired(table, name, key, combine, other, seed):
+    """Median over the rounds of what one round says, and its interval."""
+    # Where the other one lost so much itself there is nothing to hold it against.
+    values = [combine(a, b) for a, b in zip(table[name]["rounds"][key], table[other]["rounds"][key])
+              if math.isfinite(b)]
+    return (finite(statistics.median(values)), interval(values, seed)) if values else (None, [None, None])
+
+
+def together(drawn, name, combine, other):
+    """What all rounds together say, and its interval."""
+    first, *draws = [combine(a, b) if math.isfinite(b) else math.nan for a, b in zip(drawn[name], drawn[other])]
+    return finite(first), middle([value for value in draws if not math.isnan(value)])
 
 
 def summarise(blocks, options):
-    """Pooled quantiles, and what is paired round by round: excess over the echoes and ratio to trajd."""
+    """Pooled quantiles; excess over the echoes and ratio to trajd: medians paired round by round, 99 % of all rounds."""
     table = {}
     for name, rounds in blocks.items():
         pooled = [us for block in rounds for us in block]
@@ -270,16 +313,15 @@ def summarise(blocks, options):
             row[key + "_us"] = finite(quantile(pooled, q))
         row["rounds"] = {key: [quantile(block, q) for block in rounds] for q, key in ((0.5, "p50"), (0.99, "p99"))}
         table[name] = row
+    drawn = drawn_quantiles(blocks, 0.99, options.seed)
     for name, row in table.items():
-        for key in ("p50", "p99"):
-            for what, other, combine in ((f"excess_{key}_us", "echo", lambda a, b: a - b),
-                                         (f"alike_{key}_us", alike(name, options), lambda a, b: a - b),
-                                         (f"ratio_{key}", "trajd", lambda a, b: a / b)):
-                # Where the other one lost so much itself there is nothing to hold it against.
-                values = [combine(a, b) for a, b in zip(row["rounds"][key], table[other]["rounds"][key])
-                          if math.isfinite(b)]
-                row[what] = finite(statistics.median(values)) if values else None
-                row[what + "_interval"] = interval(values, options.seed) if values else [None, None]
+        for what, unit, other, combine in (("excess", "_us", "echo", lambda a, b: a - b),
+                                           ("alike", "_us", alike(name, options), lambda a, b: a - b),
+                                           ("ratio", "", "trajd", lambda a, b: a / b)):
+            key = f"{what}_p50{unit}"
+            row[key], row[key + "_interval"] = paired(table, name, "p50", combine, other, options.seed)
+            key = f"{what}_p99{unit}"
+            row[key], row[key + "_interval"] = together(drawn, name, combine, other)
     for row in table.values():
         row["rounds"] = {key: [finite(us) for us in values] for key, values in row["rounds"].items()}
     return table
@@ -340,13 +382,13 @@ def show(table, stages, others, twin, step, options):
     print(f"{machine()}\n{options.channels} units, {options.targets} targets, bins of {options.bin_ms} ms, "
           f"{'tcp' if options.tcp else 'ipc'}, {options.rounds} rounds of {options.frames} frames in turn"
           f"{', all at SCHED_FIFO' if options.fifo else ''}; seed {options.seed}")
-    print(f"{'':12}{'p50 us':>9}{'p99':>9}{'99.9 %':>9}{'max':>10}{'lost':>6}")
+    print(f"{'':12}{'p50 us':>9}{'p99':>9}{'99.9 %':>9}{'max':>10}{'lost':>6}{'sender late, 99 %':>19}")
     for name, row in table.items():
         print(f"{name:12}{cell(row['p50_us'], 9)}{cell(row['p99_us'], 9)}{cell(row['p999_us'], 9)}"
-              f"{cell(row['max_us'], 10)}{row['lost']:6}"
+              f"{cell(row['max_us'], 10)}{row['lost']:6}{cell(row.get('late_us'), 19)}"
               f"{'  NOTHING CAME' if row['lost'] == row['frames'] else ''}")
-    print("Paired: medians over the rounds of the difference to the echo's quantile in the same round, us, to that of the\n"
-          "echo that waits alike, and of the ratio to trajd's (95 % intervals by bootstrap over the rounds)")
+    print("The difference to the echo's quantile, us, to that of the echo that waits alike, and the ratio to trajd's: p50\n"
+          "paired, median over the rounds; p99 of all rounds together (95 % intervals by bootstrap over the rounds)")
     heads = ("excess p50", "excess p99", "alike p50", "alike p99", "to trajd p50", "to trajd p99")
     print(f"{'':12}" + "".join(f" {head:>12}{'':16}" for head in heads))
     for name, row in table.items():
@@ -365,10 +407,10 @@ def show(table, stages, others, twin, step, options):
 
 def markdown(table):
     """The rows of README's table."""
-    print("\n| | median | 99 % | median, less the echo's | 99 %, less the echo's | median, less that of the echo that waits alike | "
-          "median, over trajd's | 99 %, over trajd's |\n|---|---|---|---|---|---|---|---|")
+    print("\n| | median | 99 % | sender late, 99 % | median, less the echo's | 99 %, less the echo's | median, less that of the echo that waits alike | "
+          "median, over trajd's | 99 %, over trajd's |\n|---|---|---|---|---|---|---|---|---|")
     for name, row in table.items():
-        numbers = [cell(row[key], 0, 0) for key in ("p50_us", "p99_us")]
+        numbers = [cell(row.get(key), 0, 0) for key in ("p50_us", "p99_us", "late_us")]
         for key, digits in (("excess_p50_us", 0), ("excess_p99_us", 0), ("alike_p50_us", 0), ("ratio_p50", 2), ("ratio_p99", 2)):
             numbers.append(between(row, key, digits).strip())
         print(f"| {name} | {' | '.join(numbers)} |")
@@ -380,8 +422,8 @@ def main():
     parser.add_argument("--channels", type=int, default=256)
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--bin-ms", type=float, default=5)
-    parser.add_argument("--frames", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--tcp", action="store_true")
     parser.add_argument("--spin", action="store_true")
     parser.add_argument("--only", help="these alone, beside echo and trajd")
@@ -410,8 +452,11 @@ def main():
     stage = Stage(options)
     try:
         step = decode_step(options)
-        blocks = rounds_of(raise_peers(stage), options)
+        peers = raise_peers(stage)
+        blocks = rounds_of(peers, options)
         table, stages = summarise(blocks, options), ask_trajd(stage)
+        for name, row in table.items():
+            row["late_us"] = statistics.median(peers[name].late) if peers[name].late else None
         others = ask_trajd(stage, other_trajd(options).replace(" ", "-"))
         twin = float(subprocess.check_output([PYTHON, os.path.join(HERE, "zmq_peer.py"), "time",
                                               stage.model, "1000"], text=True,

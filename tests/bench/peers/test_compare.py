@@ -35,6 +35,10 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(table["x"]["ratio_p50_interval"], [3, 3])
         low, high = table["x"]["excess_p50_us_interval"]
         self.assertEqual((low, high), (5, 500))
+        # All rounds together are of the slowest one at 99 %, unless that one is not drawn.
+        self.assertEqual((table["x"]["ratio_p99"], table["x"]["excess_p99_us"]), (None, 500))
+        low, high = table["x"]["excess_p99_us_interval"]
+        self.assertEqual((low, high), (5, 500))
         # A lost frame is later than any other.
         self.assertEqual((table["trajd"]["p50_us"], table["trajd"]["p99_us"]), (20, None))
 
