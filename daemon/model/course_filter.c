@@ -75,6 +75,8 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
     f->scaled_of = traj_arena_take(arena, channels * f->factors, sizeof(double));
     f->common = traj_arena_take(arena, f->factor_stride, sizeof(double));
     f->weighed = traj_arena_take(arena, channels, sizeof(double));
+    f->least = traj_arena_take(arena, channels, sizeof(double));
+    f->most = traj_arena_take(arena, channels, sizeof(double));
     f->farthest = traj_arena_take(arena, channels, sizeof(double));
     f->centre = traj_arena_take(arena, channels, sizeof(double));
     f->centred = traj_arena_take(arena, channels, sizeof(double));
@@ -424,13 +426,22 @@ void traj_course_filter_observed(struct traj_course_filter *f, const uint8_t *se
     follow_observed(f, changed);
 }
 
-/* What is left of the frame's values: 0 where a channel was not observed; G'y is owed. */
+static double within(double x, double least, double most)
+{
+    return x > most ? most : x < least ? least : x;
+}
+
+/* What is left of the frame's values: 0 where a channel was not observed; G'y is owed.  Of a broken
+ * sample, which would be remembered for long, no more is left than a channel can tell. */
 static void subtract_drift(struct traj_course_filter *f)
 {
     const double *gain = f->model->chain.gain;
+    const bool gaussian = f->model->chain.gaussian != 0.0;
     memset(f->owed, 0, sizeof f->owed);
     for (size_t n = 0; n < f->channels; n++) {
         f->seen[n] = f->observed[n] ? f->seen[n] - f->drifted[n] : 0.0;
+        if (gaussian && f->observed[n])
+            f->seen[n] = within(f->seen[n], f->least[n], f->most[n]);
         for (size_t a = 0; a < f->gains && f->seen[n] != 0.0; a++)
             f->owed[1 + a] += f->seen[n] * gain[n * f->gains + a];
     }
@@ -514,12 +525,6 @@ static void follow_recent(struct traj_course_filter *f, size_t steps)
 
 /* ---- one step ------------------------------------------------------------------------------ */
 
-/* x, but no further from 0 than `most`. */
-static double within(double x, double most)
-{
-    return x > most ? most : x < -most ? -most : x;
-}
-
 /* The channels' offsets follow what the posterior leaves unexplained; what is no noise of the
  * channel's, a broken sample, moves its offset no further than the largest noise would. */
 static void follow_drift(struct traj_course_filter *f)
@@ -535,7 +540,8 @@ static void follow_drift(struct traj_course_filter *f)
     traj_steer_expect(&f->steer, f->expected);
     for (size_t n = 0; n < f->channels; n++)
         if (f->observed[n])
-            f->drifted[n] += c->drift * within(f->seen[n] - f->expected[n], f->farthest[n]);
+            f->drifted[n] +=
+                c->drift * within(f->seen[n] - f->expected[n], -f->farthest[n], f->farthest[n]);
 }
 
 /* Probability of each target over a list of states, the gains' factors left out: before and after a

@@ -11,7 +11,8 @@
  * Rates drift over minutes, so a Gaussian channel is read from an offset b_n that follows what the
  * states leave unexplained, an exponential mean of the residual under the posterior:
  *     s_n <- s_n - b_n,  b_n += drift (s_n - b_n - sum_j p_j f_jn)  where channel n was observed,
- * the residual held within 5 sd of the channel's noise.
+ * the residual held within 5 sd of the channel's noise; and s_n - b_n itself is held to what is no
+ * further than 10 sd from all f_jn, so that a broken sample is remembered no longer than others.
  * A state lies between two nodes; its l is interpolated.  With gains, y_n ~ Poisson(rate_n exp((G
  * z)_n)), z ~ N(0, I) constant within a trial is integrated by Laplace about 0 (v = G'(y - rate),
  * H = I + G' diag(rate) G summed since the trial's start):
@@ -114,6 +115,7 @@ struct traj_course_filter {
     double *centred;        /* [C] scratch: y = s - b - centre, 0 where not observed */
     double normaliser;      /* log of the Gaussian density's constant, channels observed now */
     double frame_alone;     /* what this frame adds to log p at every node alike */
+    double *least, *most;   /* [C] s - b is taken for within: 10 sd of the noise off all f */
     double *farthest;       /* [C] residual beyond which b moves no further: 5 sd of the noise */
     double *drifted;        /* [C] b, the offset of each channel by now */
     double *seen;           /* [C] s - b of this frame, 0 where not observed */

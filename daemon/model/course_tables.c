@@ -9,7 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-#define FARTHEST 5.0 /* sds of a channel's noise; what lies beyond moves its offset no further */
+/* In sds of a channel's noise: */
+#define FARTHEST 5.0 /* a residual beyond it moves the channel's offset no further, and */
+#define BEYOND 10.0  /* a value is taken for no further than this from all means */
 
 static size_t observed_channels(const struct traj_course_filter *f)
 {
@@ -106,8 +108,13 @@ static void tabulate_means(struct traj_course_filter *f)
         for (size_t e = 0; e < f->nodes; e++)
             centre += c->emission_mean[e * f->channels + n] / (double)f->nodes;
         f->centre[n] = centre;
-        for (size_t e = 0; e < f->nodes; e++)
-            f->table[n * f->stride + e] = c->emission_mean[e * f->channels + n] - centre;
+        f->least[n] = f->most[n] = centre;
+        for (size_t e = 0; e < f->nodes; e++) {
+            const double mean = c->emission_mean[e * f->channels + n];
+            f->table[n * f->stride + e] = mean - centre;
+            f->least[n] = fmin(f->least[n], mean);
+            f->most[n] = fmax(f->most[n], mean);
+        }
         double variance = c->emission_noise[n];
         f->precision[n] = 1.0 / variance;
         for (size_t a = 0; a < f->factors; a++) {
@@ -118,6 +125,8 @@ static void tabulate_means(struct traj_course_filter *f)
                 c->emission_factor[n * f->factors + a] * c->emission_factor[n * f->factors + a];
         }
         f->farthest[n] = FARTHEST * sqrt(variance);
+        f->least[n] -= BEYOND * sqrt(variance);
+        f->most[n] += BEYOND * sqrt(variance);
     }
 }
 

@@ -195,6 +195,20 @@ real chain_root(const struct chain_model *m, const struct story *s, size_t t, si
     return sqrtl(s->count[t][n] * (real)m->model.bin_width / s->dt[t] + 0.25L);
 }
 
+real chain_value(const struct chain_model *m, const struct story *s, size_t t, size_t n)
+{
+    real variance = m->noise[n], least = INFINITY, most = -INFINITY;
+    for (size_t r = 0; r < RANK; r++)
+        variance += (real)m->factor[n * RANK + r] * m->factor[n * RANK + r];
+    for (size_t e = 0; e < NODES; e++) {
+        least = fminl(least, m->mean[e * UNITS + n]);
+        most = fmaxl(most, m->mean[e * UNITS + n]);
+    }
+    least -= 10.0L * sqrtl(variance);
+    most += 10.0L * sqrtl(variance);
+    return fminl(fmaxl(chain_root(m, s, t, n) - s->offset[t][n], least), most);
+}
+
 /* The units that were seen, and their full covariance. */
 static size_t seen_units(const struct chain_model *m, const struct story *s, size_t t, size_t *seen,
                          real cov[UNITS][UNITS])
@@ -228,7 +242,7 @@ static real node_likelihood(const struct chain_model *m, const struct story *s, 
     }
     for (size_t i = 0; i < count; i++) {
         f[i] = mean[seen[i]];
-        x[i] = chain_root(m, s, t, seen[i]) - s->offset[t][seen[i]];
+        x[i] = chain_value(m, s, t, seen[i]);
     }
     (void)invert(count, cov);
     for (size_t i = 0; i < count; i++)
@@ -249,8 +263,8 @@ real chain_alone(const struct chain_model *m, const struct story *s, size_t t)
     sum -= (invert(count, cov) + (real)count * logl(2.0L * acosl(-1.0L))) / 2;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < count; k++)
-            sum -= (chain_root(m, s, t, seen[i]) - s->offset[t][seen[i]]) * cov[i][k] *
-                   (chain_root(m, s, t, seen[k]) - s->offset[t][seen[k]]) / 2;
+            sum -=
+                (chain_value(m, s, t, seen[i])) * cov[i][k] * (chain_value(m, s, t, seen[k])) / 2;
     return sum;
 }
 
@@ -272,7 +286,7 @@ void chain_drift(const struct chain_model *m, struct story *s, size_t t, const r
                 m->mean[((size_t)m->node[j] + (m->share[j] > 0.0 ? 1 : 0)) * UNITS + n];
             expected += posterior[j] * (first + m->share[j] * (second - first));
         }
-        real variance = m->noise[n], apart = chain_root(m, s, t, n) - s->offset[t][n] - expected;
+        real variance = m->noise[n], apart = chain_value(m, s, t, n) - expected;
         for (size_t r = 0; r < RANK; r++)
             variance += (real)m->factor[n * RANK + r] * m->factor[n * RANK + r];
         apart = fminl(fmaxl(apart, -5.0L * sqrtl(variance)), 5.0L * sqrtl(variance));

@@ -66,6 +66,10 @@ void chain_add_steering(struct chain_model *m, struct chain_steering *s, struct 
 /* The transformed count of a unit. */
 real chain_root(const struct chain_model *m, const struct story *s, size_t t, size_t n);
 
+/* What is read of it: less what the unit has drifted by, and no further than 10 sd of its noise
+ * from what all nodes expect. */
+real chain_value(const struct chain_model *m, const struct story *s, size_t t, size_t n);
+
 /* Every state leads to itself alone: paths that never meet. */
 void chain_never_meet(struct chain_model *m);
 

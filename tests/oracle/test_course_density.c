@@ -122,7 +122,7 @@ static void draw_frame(struct frame *f, struct random *random, size_t t)
     f->dt = t % 2 ? 0.02 : 0.019;
     for (size_t n = 0; n < UNITS; n++)
         f->count[n] = random_uniform(random) < missing[t] ? TRAJ_COUNT_MISSING
-                                                          : (uint16_t)random_below(random, 40);
+                                                          : (uint16_t)random_below(random, 20);
     for (size_t n = 0; n < FEATURES; n++)
         f->feature[n] = random_uniform(random) < missing[t] ? NAN
                         : n == FEATURES - 1 ? (float)(FAR + 0.05 * random_normal(random))

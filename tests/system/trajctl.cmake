@@ -6,6 +6,7 @@ if(TARGET trajctl)
             COMMAND sh completion.sh ${shell})
     endforeach()
     traj_script_test(NAME trajctl_report LABELS system TIMEOUT 900 COMMAND ${TRAJ_PYTHON} test_report.py)
+    traj_script_test(NAME trajctl_features LABELS system TIMEOUT 900 COMMAND ${TRAJ_PYTHON} test_features.py)
     foreach(recording reach8-train chewie-co-a)
         traj_script_test(NAME trajctl_report_${recording} LABELS system real accuracy TIMEOUT 1800
             COMMAND ${TRAJ_PYTHON} test_report.py ${recording}.h5)
