@@ -13,11 +13,12 @@ import h5py
 import numpy as np
 
 TRAJCTL = os.environ["TRAJCTL"]
+TRAINER = os.environ.get("TRAJ_TRAINER", TRAJCTL)  # an optimised build, where there is one
 FEATURES, BROKEN, AFTER = 6, 1500, 25  # the broken frame, and how many later all is as if nothing had been
 
 
-def trajctl(*arguments):
-    done = subprocess.run([TRAJCTL, *arguments], capture_output=True, text=True, timeout=800)
+def trajctl(*arguments, program=TRAJCTL):
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -67,7 +68,7 @@ class Features(unittest.TestCase):
 
     def check(self, family):
         model, broken = self.path(family + ".tjm"), self.path("broken.h5")
-        trajctl("train", "--quiet", "--family", family, "--session", self.session, "--out", model)
+        trajctl("train", "--quiet", "--family", family, "--session", self.session, "--out", model, program=TRAINER)
         usual = self.decode(model, self.session)
         error, deviation = self.rmse(usual)
         print(f"{family}: {error:.1f} mm, the mean position {deviation:.1f} mm")
