@@ -558,6 +558,7 @@ static void put_target(struct traj_carry *carry, size_t m, size_t count, const d
 struct writer {
     struct traj_carry *carry;
     size_t count, next;
+    double least; /* what is less near than this part of the nearest has no link */
     bool full;
 };
 
@@ -626,9 +627,9 @@ static void put_near(struct writer *w, size_t k, bool free, const double *sum)
         most = carry->near[i] > most ? carry->near[i] : most;
     }
     for (size_t i = 0; i < states; i++)
-        all += carry->near[i] < NEAR_SHARE_MIN * most ? 0.0 : carry->near[i];
+        all += carry->near[i] < w->least * most ? 0.0 : carry->near[i];
     for (size_t i = 0; i < states; i++) {
-        if (carry->near[i] < NEAR_SHARE_MIN * most || !(carry->near[i] > 0.0))
+        if (carry->near[i] < w->least * most || !(carry->near[i] > 0.0))
             continue;
         for (size_t c = 0; c < TRAJ_CONTEXTS; c++)
             prob[c] = sum[c] * (carry->near[i] / all);
@@ -702,11 +703,11 @@ static void put_free_row(struct writer *w, size_t j)
 }
 
 /* False where the links are more than there is room for. */
-static bool put_links(struct traj_carry *carry, size_t count)
+static bool fill_links(struct traj_carry *carry, size_t count, double least)
 {
     const struct traj_model *base = carry->base;
     const struct traj_carry_blocks *b = &carry->blocks;
-    struct writer w = {carry, count, 0, false};
+    struct writer w = {carry, count, 0, least, false};
     const size_t states = carry->model.dims.states, after = b->state + count * b->states;
     for (size_t k = 0; k < states; k++) {
         carry->link_first[k] = (int32_t)w.next;
@@ -730,6 +731,16 @@ static bool put_links(struct traj_carry *carry, size_t count)
         memmove(carry->link_prob + c * w.next, carry->link_prob + c * carry->room.links,
                 w.next * sizeof(double));
     return !w.full;
+}
+
+/* Targets may come to stand where more places are near than there is room for links to: then the
+ * nearest alone have one.  False where not even these have. */
+static bool put_links(struct traj_carry *carry, size_t count)
+{
+    for (double least = NEAR_SHARE_MIN; least < 2.0; least *= 4.0)
+        if (fill_links(carry, count, fmin(least, 1.0)))
+            return true;
+    return false;
 }
 
 /* ---- the model ----------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  * Is a filter over courses that is carried to new targets what the definition says: weights against
  * the linear system solved in long double, positions and means against sums written out; equal to
  * the model itself where the targets are its own; a good model wherever they are; back again to the
- * bit; and as after a reset where there turns out to be no room?
+ * bit; with fewer links where room is short; and as after a reset where there is none?
  */
 #include <math.h>
 #include <setjmp.h>
@@ -368,6 +368,34 @@ static void back_again_it_decodes_the_same_bits(void **state)
     }
 }
 
+/* As many links as there is room for, and a good model for all that. */
+static void where_room_is_short_the_nearest_are_linked(void **state)
+{
+    (void)state;
+    struct random random = {test_seed(36)};
+    static struct ring r;
+    void *memory;
+    const double at[6 * 2] = {50, 60, 51, 61, 52, 60, 50, 61, 49, 59, 51, 60};
+    const char id[6][TRAJ_ID_SIZE] = {"a", "b", "c", "d", "e", "f"};
+    draw_ring(&r, &random, true);
+    struct traj_carry *carry = carry_of(&r.model, &memory);
+    assert_int_equal(traj_carry_to(carry, "new", 6, id, at), TRAJ_OK);
+    const size_t all = carry->model.dims.links;
+    size_t fewest = all;
+    for (size_t room = all; room-- > 0;) {
+        carry->room.links = room;
+        if (traj_carry_to(carry, "new", 6, id, at) != TRAJ_OK)
+            break;
+        assert_true(carry->model.dims.links <= room);
+        check_model(&carry->model);
+        fewest = carry->model.dims.links;
+    }
+    print_message("%zu links, %zu where room is shortest\n", all, fewest);
+    assert_true(fewest < all);
+    free(carry);
+    free(memory);
+}
+
 /* Without trial marks, which is kept: with them transitions would be others. */
 static void where_there_is_no_room_it_starts_anew(void **state)
 {
@@ -443,6 +471,7 @@ int main(void)
         cmocka_unit_test(equals_what_is_written_out),
         cmocka_unit_test(own_targets_in_another_order_are_themselves),
         cmocka_unit_test(back_again_it_decodes_the_same_bits),
+        cmocka_unit_test(where_room_is_short_the_nearest_are_linked),
         cmocka_unit_test(where_there_is_no_room_it_starts_anew),
         cmocka_unit_test(what_is_believed_goes_with_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
