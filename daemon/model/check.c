@@ -373,8 +373,8 @@ static enum traj_status check_emission(struct complaint *complaint, const struct
     const struct traj_dims *dims = &model->dims;
     const bool gaussian = chain->gaussian != 0.0;
     const size_t channels = dims->units + dims->features;
-    if ((chain->gaussian != 0.0 && chain->gaussian != 1.0) || (!gaussian && dims->features > 0) ||
-        (gaussian && dims->gains > 0))
+    if ((chain->gaussian != 0.0 && chain->gaussian != 1.0) ||
+        (!gaussian && (dims->features > 0 || dims->factors > 0)) || (gaussian && dims->gains > 0))
         return complain(complaint, TRAJ_E_RANGE, "chain.gaussian", 0);
     enum traj_status status =
         finite(complaint, "chain.emission_mean", chain->emission_mean, dims->nodes, channels);

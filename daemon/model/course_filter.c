@@ -62,7 +62,8 @@ static void lay_out_tables(struct traj_course_filter *f, struct traj_arena *aren
     const size_t summed = 1 + f->gains + f->tri + f->factors;
     f->observed = traj_arena_take(arena, channels, sizeof(uint8_t));
     f->table = traj_arena_take(arena, channels * stride, sizeof(double));
-    f->rate = traj_arena_take(arena, channels * stride, sizeof(double));
+    /* Poisson rates: where there are factors of a noise there are none (check.c). */
+    f->rate = traj_arena_take(arena, f->factors > 0 ? 0 : channels * stride, sizeof(double));
     f->offset = traj_arena_take(arena, stride, sizeof(double));
     f->node_row = traj_arena_take(arena, f->nodes * f->width, sizeof(double));
     f->sums = traj_arena_take(arena, summed * stride, sizeof(double));

@@ -114,6 +114,7 @@ static void what_channels_are_scaled_to(void **state)
         chain_draw(&m, &random, gaussian != 0, 0);
         made.model = m.model;
         if (gaussian) {
+            spoil(&made, &made.model.chain.gaussian, 0.0, TRAJ_E_RANGE, "chain.gaussian", 0);
             spoil(&made, &m.noise[1], 0.0, TRAJ_E_RANGE, "chain.emission_noise", 1);
             spoil(&made, &m.noise[1], 1e-310, TRAJ_E_RANGE, "chain.emission_noise", 1);
             spoil(&made, &m.mean[2 * UNITS], 1e160, TRAJ_E_RANGE, "chain.emission_mean", 2);
