@@ -64,8 +64,6 @@ static struct traj_model *make_model(const struct run *run, unsigned without, co
     const struct traj_model *from = adapt->from;
     struct traj_dims dims = from->dims;
     dims.units = adapt->today->units;
-    /* What was regressed on yesterday's units says nothing certain of today's. */
-    dims.stages = 0;
     if (dims.factors > adapt->today->channels)
         dims.factors = adapt->today->channels;
     bool named = adapt->today->session[0]->unit_name || from->about.unit_name;

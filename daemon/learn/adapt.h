@@ -7,7 +7,9 @@
  * yesterday, whose tuning has drifted a little, or it is another one, of which only the population
  * of yesterday's units tells (daemon/learn/population.h).  What bins say about which tuning follows
  * from their movement; where that was not recorded, from the posterior of the model itself
- * (daemon/learn/occupancy.h), which is then refined together with the tuning.
+ * (daemon/learn/occupancy.h), which is then refined together with the tuning.  What was regressed
+ * on the recent past is read from today's channels as far as these are like yesterday's, and
+ * believed by that share (daemon/learn/adapt_recent.c).
  */
 #ifndef TRAJ_LEARN_ADAPT_H
 #define TRAJ_LEARN_ADAPT_H

@@ -593,6 +593,7 @@ static int fill(void *self, unsigned without, struct traj_model *model)
     if (fit_tables(chain, without, writable(into->emission_mean)) ||
         traj_adapt_steer(chain->adapt, model))
         return -1;
+    traj_adapt_recent(chain->adapt, model);
     for (size_t c = 0; c < chain->channels; c++)
         writable(into->emission_noise)[c] = 1;
     if (!chain->gaussian)

@@ -95,6 +95,10 @@ int traj_adapt_gains(const struct traj_adapt *adapt, const struct traj_occupancy
  * nothing where it knows of no steering.  0, or -1 without memory. */
 int traj_adapt_steer(const struct traj_adapt *adapt, const struct traj_model *model);
 
+/* Fills the regression on the recent past of a filter over courses whose tables are today's
+ * already; nothing where it has none. */
+void traj_adapt_recent(const struct traj_adapt *adapt, struct traj_model *model);
+
 /* A family of models: prepares, and fills in what depends on units. */
 struct traj_adapt_family {
     int (*prepare)(struct traj_adapt *adapt, void **self);

@@ -3,7 +3,8 @@
  * A simulated new day on which 30 % of the units are others and the rest have drifted: a model
  * adapted with three trials a target is at least as good as one trained on ten trials from nothing,
  * and rest alone helps too; its tuning to what is steered is about that of a model trained on many
- * trials of that day, also of the units that are others.
+ * trials of that day, also of the units that are others.  On a day on which nothing changed, it is
+ * as good as yesterday's.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -77,10 +78,14 @@ static struct traj_model *train(const struct traj_session *session)
     return model;
 }
 
+/* Not calibrated: only where the posterior's mean lies is looked at. */
 static struct traj_model *adapt(const struct traj_model *from, const struct traj_session *session)
 {
     struct traj_error error = {""};
-    struct traj_model *model = traj_adapt(from, &session, 1, NULL, &error);
+    struct traj_fit_options options;
+    traj_fit_options_default(&options);
+    options.calibrate = false;
+    struct traj_model *model = traj_adapt(from, &session, 1, &options, &error);
     if (!model)
         fail_msg("%s", error.text);
     return model;
@@ -144,6 +149,33 @@ static void three_trials_are_worth_ten(void **state)
     assert_true(sqrt(rested) < sqrt(old));
 }
 
+/* An unbroken recording teaches a regression on the recent past too, which must not be lost. */
+static void a_day_without_change_costs_little(void **state)
+{
+    (void)state;
+    double old = 0, few = 0, many = 0;
+    for (uint64_t p = 1; p <= POPULATIONS; p++) {
+        struct traj_session *yesterday = session_of(p, 10 + p, false, 20, true, false);
+        struct traj_session *five = session_of(p, 20 + p, false, 5, true, false);
+        struct traj_session *ten = session_of(p, 30 + p, false, 10, true, false);
+        struct traj_session *test = session_of(p, 40 + p, false, 10, true, false);
+        struct traj_model *from = train(yesterday);
+        few += mean_square(adapt(from, five), test) / POPULATIONS;
+        many += mean_square(adapt(from, ten), test) / POPULATIONS;
+        old += mean_square(from, test) / POPULATIONS;
+        traj_session_free(yesterday);
+        traj_session_free(five);
+        traj_session_free(ten);
+        traj_session_free(test);
+    }
+    print_message("populations 1 to %d on a day like yesterday, rmse: %.2f mm with yesterday's "
+                  "model, %.2f mm adapted with 5 trials a target, %.2f mm with 10\n",
+                  POPULATIONS, sqrt(old), sqrt(few), sqrt(many));
+    /* A twentieth for chance, as above, and one for what few trials tell wrongly. */
+    assert_true(sqrt(few) <= 1.1 * sqrt(old));
+    assert_true(sqrt(many) <= 1.1 * sqrt(old));
+}
+
 /* Cosine of the tuning of a unit to place and velocity in two models. */
 static double likeness(const struct traj_model *a, const struct traj_model *b, size_t n)
 {
@@ -197,6 +229,7 @@ static void steering_goes_along(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(three_trials_are_worth_ten),
+                                       cmocka_unit_test(a_day_without_change_costs_little),
                                        cmocka_unit_test(steering_goes_along)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

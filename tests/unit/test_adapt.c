@@ -184,14 +184,22 @@ static void no_data_leave_noise_as_it_was(void **state)
     silence(today);
     struct traj_model *from = train(yesterday, TRAJ_FAMILY_PLACES);
     struct traj_model *model = adapt(from, today);
-    /* What was regressed on yesterday's units is not kept. */
-    struct traj_dims dims = from->dims;
-    dims.stages = 0;
-    assert_memory_equal(&model->dims, &dims, sizeof model->dims);
+    assert_memory_equal(&model->dims, &from->dims, sizeof model->dims);
     assert_memory_equal(model->chain.emission_mean, from->chain.emission_mean,
                         from->dims.nodes * UNITS * sizeof(double));
     alike(model->chain.emission_noise, from->chain.emission_noise, UNITS);
     alike(model->chain.emission_factor, from->chain.emission_factor, UNITS * from->dims.factors);
+    /* What was regressed on them, too. */
+    const size_t out = 2 * from->dims.position;
+    assert_true(from->dims.stages > 0 && from->recent.temper > 0);
+    alike(model->recent.center, from->recent.center, UNITS);
+    alike(model->recent.weight, from->recent.weight, from->dims.stages * UNITS * out);
+    alike(model->recent.offset, from->recent.offset, out);
+    alike(model->recent.mean, from->recent.mean, from->dims.states * out);
+    alike(model->recent.noise, from->recent.noise, out * out);
+    alike(model->recent.gain, from->recent.gain, out * out);
+    alike(&model->recent.temper, &from->recent.temper, 1);
+    assert_true(model->recent.follow == from->recent.follow);
     traj_model_free(model);
     traj_model_free(from);
     traj_session_free(yesterday);
@@ -381,6 +389,40 @@ static void lost_units_vanish_and_new_ones_come_in(void **state)
     traj_session_free(test);
 }
 
+/* Of the regression on the recent past those stay who are there still, and count for less. */
+static void what_lost_units_said_is_not_believed(void **state)
+{
+    (void)state;
+    struct made_options options = usual(1, 12);
+    options.unbroken = true;
+    struct traj_session *yesterday = day(&options);
+    options.seed = 2;
+    struct traj_session *today = day(&options);
+    silence(today);
+    reshape(today, 5, 4);
+    struct traj_model *from = train(yesterday, TRAJ_FAMILY_PLACES);
+    struct traj_model *model = adapt(from, today);
+    const size_t out = 2 * from->dims.position, left = UNITS - 5;
+    assert_true(from->dims.stages > 0 && model->dims.stages == from->dims.stages);
+    for (size_t k = 0; k < from->dims.stages; k++)
+        for (size_t n = 0; n < left; n++)
+            for (size_t o = 0; o < out; o++) {
+                const double was = from->recent.weight[(k * UNITS + n + 5) * out + o];
+                const double is = model->recent.weight[(k * left + n) * out + o];
+                assert_true(n < left - 4 ? fabs(is - was) <= 1e-9 * fabs(was) : is == 0);
+            }
+    const double share = model->recent.temper / from->recent.temper;
+    print_message("9 of 24 units are gone: what is left is believed by %.2f\n", share);
+    assert_true(share > 0.2 && share < 0.95);
+    for (size_t i = 0; i < out * out; i++)
+        assert_true(fabs(model->recent.gain[i] - share * from->recent.gain[i]) <=
+                    1e-9 * fabs(from->recent.gain[i]));
+    traj_model_free(model);
+    traj_model_free(from);
+    traj_session_free(yesterday);
+    traj_session_free(today);
+}
+
 /* ---- what does not fit ----------------------------------------------------------------------- */
 
 static void refused(const struct traj_model *from, const struct traj_session *session,
@@ -487,6 +529,7 @@ int main(void)
         cmocka_unit_test(every_family_adapts),
         cmocka_unit_test(the_same_day_changes_little),
         cmocka_unit_test(lost_units_vanish_and_new_ones_come_in),
+        cmocka_unit_test(what_lost_units_said_is_not_believed),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(targets_of_trials_suffice),
     };
