@@ -232,7 +232,8 @@ static int run(struct request *r)
     progress_init(&progress, "evaluate", r->quiet);
     struct jobs jobs = {r->jobs, r->cache, &progress};
     r->options.program = r->cache ? jobs_program(program, sizeof program) : "";
-    if (read_sessions(r, &session, &test, &yesterday, &error) == 0) {
+    if (read_sessions(r, &session, &test, &yesterday, &error) == 0 &&
+        (!r->page || output_place(r->page, &error) == 0)) {
         bench = traj_contest_new(session, &r->options, &error);
     }
     if (bench && jobs_run(bench, &jobs, &error) == 0) {

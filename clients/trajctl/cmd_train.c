@@ -178,6 +178,17 @@ static int fit_and_save(const struct source *source, const struct option_list *p
     return result;
 }
 
+/* From frames that tell nothing the model would come out as it was, and nobody would know. */
+static int check_frames(struct traj_session *const *sessions, struct traj_error *error)
+{
+    for (size_t i = 0; sessions[i]; i++) {
+        if (sessions[i]->bins > 0 && traj_session_says(sessions[i], error)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Adapts a model to what the list names and saves; 0, or -1 with a sentence. */
 static int adapt_and_save(const char *from, const struct source *source,
                           const struct traj_fit_options *fit, struct page *page, const char *out,
@@ -187,7 +198,7 @@ static int adapt_and_save(const char *from, const struct source *source,
     struct traj_model *old = traj_model_load(from, error), *model = NULL;
     const struct option_list *files = source->runs->count > 0 ? source->runs : source->sessions;
     struct traj_session **sessions = old ? read_source(source, old, error) : NULL;
-    if (sessions) {
+    if (sessions && check_frames(sessions, error) == 0) {
         tell_units("train", old, sessions[0]);
         model =
             traj_adapt(old, (const struct traj_session *const *)sessions, files->count, fit, error);
@@ -212,6 +223,15 @@ static int check_from(const struct traj_fit_options *fit, const struct option_li
     return option ? usage_error("train", "--%s does not go with --from: the model keeps its own",
                                 option)
                   : OPTIONS_RUN;
+}
+
+/* What cannot be written in the end is said before the hours of training. */
+static int check_places(const char *out, const struct page *page)
+{
+    struct traj_error error = {0};
+    return traj_model_place(out, &error) || (page->path && output_place(page->path, &error))
+               ? failure("train", "%s", error.text)
+               : OPTIONS_RUN;
 }
 
 static int run(const char *from, const struct source *source, const struct option_list *priors,
@@ -298,6 +318,9 @@ int cmd_train(int argc, char **argv)
     }
     if (status == OPTIONS_RUN && from) {
         status = check_from(&fit, &priors);
+    }
+    if (status == OPTIONS_RUN) {
+        status = check_places(out, &page);
     }
     if (status == OPTIONS_RUN) {
         const struct source source = {&sessions, &runs, quiet, partial};

@@ -58,6 +58,25 @@ int output_open(struct output *output, const char *path, struct traj_error *erro
     return 0;
 }
 
+int output_place(const char *path, struct traj_error *error)
+{
+    struct stat at;
+    struct output output;
+    if (strcmp(path, "-") != 0 && stat(path, &at) == 0 && !S_ISREG(at.st_mode)) {
+        /* A pipe that was opened and closed again would be at its end for who reads it. */
+        if (!S_ISDIR(at.st_mode) && access(path, W_OK) == 0) {
+            return 0;
+        }
+        return traj_error_set(error, "%s cannot be written: %s", path,
+                              strerror(S_ISDIR(at.st_mode) ? EISDIR : errno));
+    }
+    if (output_open(&output, path, error) != 0) {
+        return -1;
+    }
+    output_abandon(&output);
+    return 0;
+}
+
 int output_commit(struct output *output, struct traj_error *error)
 {
     FILE *file = output->file;

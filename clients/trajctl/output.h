@@ -19,6 +19,12 @@ struct output {
  */
 int output_open(struct output *output, const char *path, struct traj_error *error);
 
+/*
+ * Whether output_open would succeed, to be asked before long work: what is there stays as it is,
+ * and nothing is left behind.  0, or -1 with its sentence.
+ */
+int output_place(const char *path, struct traj_error *error);
+
 /* Everything is on the disk and path is the new file.  0, or -1 with a sentence. */
 int output_commit(struct output *output, struct traj_error *error);
 

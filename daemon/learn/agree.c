@@ -29,7 +29,9 @@ static int check_alone(const struct traj_session *session, bool with_frames,
     if (session->targets > TRAJ_TARGETS_MAX)
         return traj_error_set(error, "%s: /targets/position: %zu targets, more than %d",
                               session->path, session->targets, TRAJ_TARGETS_MAX);
-    return 0;
+    return (with_frames && traj_session_says(session, error)) || traj_session_moves(session, error)
+               ? -1
+               : 0;
 }
 
 static int check_names(const struct traj_session *a, const struct traj_session *b,

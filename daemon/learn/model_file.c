@@ -520,12 +520,26 @@ static int sync_folder(const char *path)
     return status;
 }
 
-/* The rename would put a file where a device, pipe or socket is. */
+/* The rename would put a file where a device, pipe or socket is, and fails on a folder. */
 static int check_place(const char *path, struct traj_error *error)
 {
     struct stat there;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode))
-        return traj_error_set(error, "%s: cannot be written: not a regular file", path);
+    if (stat(path, &there) != 0 || S_ISREG(there.st_mode))
+        return 0;
+    return traj_error_set(error, "%s: cannot be written: %s", path,
+                          S_ISDIR(there.st_mode) ? strerror(EISDIR) : "not a regular file");
+}
+
+int traj_model_place(const char *path, struct traj_error *error)
+{
+    char temporary[4096];
+    if (check_place(path, error) != 0)
+        return -1;
+    int file = open_beside(path, temporary, sizeof temporary);
+    if (file < 0)
+        return traj_error_set(error, "%s: cannot be written: %s", path, strerror(errno));
+    (void)close(file);
+    (void)unlink(temporary);
     return 0;
 }
 

@@ -27,6 +27,12 @@ struct traj_model *traj_model_parse(const void *image, size_t size, const char *
 int traj_model_save(struct traj_model *model, const char *path, struct traj_error *error);
 
 /*
+ * Whether a model could be saved there, for who would rather know before it is trained: what is
+ * there stays as it is, and nothing is left behind.  0, or -1 with traj_model_save's sentence.
+ */
+int traj_model_place(const char *path, struct traj_error *error);
+
+/*
  * What saving a model and loading it again would give: a checked copy of it with its digest; name
  * stands for the path in sentences.  NULL with a sentence.
  */

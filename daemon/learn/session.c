@@ -415,6 +415,68 @@ int traj_session_check(const struct traj_session *session, struct traj_error *er
     return check_trials(session, error);
 }
 
+/* ---- whether it tells anything ---------------------------------------------------------------
+ */
+
+static bool units_fire(const struct traj_session *s, bool *observed)
+{
+    for (size_t i = 0; i < s->bins * s->units; i++) {
+        if (s->counts[i] != TRAJ_COUNT_MISSING && s->counts[i] > 0)
+            return true;
+        *observed = *observed || s->counts[i] != TRAJ_COUNT_MISSING;
+    }
+    return false;
+}
+
+static bool features_change(const struct traj_session *s, bool *observed)
+{
+    for (size_t f = 0; f < s->features; f++) {
+        float first = NAN;
+        for (size_t b = 0; b < s->bins; b++) {
+            float value = s->feature[b * s->features + f];
+            if (isnan(value))
+                continue;
+            *observed = true;
+            if (isnan(first))
+                first = value;
+            if (value != first)
+                return true;
+        }
+    }
+    return false;
+}
+
+int traj_session_says(const struct traj_session *session, struct traj_error *error)
+{
+    bool fired = false, measured = false;
+    if (units_fire(session, &fired) || features_change(session, &measured))
+        return 0;
+    if (session->units > 0 && !measured)
+        return traj_error_set(error,
+                              fired ? "%s: /frames/counts: no unit fires in any bin, so there is "
+                                      "nothing to learn from"
+                                    : "%s: /frames/counts: all are missing, so there is nothing to "
+                                      "learn from",
+                              session->path);
+    return traj_error_set(error,
+                          measured ? "%s: /frames/features: none ever changes, so there is nothing "
+                                     "to learn from"
+                                   : "%s: /frames/features: all are missing, so there is nothing "
+                                     "to learn from",
+                          session->path);
+}
+
+int traj_session_moves(const struct traj_session *session, struct traj_error *error)
+{
+    for (size_t i = session->dim; i < session->samples * session->dim; i++)
+        if (session->position[i] != session->position[i - session->dim])
+            return 0;
+    return traj_error_set(error,
+                          "%s: /kinematics/position: the same in all samples, so there is no "
+                          "movement to learn from",
+                          session->path);
+}
+
 /* ---- looking up by time -------------------------------------------------------------------------
  */
 

@@ -83,6 +83,14 @@ int traj_session_make_targets(struct traj_session *session, size_t targets, size
 int traj_session_check(const struct traj_session *session, struct traj_error *error);
 
 /*
+ * Whether there is anything to learn from in the frames of a session that was checked: units that
+ * never fire and features that never change tell nothing, nor does what is missing throughout.
+ * The same of kinematics that do not move.  0, or -1 with a sentence.
+ */
+int traj_session_says(const struct traj_session *session, struct traj_error *error);
+int traj_session_moves(const struct traj_session *session, struct traj_error *error);
+
+/*
  * A piece of the session clock, s.  A bin belongs to it if from < t_end <= to, a sample if from <=
  * t <= to; ends that differ by less than 1e-6 s count as equal.
  */

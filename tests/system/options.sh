@@ -183,6 +183,21 @@ simulate --units 5 --out five.h5
 "$TRAJCTL" train --quiet --family stm --folds 2 --session five.h5 --out m.tjm
 "$TRAJCTL" decode --quiet --model m.tjm --session five.h5 --out five.jsonl
 
+# What could not be written is said before the training, and what is there stays as it was.
+mkdir place
+cp m.tjm place/m.tjm
+for out in none/m.tjm place; do
+    expect 1 "^trajctl train: $out: cannot be written" train --session five.h5 --out "$out"
+    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "train --out $out: $(cat "$work/err")"
+    expect 1 "^trajctl train: $out cannot be written" \
+        train --session five.h5 --out place/m.tjm --report "$out"
+    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "train --report $out: $(cat "$work/err")"
+    expect 1 "^trajctl evaluate: $out cannot be written" \
+        evaluate --session five.h5 --methods stm --report "$out"
+done
+cmp -s m.tjm place/m.tjm || fail 'a model that was there is not what it was'
+[ "$(ls place)" = m.tjm ] || fail "something was left behind: $(ls place)"
+
 # Intents that answer nothing in the session have no score.
 : >empty.jsonl
 sed 's/"t":/"t":9/' five.jsonl >other.jsonl

@@ -188,6 +188,22 @@ class Sessions(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "nowhere.h5"):
             trajd.train(self.path("nowhere.h5"), self.path("m.tjm"))
 
+    def test_a_session_that_tells_nothing_is_refused(self):
+        """By training and by adapting: what comes of it would be a model that nothing told anything."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s.h5")
+            subprocess.run([os.environ["TRAJCTL"], "simulate", "--out", path, "--units", "5", "--targets", "2",
+                            "--trials-per-target", "4"], check=True, capture_output=True)
+            model = os.path.join(folder, "m.tjm")
+            trajd.train(path, model, "--family", "stm", "--folds", "2")
+            session = trajd.Session.read(path)
+            for missing, reason in ((False, "no unit fires in any bin"), (True, "all are missing")):
+                session.counts[:] = trajd.MISSING if missing else 0
+                for options in ((), ("--from", model)):
+                    with self.assertRaisesRegex(RuntimeError, f"session.h5: /frames/counts: {reason}, so there"):
+                        trajd.train(session, os.path.join(folder, "n.tjm"), *options)
+            self.assertEqual(sorted(os.listdir(folder)), ["m.tjm", "s.h5"])
+
 
 class Live(daemon.DaemonTest):
     def test_frames_events_intents_control(self):
@@ -366,6 +382,12 @@ class Live(daemon.DaemonTest):
             error, spread = np.sqrt(((got - hand) ** 2).mean()), hand.std()
             print(f"rmse {error:.1f} of a spread of {spread:.1f}")
             self.assertLess(error, 0.7 * spread)
+            # What cannot be kept in the end is not begun.
+            for out, keep in ((folder + "/none/m.tjm", None), (folder, None), (folder + "/never.tjm", folder)):
+                with self.assertRaisesRegex(RuntimeError, "cannot be written: (No such file or|Is a) directory"):
+                    with trajd.calibration(control, out, keep=keep):
+                        self.fail("a block for nothing")
+                self.assertFalse(control.status()["recording"]["on"])
             # A block that goes wrong changes nothing, and the recording is over.
             with self.assertRaises(ZeroDivisionError):
                 with trajd.calibration(control, folder + "/never.tjm"):

@@ -436,6 +436,57 @@ static void sessions_that_disagree_are_refused(void **state)
     traj_session_free(a);
 }
 
+static void sessions_that_tell_nothing_are_refused(void **state)
+{
+    (void)state;
+    struct made_options options;
+    made_options_default(&options);
+    options.trials_per_target = 2;
+    struct traj_session *a = made_session(&options), *b = made_session(&options);
+    for (size_t i = 0; i < a->bins * a->units; i++)
+        a->counts[i] = i % 2 ? 0 : TRAJ_COUNT_MISSING;
+    refuse(a, NULL,
+           "made.h5: /frames/counts: no unit fires in any bin, so there is nothing to learn from");
+    refuse(b, a,
+           "made.h5: /frames/counts: no unit fires in any bin, so there is nothing to learn from");
+    for (size_t i = 0; i < a->bins * a->units; i++)
+        a->counts[i] = TRAJ_COUNT_MISSING;
+    refuse(a, NULL, "made.h5: /frames/counts: all are missing, so there is nothing to learn from");
+    for (size_t i = 0; i < b->samples * b->dim; i++)
+        b->position[i] = i % b->dim ? 3.5 : -20.25;
+    refuse(b, NULL,
+           "made.h5: /kinematics/position: the same in all samples, so there is no movement to "
+           "learn from");
+    traj_session_free(a);
+    traj_session_free(b);
+    options.units = 0;
+    options.features = 3;
+    a = made_session(&options);
+    for (size_t i = 0; i < a->bins * a->features; i++)
+        a->feature[i] = (float)(i % a->features);
+    refuse(a, NULL,
+           "made.h5: /frames/features: none ever changes, so there is nothing to learn from");
+    for (size_t i = 0; i < a->bins * a->features; i++)
+        a->feature[i] = NAN;
+    refuse(a, NULL,
+           "made.h5: /frames/features: all are missing, so there is nothing to learn from");
+    traj_session_free(a);
+}
+
+/* A single spike is something, however little it teaches. */
+static void hardly_anything_trains(void **state)
+{
+    (void)state;
+    struct made_options options;
+    made_options_default(&options);
+    options.trials_per_target = 2;
+    struct traj_session *session = made_session(&options);
+    memset(session->counts, 0, session->bins * session->units * sizeof *session->counts);
+    session->counts[session->bins * session->units / 2] = 1;
+    traj_model_free(fit_valid(session, TRAJ_FAMILY_RWM));
+    traj_session_free(session);
+}
+
 static void options_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -487,6 +538,8 @@ int main(void)
         cmocka_unit_test(plan_activity_tells_the_target),
         cmocka_unit_test(the_same_twice),
         cmocka_unit_test(sessions_that_disagree_are_refused),
+        cmocka_unit_test(sessions_that_tell_nothing_are_refused),
+        cmocka_unit_test(hardly_anything_trains),
         cmocka_unit_test(options_out_of_range_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The trajctl program, called on sessions in files or in memory."""
+import errno
 import json
 import os
 import subprocess
@@ -36,6 +37,17 @@ def _as_file(session: SessionLike):
         path = os.path.join(folder, "session.h5")
         session.write(path)
         yield path
+
+
+def _check_place(path: Union[str, os.PathLike]) -> None:
+    """RuntimeError where no file can be written there; what is there stays as it is."""
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.NamedTemporaryFile(dir=os.path.dirname(os.path.abspath(os.fspath(path)))):
+            pass
+    except OSError as error:
+        raise RuntimeError(f"{os.fspath(path)}: cannot be written: {error.strerror}") from None
 
 
 def train(session: SessionLike, out: Union[str, os.PathLike], *options: str) -> None:
@@ -97,7 +109,7 @@ def calibration(control: Control, out: Union[str, os.PathLike], *options: str, r
     loads the model between two frames.  Daemon and caller see the same files.  What was sent last is still under
     way at the block's end, so that the recording goes on until nothing has come for 0.3 s, or for 2 s where the
     rig runs on.  Nothing is loaded where the block ends with an exception, or where the session teaches nothing
-    (RuntimeError with the sentence).
+    (RuntimeError with the sentence), and nothing is begun where the model could not be written.
 
     out      the model file; options: as `trajctl train --help` lists, such as "--from", "yesterday.tjm"
     run      the session event's name, where the block has several runs
@@ -109,6 +121,9 @@ def calibration(control: Control, out: Union[str, os.PathLike], *options: str, r
         raise RuntimeError("the daemon cannot record: its configuration names no \"record\" directory")
     if recording["on"]:
         raise RuntimeError("a recording runs already: stop it first (control.record(False))")
+    for path in (out, keep):
+        if path is not None:
+            _check_place(path)
     control.record(True)
     try:
         yield done
