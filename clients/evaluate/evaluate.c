@@ -401,7 +401,11 @@ struct traj_contest *traj_contest_new(const struct traj_session *session,
                                          .folds = options->folds,
                                          .missing_lead = options->missing_lead,
                                          .one_target_out = options->one_target_out};
-    if (traj_protocol_check(&b->protocol, error)) {
+    int status = traj_protocol_check(&b->protocol, error);
+    for (size_t i = 0; i < options->per_target_count && status == 0; i++) {
+        status = traj_protocol_enough(&b->protocol, options->per_target[i], error);
+    }
+    if (status) {
         traj_contest_free(b);
         return NULL;
     }

@@ -276,6 +276,66 @@ size_t traj_protocol_parts(const struct traj_protocol *p, size_t per_target)
     return p->test || (per_target > 0 && !by_blocks(p)) ? 1 : p->folds;
 }
 
+/* Marks what part k tests on whatever is drawn. */
+static void held_always(const struct traj_protocol *p, size_t k, bool *held)
+{
+    const int32_t out = p->one_target_out ? target_of_part(p->session, k) : -1;
+    if (by_blocks(p)) {
+        held_by_block(p, k, held);
+    }
+    for (size_t r = 0; p->one_target_out && r < p->session->trials; r++) {
+        held[r] = target_of(p->session, r) == out;
+    }
+}
+
+int traj_protocol_trials(const struct traj_protocol *p, size_t *fewest, size_t *most)
+{
+    const struct traj_session *s = p->session;
+    bool *held = calloc(s->trials + 1, sizeof *held);
+    if (!held) {
+        return -1;
+    }
+    /* Trials whose target is not known count where none is known. */
+    const int32_t first = trials_of(s, -1) < s->trials ? 0 : -1;
+    *fewest = *most = s->trials;
+    for (size_t k = 0; k < traj_protocol_parts(p, 1); k++) {
+        size_t greatest = 0;
+        held_always(p, k, held);
+        for (int32_t m = first; m < (int32_t)s->targets; m++) {
+            const bool left_out = p->one_target_out && m == target_of_part(s, k);
+            size_t there = 0;
+            for (size_t r = 0; r < s->trials; r++) {
+                there += target_of(s, r) == m && !held[r];
+            }
+            if (trials_of(s, m) > 0 && !left_out && there < *fewest) {
+                *fewest = there;
+            }
+            greatest = there > greatest ? there : greatest;
+        }
+        *most = greatest < *most ? greatest : *most;
+    }
+    free(held);
+    return 0;
+}
+
+int traj_protocol_enough(const struct traj_protocol *p, size_t per_target, struct traj_error *error)
+{
+    size_t fewest, most;
+    if (per_target == 0) {
+        return 0;
+    }
+    if (traj_protocol_trials(p, &fewest, &most)) {
+        return no_memory(p->session, error);
+    }
+    if (per_target <= most) {
+        return 0;
+    }
+    return traj_error_set(error,
+                          "%s: there are no %zu trials of each target to train on: no target has "
+                          "more than %zu outside the test",
+                          p->session->path, per_target, most);
+}
+
 int traj_protocol_split(const struct traj_protocol *p, size_t per_target, uint64_t seed, size_t k,
                         struct traj_session **train, struct traj_session **test,
                         struct traj_error *error)

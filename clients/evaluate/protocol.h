@@ -32,6 +32,16 @@ struct traj_protocol {
 /* 0, or -1 with a sentence where the session cannot be used so. */
 int traj_protocol_check(const struct traj_protocol *protocol, struct traj_error *error);
 
+/*
+ * The fewest and the most trials to one target that every draw has to train on; targets without any
+ * trials do not count, nor does the one that is left out.  0, or -1 without memory.
+ */
+int traj_protocol_trials(const struct traj_protocol *protocol, size_t *fewest, size_t *most);
+
+/* 0, or -1 with a sentence where no target has so many trials to train on. */
+int traj_protocol_enough(const struct traj_protocol *protocol, size_t per_target,
+                         struct traj_error *error);
+
 /* Decoders that one draw trains: folds, targets, or 1. */
 size_t traj_protocol_parts(const struct traj_protocol *protocol, size_t per_target);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/evaluate/protocol.h"
 #include "clients/evaluate/report.h"
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
@@ -221,6 +222,27 @@ static int read_sessions(struct request *r, struct traj_session **session,
     return 0;
 }
 
+/* Where some targets have fewer trials than a draw is to train on, all that they have are taken. */
+static void tell_fewer(const struct request *r, const struct traj_session *session)
+{
+    const struct traj_protocol protocol = {.session = session,
+                                           .test = r->options.test,
+                                           .folds = r->options.folds,
+                                           .one_target_out = r->options.one_target_out};
+    size_t fewest, most;
+    if (r->quiet || traj_protocol_trials(&protocol, &fewest, &most)) {
+        return;
+    }
+    for (size_t i = 0; i < r->options.per_target_count; i++) {
+        if (r->options.per_target[i] > fewest) {
+            fprintf(stderr,
+                    "evaluate: %s: %zu trials of each target: one or more targets have only %zu to "
+                    "train on\n",
+                    session->path, r->options.per_target[i], fewest);
+        }
+    }
+}
+
 static int run(struct request *r)
 {
     struct traj_error error = {0};
@@ -235,6 +257,9 @@ static int run(struct request *r)
     if (read_sessions(r, &session, &test, &yesterday, &error) == 0 &&
         (!r->page || output_place(r->page, &error) == 0)) {
         bench = traj_contest_new(session, &r->options, &error);
+    }
+    if (bench) {
+        tell_fewer(r, session);
     }
     if (bench && jobs_run(bench, &jobs, &error) == 0) {
         progress_update(&progress, "intervals", NAN);

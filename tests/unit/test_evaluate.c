@@ -327,6 +327,50 @@ static void what_lies_outside_trials_decides(void **state)
     gsl_rng_free(rng);
 }
 
+static void no_more_trials_are_promised_than_there_are(void **state)
+{
+    (void)state;
+    gsl_rng *rng = make_rng();
+    struct traj_session *cut = make_session(20 * 60, 3, true, true, rng);
+    struct traj_session *whole = make_session(40 * 30, 3, true, false, rng);
+    struct traj_error error = {{0}};
+    struct traj_protocol p = {.session = cut, .folds = 5};
+    size_t fewest, most, held = 30;
+    char sentence[160];
+    cut->target[4] = 1; /* was of target 0: 14, 16, 15 and 15 */
+    assert_int_equal(traj_protocol_trials(&p, &fewest, &most), 0);
+    assert_int_equal(fewest, 14);
+    assert_int_equal(most, 16);
+    assert_int_equal(traj_protocol_enough(&p, 0, &error), 0);
+    assert_int_equal(traj_protocol_enough(&p, 16, &error), 0);
+    assert_int_equal(traj_protocol_enough(&p, 17, &error), -1);
+    (void)snprintf(sentence, sizeof sentence,
+                   "%s: there are no 17 trials of each target to train on: no target has more than "
+                   "16 outside the test",
+                   cut->path);
+    assert_string_equal(error.text, sentence);
+    /* Without the target that has the most, the others count. */
+    p.one_target_out = true;
+    assert_int_equal(traj_protocol_trials(&p, &fewest, &most), 0);
+    assert_int_equal(fewest, 14);
+    assert_int_equal(most, 15);
+    /* Of an unbroken session those in the block are no more there. */
+    p = (struct traj_protocol){.session = whole, .folds = 4};
+    assert_int_equal(traj_protocol_trials(&p, &fewest, &most), 0);
+    for (size_t k = 0; k < 4; k++) {
+        struct traj_session *train, *test;
+        assert_int_equal(traj_protocol_split(&p, most, 1, k, &train, &test, &error), 0);
+        held = train->trials < held ? train->trials : held;
+        traj_session_free(train);
+        traj_session_free(test);
+    }
+    assert_true(fewest > 0 && fewest <= most && most < whole->trials / 4 + 1);
+    assert_true(held >= most && traj_protocol_enough(&p, most + 1, &error) == -1);
+    traj_session_free(cut);
+    traj_session_free(whole);
+    gsl_rng_free(rng);
+}
+
 static void a_target_that_is_left_out_is_never_trained_on(void **state)
 {
     (void)state;
@@ -499,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_draw_tests_on_all_that_it_does_not_train_on),
         cmocka_unit_test(blocks_cover_an_unbroken_session_once),
         cmocka_unit_test(what_lies_outside_trials_decides),
+        cmocka_unit_test(no_more_trials_are_promised_than_there_are),
         cmocka_unit_test(a_target_that_is_left_out_is_never_trained_on),
         cmocka_unit_test(leads_are_missing_from_tests_alone),
         cmocka_unit_test(units_are_lost_as_asked),
