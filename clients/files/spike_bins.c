@@ -9,7 +9,18 @@
 
 /* More bins than any recording has: a time in another unit than seconds, or a width that is. */
 #define BINS_MAX 1e8
-#define EDGE 1e-6 /* of a bin: an end that is nearer than this is the same */
+/*
+ * Of spikes in seconds, bins that nearly all stay empty are made by few units that fire rarely, or
+ * by many that hardly fire at all.  Where the units that fire do so less than once in 20 s on
+ * average, and all of them together in less than every tenth bin, times are in another unit: in ms
+ * a recording is a thousand times as long, so that 100 units of 10 Hz seem to fire once in 100 s
+ * each, once a second together.  A recording of half an hour in bins of 20 ms is left alone,
+ * whatever it holds.
+ */
+#define BINS_FREE 1e5
+#define RATE_MIN 0.05 /* 1/s, of a unit that fires */
+#define SHARE_MIN 0.1 /* spikes a bin, of all units */
+#define EDGE 1e-6     /* of a bin: an end that is nearer than this is the same */
 
 struct bins {
     const char *path;
@@ -37,13 +48,42 @@ static int add_bin(struct bins *b, double t_end, double dt)
     return 0;
 }
 
+/* ---- how many there may be --------------------------------------------------------------- */
+
+static size_t spikes_of(const struct traj_spike_trains *trains)
+{
+    return trains->units > 0 ? trains->end[trains->units - 1] : 0;
+}
+
+static size_t units_that_fire(const struct traj_spike_trains *trains)
+{
+    size_t count = 0;
+    for (size_t n = 0; n < trains->units; n++)
+        count += trains->end[n] > (n > 0 ? trains->end[n - 1] : 0);
+    return count;
+}
+
+/* Before bins are made whose number no array of the file bounds, but a time that stands in it. */
+static int check_number(const struct bins *b, const struct traj_spike_trains *trains, double bins)
+{
+    double spikes = (double)spikes_of(trains), seconds = bins * b->width;
+    double units = (double)units_that_fire(trains);
+    if (bins <= BINS_FREE || spikes >= SHARE_MIN * bins || spikes > RATE_MIN * units * seconds)
+        return 0;
+    return traj_error_set(
+        b->error,
+        "%s: %s: %zu spikes of %zu units for %.0f bins of %g s, which are %.0f s: "
+        "times must be in seconds",
+        b->path, trains->name, spikes_of(trains), trains->units, bins, b->width, seconds);
+}
+
 /* ---- where bins lie ---------------------------------------------------------------------- */
 
 static int find_span(const struct traj_session *s, const struct traj_spike_trains *trains,
                      const struct traj_bin_choice *choice, double *from, double *to,
                      struct traj_error *error)
 {
-    size_t spikes = trains->units > 0 ? trains->end[trains->units - 1] : 0;
+    size_t spikes = spikes_of(trains);
     double first = INFINITY, last = -INFINITY;
     for (size_t i = 0; i < spikes; i++) {
         first = fmin(first, trains->time[i]);
@@ -61,7 +101,8 @@ static int find_span(const struct traj_session *s, const struct traj_spike_train
                           trains->name, *from, *to);
 }
 
-static int bins_by_clock(struct bins *b, double from, double to)
+static int bins_by_clock(struct bins *b, const struct traj_spike_trains *trains, double from,
+                         double to)
 {
     double first = floor(from / b->width + EDGE), last = ceil(to / b->width - EDGE);
     if (!(last - first <= BINS_MAX))
@@ -69,6 +110,8 @@ static int bins_by_clock(struct bins *b, double from, double to)
                               "%s: from %g to %g s there would be %.0f bins of %g s: times must be "
                               "in seconds",
                               b->path, from, to, last - first, b->width);
+    if (check_number(b, trains, last - first) != 0)
+        return -1;
     for (double k = first; k < last; k++)
         if (add_bin(b, (k + 1.0) * b->width, b->width) != 0)
             return -1;
@@ -95,18 +138,37 @@ static int bins_by_samples(struct bins *b, const struct traj_session *s, bool st
     return 0;
 }
 
-static int bins_by_trials(struct bins *b, const struct traj_session *s, double from, double to)
+static double bins_of_trial(const struct bins *b, const struct traj_session *s, size_t trial)
 {
+    return floor((s->stop[trial] - s->start[trial]) / b->width + EDGE);
+}
+
+static int check_trials(const struct bins *b, const struct traj_session *s,
+                        const struct traj_spike_trains *trains)
+{
+    double all = 0.0;
     if (s->trials == 0)
         return traj_error_set(b->error, "%s: bins are to lie in trials, of which there are none",
                               b->path);
     for (size_t r = 0; r < s->trials; r++) {
-        double whole = floor((s->stop[r] - s->start[r]) / b->width + EDGE);
-        if (!(whole + (double)b->count <= BINS_MAX))
+        double whole = bins_of_trial(b, s, r);
+        all += whole < 0.0 ? 0.0 : whole;
+        if (!(all <= BINS_MAX))
             return traj_error_set(b->error,
                                   "%s: trial %zu runs from %g to %g s: times must be in "
                                   "seconds",
                                   b->path, r, s->start[r], s->stop[r]);
+    }
+    return check_number(b, trains, all);
+}
+
+static int bins_by_trials(struct bins *b, const struct traj_session *s,
+                          const struct traj_spike_trains *trains, double from, double to)
+{
+    if (check_trials(b, s, trains) != 0)
+        return -1;
+    for (size_t r = 0; r < s->trials; r++) {
+        double whole = bins_of_trial(b, s, r);
         for (double k = 0.0; k < whole; k++) {
             double t = s->start[r] + (k + 1.0) * b->width;
             bool behind = b->count > 0 && t - b->width < b->t_end[b->count - 1] - EDGE * b->width;
@@ -130,12 +192,12 @@ static int lay_bins(struct bins *b, const struct traj_session *s,
         status = bins_by_samples(b, s, choice->align == TRAJ_BINS_SAMPLES_START, from, to);
         break;
     case TRAJ_BINS_TRIALS:
-        status = bins_by_trials(b, s, from, to);
+        status = bins_by_trials(b, s, trains, from, to);
         break;
     case TRAJ_BINS_CLOCK:
         status = find_span(s, trains, choice, &from, &to, b->error);
         if (status == 0)
-            status = bins_by_clock(b, from, to);
+            status = bins_by_clock(b, trains, from, to);
         break;
     }
     if (status == 0 && b->count == 0)

@@ -140,6 +140,11 @@ class NwbTest(unittest.TestCase):
         np.testing.assert_allclose(s["frames/t_end"], np.concatenate([e[1:] for e in edges]))
         np.testing.assert_array_equal(s["frames/counts"],
                                       np.concatenate([self.counts(e) for e in edges]))
+        f = self.basic()
+        nwb.trials(f, [1000.0, 50000.0], [40000.0, 90000.0])
+        f.close()
+        self.refused("/units/spike_times", "380 spikes of 3 units", "must be in seconds",
+                     options=["--align", "trials"])
 
     def test_a_unit_that_was_not_observed_counts_nothing(self):
         f = nwb.create(self.path("f.nwb"))
