@@ -51,6 +51,29 @@ static const char *name_of(const struct making *m, const char *role)
     return role;
 }
 
+/*
+ * Says which array is missing and which are there, because it may be one of them by another name.
+ * What a file says of names need not be text: other bytes than printable ones are shown as marks.
+ */
+static int refuse_missing(const struct making *m, const char *what)
+{
+    char name[TRAJ_ARRAY_NAME], list[200] = "";
+    size_t length = 0, count = 0;
+    while (m->file->name(m->file->context, count, name)) {
+        for (char *c = name; *c != '\0'; c++)
+            *c = *c >= ' ' && *c <= '~' ? *c : '?';
+        if (length + strlen(name) + sizeof ", ..." >= sizeof list) {
+            (void)snprintf(list + length, sizeof list - length, ", ...");
+            break;
+        }
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s%s",
+                                   count > 0 ? ", " : "", name);
+        count++;
+    }
+    return traj_error_set(m->error, "%s: %s; the file holds %s (see --array)", m->file->path, what,
+                          count > 0 ? list : "no array");
+}
+
 static int refuse(const struct making *m, const struct traj_array *a, const char *expected)
 {
     return traj_error_set(m->error, "%s: %s is %zu x %zu %s, where %s expected", m->file->path,
@@ -63,10 +86,12 @@ static int fetch(const struct making *m, const char *role, struct traj_array *a)
     const char *name = name_of(m, role);
     *a = (struct traj_array){.rank = 0};
     int status = m->file->read(m->file->context, name, a, m->error);
-    if (status == 0 && name != role)
-        return traj_error_set(m->error, "%s: there is no array %s, which --array names as %s",
-                              m->file->path, name, role);
-    return status;
+    if (status != 0 || name == role)
+        return status;
+    char what[TRAJ_ARRAY_NAME + 64];
+    (void)snprintf(what, sizeof what, "there is no array %.*s, which --array names as %s",
+                   TRAJ_ARRAY_NAME, name, role);
+    return refuse_missing(m, what);
 }
 
 /* One number after the other, whatever the shape, as MATLAB has no other vectors. */
@@ -177,6 +202,9 @@ static int name_units(const struct making *m, const struct traj_array *names)
     return 0;
 }
 
+/* s; nobody steers by wider bins, and most widths in ms are larger numbers. */
+#define DT_MAX 1.0
+
 /* When bins end and how wide they are: t_end and dt, or dt alone, which counts from 0. */
 static int store_times(const struct making *m, const struct traj_array *t_end,
                        const struct traj_array *dt)
@@ -192,13 +220,13 @@ static int store_times(const struct making *m, const struct traj_array *t_end,
         return traj_error_set(m->error, "%s: %s has %zu widths for %zu bins", m->file->path,
                               dt->name, dt->rows, s->bins);
     if (!(width > 0.0) && dt->number == NULL)
-        return traj_error_set(m->error,
-                              "%s: there is no array dt, and no --dt, that says how wide "
-                              "bins are",
-                              m->file->path);
+        return refuse_missing(m, "there is no array dt, and no --dt, that says how wide bins are");
     double end = 0.0;
     for (size_t i = 0; i < s->bins; i++) {
         s->dt[i] = width > 0.0 || dt->number == NULL ? width : dt->number[dt->rows == 1 ? 0 : i];
+        if (s->dt[i] > DT_MAX)
+            return traj_error_set(m->error, "%s: bin %zu would be %g s wide: dt is in seconds",
+                                  m->file->path, i, s->dt[i]);
         end = width > 0.0 || dt->rows == 1 ? (double)(i + 1) * s->dt[i] : end + s->dt[i];
         s->t_end[i] = t_end->number != NULL ? t_end->number[i] : end;
     }
@@ -256,10 +284,8 @@ static int find_ends(const struct making *m, struct traj_array *times)
         return 0;
     int status = fetch_vector(m, "spike_times_index", &index);
     if (status == 0)
-        status = traj_error_set(m->error,
-                                "%s: %s needs spike_times_index, which says where each "
-                                "unit's spikes end",
-                                m->file->path, times->name);
+        status = refuse_missing(m, "spike_times needs spike_times_index, which says where each "
+                                   "unit's spikes end");
     if (status == 1) {
         times->end = calloc(index.rows + 1, sizeof *times->end);
         times->parts = index.rows;
@@ -331,6 +357,9 @@ static int store_kinematics(const struct making *m, const struct traj_array *t,
     struct traj_session *s = m->session;
     const double *time = t->number != NULL ? t->number : s->t_end;
     size_t times = t->number != NULL ? t->rows : s->bins, n = 0;
+    if (times == 0 && t->number == NULL)
+        return refuse_missing(m, "there is no array t, and no bins of counts or features, that say "
+                                 "when the rows of position were");
     if (times != position->rows)
         return traj_error_set(m->error, "%s: %s has %zu rows for %zu %s%s", m->file->path,
                               position->name, position->rows, times,
@@ -464,8 +493,7 @@ static int store_trials(const struct making *m, struct trial_arrays *t)
                                       m->file->path, t->time[k].name, t->time[k].rows, rows);
         }
     if (t->time[STOP].number == NULL)
-        return traj_error_set(m->error, "%s: there are starts of trials but no array stop",
-                              m->file->path);
+        return refuse_missing(m, "there are starts of trials but no array stop");
     if (parts & TRAJ_SESSION_TARGET && t->target.rows != rows)
         return traj_error_set(m->error, "%s: %s has %zu values for %zu trials", m->file->path,
                               t->target.name, t->target.rows, rows);
@@ -488,6 +516,8 @@ static int read_trials(const struct making *m)
         there = k == START ? found : there;
         status = found < 0 ? -1 : 0;
     }
+    if (status == 0 && there == 0 && t.time[STOP].number != NULL)
+        status = refuse_missing(m, "there are stops of trials but no array start");
     if (status == 0 && there == 1 && fetch(m, "target", &t.target) < 0)
         status = -1;
     if (status == 0 && there == 1)
@@ -548,10 +578,8 @@ static int make_session(const struct making *m)
         read_trials(m) != 0 || read_spikes(m) != 0)
         return -1;
     if (s->bins == 0 && s->samples == 0)
-        return traj_error_set(m->error,
-                              "%s: holds none of the arrays counts, features, spike_times and "
-                              "position; --array counts=NAME says what it calls them",
-                              m->file->path);
+        return refuse_missing(
+            m, "there is none of the arrays counts, features, spike_times and position");
     if ((s->samples > 0 || s->targets > 0) && s->length_unit[0] == '\0')
         return traj_error_set(m->error,
                               "%s: the unit of its positions must be given "

@@ -7,11 +7,12 @@
 #include "clients/files/spike_bins.h"
 
 #define TRAJ_ARRAY_TEXT 512 /* bytes of a text with its NUL */
+#define TRAJ_ARRAY_NAME 128 /* of an array's name */
 
 /* An array of numbers or of texts.  What it points to is allocated. */
 struct traj_array {
-    char name[128]; /* as the file calls it */
-    int rank;       /* as the file says: 0 to 2 */
+    char name[TRAJ_ARRAY_NAME]; /* as the file calls it */
+    int rank;                   /* as the file says: 0 to 2 */
     size_t rows, columns;
     double *number;                /* [rows][columns], NULL where it holds texts */
     char (*text)[TRAJ_ARRAY_TEXT]; /* [rows * columns], NULL where it holds numbers */
@@ -32,6 +33,8 @@ struct traj_array_file {
     /* 1 with the array of that name, 0 where there is none, -1 with a sentence. */
     int (*read)(void *context, const char *name, struct traj_array *array,
                 struct traj_error *error);
+    /* The name of the i-th array, cut to fit; false where there are no more. */
+    bool (*name)(void *context, size_t i, char name[TRAJ_ARRAY_NAME]);
 };
 
 struct traj_arrays_options {

@@ -352,6 +352,22 @@ static int read_array(void *context, const char *name, struct traj_array *array,
     return status;
 }
 
+static bool array_name(void *context, size_t i, char name[TRAJ_ARRAY_NAME])
+{
+    const struct mat *mat = context;
+    matvar_t *var = NULL;
+    (void)Mat_Rewind(mat->file);
+    for (size_t k = 0; k <= i; k++) {
+        Mat_VarFree(var);
+        var = Mat_VarReadNextInfo(mat->file);
+        if (var == NULL)
+            return false;
+    }
+    (void)snprintf(name, TRAJ_ARRAY_NAME, "%s", var->name != NULL ? var->name : "");
+    Mat_VarFree(var);
+    return true;
+}
+
 /* libmatio would print what it finds wrong; the sentence says it. */
 static void say_nothing(int level, char *message)
 {
@@ -377,8 +393,11 @@ struct traj_session *traj_mat_read(const char *path, const struct traj_arrays_op
     if (mat.file == NULL || Mat_GetVersion(mat.file) == MAT_FT_MAT4) {
         traj_error_set(error, "%s: is no MAT-file of version 5, 7 or 7.3", path);
     } else {
-        const struct traj_array_file file = {
-            .path = path, .counts_from_one = true, .context = &mat, .read = read_array};
+        const struct traj_array_file file = {.path = path,
+                                             .counts_from_one = true,
+                                             .context = &mat,
+                                             .read = read_array,
+                                             .name = array_name};
         session = traj_arrays_session(&file, options, error);
     }
     if (mat.file != NULL)

@@ -114,12 +114,29 @@ static int read_array(void *context, const char *name, struct traj_array *array,
     return status == 0 ? 1 : -1;
 }
 
+/* An array is an entry x.npy; what else a zip may hold is none. */
+static bool array_name(void *context, size_t i, char name[TRAJ_ARRAY_NAME])
+{
+    const struct npz *npz = context;
+    const char *entry;
+    for (zip_uint64_t k = 0; (entry = zip_get_name(npz->zip, k, 0)) != NULL; k++) {
+        size_t length = strlen(entry);
+        if (length < 4 || strcmp(entry + length - 4, ".npy") != 0 || i-- > 0)
+            continue;
+        (void)snprintf(name, TRAJ_ARRAY_NAME, "%.*s", (int)(length < 200 ? length : 200) - 4,
+                       entry);
+        return true;
+    }
+    return false;
+}
+
 struct traj_session *traj_npz_session(zip_t *zip, const char *path,
                                       const struct traj_arrays_options *options,
                                       struct traj_error *error)
 {
     struct npz npz = {path, zip};
-    const struct traj_array_file file = {.path = path, .context = &npz, .read = read_array};
+    const struct traj_array_file file = {
+        .path = path, .context = &npz, .read = read_array, .name = array_name};
     return traj_arrays_session(&file, options, error);
 }
 

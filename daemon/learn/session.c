@@ -335,6 +335,22 @@ static int check_kinematics(const struct traj_session *s, struct traj_error *err
                                               s->samples, s->dim, error);
 }
 
+/* Trials and frames without an instant in common are told in two units, or by two clocks. */
+static int check_overlap(const struct traj_session *s, struct traj_error *error)
+{
+    if (s->bins == 0)
+        return 0;
+    double from = s->t_end[0] - s->dt[0], to = s->t_end[s->bins - 1];
+    for (size_t i = 0; i < s->trials; i++)
+        if (s->start[i] < to && s->stop[i] > from)
+            return 0;
+    return traj_error_set(error,
+                          "%s: no trial overlaps the frames: /trials/start begins at %.9g s, and "
+                          "the frames run from %.9g to %.9g s; all times must be in seconds of one "
+                          "clock",
+                          s->path, s->start[0], from, to);
+}
+
 static int check_trials(const struct traj_session *s, struct traj_error *error)
 {
     if (s->trials == 0)
@@ -361,7 +377,7 @@ static int check_trials(const struct traj_session *s, struct traj_error *error)
                                   "%s: /trials/target[%zu] = %ld is neither -1 nor a row of "
                                   "/targets/position, which has %zu",
                                   s->path, i, (long)s->target[i], s->targets);
-    return 0;
+    return check_overlap(s, error);
 }
 
 static int check_targets(const struct traj_session *s, struct traj_error *error)

@@ -122,8 +122,30 @@ class Files(unittest.TestCase):
         np.testing.assert_array_equal(s["frames/counts"], [[2, 0, 0], [0, 1, 0], [1, 0, 0],
                                                            [0, 0, 0], [0, 0, 1]])
 
+    def check_times_in_ms(self, write_spikes):
+        """write_spikes: puts the times of each unit and whatever else is given into the file."""
+        trains = [np.sort(self.rng.uniform(0, 100, 2000)) for _ in range(3)]
+        write_spikes([1e3 * t for t in trains])
+        self.refused("f." + FORMAT, "spike_times", "6000 spikes of 3 units", "must be in seconds")
+        write_spikes(trains)
+        self.assertEqual(self.convert()["frames/counts"].sum(), 6000)
+        # Few spikes are few spikes: in a short recording, of a unit that fires rarely, of very many units.
+        write_spikes([[0.0], [900.0], [1990.0]])
+        self.assertEqual(self.convert()["frames/counts"].shape, (99500, 3))
+        write_spikes([np.arange(0.0, 4000.0, 15.0)])
+        self.assertEqual(self.convert()["frames/counts"].sum(), 266)
+        write_spikes([np.arange(0.1 * unit, 2100.0, 22.0) for unit in range(130)])
+        self.assertEqual(self.convert()["frames/counts"].shape[1], 130)
+        # Movement in ms and spikes in s make as many empty bins.
+        write_spikes(trains, t=np.arange(1e5, step=10.0), position=np.zeros((10000, 1)), length_unit="mm")
+        self.refused("6000 spikes of 3 units", "must be in seconds")
+
     def check_refusals(self):
         for change, words in (
+                ({"dt": np.full(60, 20.0)}, ("bin 0 would be 20 s wide: dt is in seconds",)),
+                ({"dt": np.array(20)}, ("bin 0 would be 20 s wide: dt is in seconds",)),
+                ({"start": np.array([5100.0, 5500]), "stop": np.array([5400.0, 5900])},
+                 ("no trial overlaps the frames", "5100 s", "from 5 to 6.2 s", "in seconds")),
                 ({"counts": self.arrays["counts"] + 0.5}, ("counts[0, 0]", "not a count")),
                 ({"counts": self.arrays["counts"] * -1.0 - 1}, ("counts[0, 0]",)),
                 ({"t_end": np.arange(59.0)}, ("t_end has 59 times for 60 bins",)),
@@ -144,11 +166,26 @@ class Files(unittest.TestCase):
                 self.write({**self.arrays, **change})
                 self.refused(*words)
         self.write({"other": np.zeros(3)})
-        self.refused("none of the arrays counts", "--array")
-        self.refused("there is no array x", options=["--array", "counts=x"])
+        self.refused("none of the arrays counts", "holds other", "--array")
+        self.refused("there is no array x", "holds other", options=["--array", "counts=x"])
         self.refused("--array thing=x", options=["--array", "thing=x"])
         self.write({"counts": self.arrays["counts"]})
-        self.refused("no array dt")
+        self.refused("no array dt", "holds counts")
+
+    def check_misnamed(self):
+        """The sentence says which array is missing and which are there."""
+        def rename(old, new):
+            named = dict(self.arrays)
+            named[new] = named.pop(old)
+            self.write(named)
+        self.write({"spk": self.arrays["counts"], "position": self.arrays["position"], "length_unit": "mm"})
+        self.refused("no array t, and no bins", "the rows of position", "holds spk, position, length_unit")
+        rename("stop", "end")
+        self.refused("starts of trials but no array stop", "end")
+        rename("start", "begin")
+        self.refused("stops of trials but no array start", "begin")
+        rename("dt", "width")
+        self.refused("no array dt", "width")
 
     def check_damage(self, pieces):
         """Whatever is cut off or overwritten, the file is refused by one sentence or still valid."""
@@ -193,6 +230,20 @@ class NpzTest(Files):
         self.check_spikes({"spike_times": [0.0, 0.05, 0.2, 0.1, 0.45], "spike_times_index": [3, 4, 5]})
         self.write({"spike_times": [0.1, 0.2], "spike_times_index": [2, 1]})
         self.refused("spike_times_index[1, 0] = 1")
+        self.write({"spike_times": [0.1, 0.2], "index": [2]})
+        self.refused("spike_times needs spike_times_index", "holds spike_times, index")
+
+    def test_times_in_ms(self):
+        self.check_times_in_ms(lambda trains, **more: self.write(
+            {"spike_times": np.concatenate(trains), "spike_times_index": np.cumsum([len(t) for t in trains]),
+             **more}))
+
+    def test_misnamed(self):
+        self.check_misnamed()
+        np.savez(self.path("f.npz"), **{"a\nb": np.zeros(2), "\u00e4": np.zeros(2)})
+        self.refused("holds a?b, ??")
+        np.savez(self.path("f.npz"), **{"x" * 60 + str(i): np.zeros(2) for i in range(9)})
+        self.refused("holds " + "x" * 60 + "0, ", ", ...")
 
     def test_refusals(self):
         self.check_refusals()
@@ -300,6 +351,11 @@ class MatTest(Files):
         trains = np.empty(3, object)
         trains[:] = [np.array([0.0, 0.05, 0.2]), np.array([0.1]), np.array([0.45])]
         self.check_spikes({"spike_times": trains})
+
+    def test_misnamed(self):
+        self.check_misnamed()
+        self.write73({"spk": self.arrays["counts"], "names": ["a"]})
+        self.refused("none of the arrays counts", "spk", "names")
 
     def test_refusals(self):
         self.check_refusals()

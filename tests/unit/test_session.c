@@ -140,6 +140,20 @@ static void stop_early(struct traj_session *s)
 {
     s->stop[1] = s->start[1];
 }
+static void trials_in_ms(struct traj_session *s)
+{
+    for (size_t r = 0; r < s->trials; r++) {
+        s->start[r] = 1e3 * s->start[r] + 100.0;
+        s->stop[r] = s->start[r] + 500.0;
+    }
+}
+static void trials_before(struct traj_session *s)
+{
+    for (size_t r = 0; r < s->trials; r++) {
+        s->start[r] -= 9.0;
+        s->stop[r] -= 9.0;
+    }
+}
 static void go_infinite(struct traj_session *s)
 {
     s->go[2] = -INFINITY;
@@ -188,6 +202,12 @@ static const struct fault faults[] = {
     {"example: attribute length_unit is missing but positions have lengths", unit_missing},
     {"example: /trials/start[2] = 0.6 is not later than /trials/start[1] = 0.6", start_back},
     {"example: /trials/stop[1] = 0.6 is not later than /trials/start[1] = 0.6", stop_early},
+    {"example: no trial overlaps the frames: /trials/start begins at 100 s, and the frames run "
+     "from 0 to 2 s; all times must be in seconds of one clock",
+     trials_in_ms},
+    {"example: no trial overlaps the frames: /trials/start begins at -9 s, and the frames run "
+     "from 0 to 2 s; all times must be in seconds of one clock",
+     trials_before},
     {"example: /trials/go[2] is infinite", go_infinite},
     {"example: /trials/target[2] = 2 is neither -1 nor a row of /targets/position, which has 2",
      target_beyond},
