@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/files/session_file.h"
 #include "clients/trajctl/commands.h"
@@ -11,6 +12,7 @@
 #include "clients/trajctl/options.h"
 #include "clients/trajctl/progress.h"
 #include "clients/trajctl/replay_recording.h"
+#include "clients/trajctl/taken.h"
 #include "daemon/learn/decode.h"
 #include "daemon/learn/model_file.h"
 #include "daemon/learn/stream.h"
@@ -27,9 +29,10 @@ static const struct command_help help = {
         "as the daemon takes them. Kinematics and trial labels go along as events for recording; "
         "the decoder never sees them. Waits up to 10 s for the daemon. Nothing is lost: where the "
         "daemon is slower, replay waits. Frames are binary unless --json is given; both decode to "
-        "the same intents. A recording is sent as it was received, byte for byte and in the same "
-        "order, with what came by the control socket at the same frames; a fresh daemon with the "
-        "recorded model and settings gives the recorded intents.",
+        "the same intents. At the end the daemon is asked whether it refused frames; where it "
+        "refused all, replay fails. A recording is sent as it was received, byte for byte and in "
+        "the same order, with what came by the control socket at the same frames; a fresh daemon "
+        "with the recorded model and settings gives the recorded intents.",
     .example = "trajctl replay --session b.h5 --asap\n"
                "trajctl replay --session b.h5 --speed 5 --frames tcp://127.0.0.1:5601\n"
                "trajctl replay r.0001.rec --asap --from-frame 100000\n",
@@ -39,9 +42,10 @@ static const struct command_help help = {
 
 struct replay {
     const char *session, *model;
-    double repeat; /* share of messages that are sent twice */
-    uint64_t seed; /* of which ones, and the generator's state */
-    size_t limit;  /* frames; 0 = all */
+    const char *control; /* where the daemon says what it refused; NULL = not known */
+    double repeat;       /* share of messages that are sent twice */
+    uint64_t seed;       /* of which ones, and the generator's state */
+    size_t limit;        /* frames; 0 = all */
     bool json, quiet;
     struct traj_stream_options stream;
     size_t *unit_map; /* where stream.unit_map leads, or NULL */
@@ -138,6 +142,29 @@ static int map_units(struct replay *r, const struct traj_session *session, struc
     return result;
 }
 
+/* All of it, and what the daemon made of it; 0, 1 when interrupted, or -1 with a sentence. */
+static int send_and_ask(struct replay *r, const struct traj_session *session,
+                        struct traj_error *error)
+{
+    struct taken taken = {0};
+    char note[400] = "";
+    int result = feed_open(&r->feed, error);
+    if (result == 0) {
+        taken_begin(&taken, r->control);
+        result = send_all(r, session, error);
+    }
+    feed_close(&r->feed, result);
+    if (result == 0) {
+        result = taken_end(&taken, r->feed.sent, r->feed.sent, note, sizeof note, error);
+    }
+    if (note[0] && !r->quiet) {
+        progress_end(&r->progress);
+        fprintf(stderr, "replay: %s\n", note);
+    }
+    taken_free(&taken);
+    return result;
+}
+
 static int replay(struct replay *r, struct traj_error *error)
 {
     struct traj_session *session = traj_session_read(r->session, error);
@@ -158,12 +185,8 @@ static int replay(struct replay *r, struct traj_error *error)
     } else if (session->bins == 0) {
         traj_error_set(error, "%s has no frames to send", r->session);
     } else {
-        result = feed_open(&r->feed, error);
+        result = send_and_ask(r, session, error);
     }
-    if (result == 0) {
-        result = send_all(r, session, error);
-    }
-    feed_close(&r->feed, result);
     free(r->body);
     free(r->unit_map);
     traj_session_free(session);
@@ -206,14 +229,17 @@ int cmd_replay(int argc, char **argv)
     struct replay r = {.feed = {.frames = TRAJ_DEFAULT_FRAMES, .speed = 1.0},
                        .seed = 1,
                        .stream = {.trials = true, .targets = true, .recordings = true}};
-    struct recorded_replay recorded = {.control = TRAJ_DEFAULT_CONTROL};
+    struct recorded_replay recorded = {0};
     bool asap = false;
     const struct command_option options[] = {
         {"session", "S.h5", OPTION_TEXT, &r.session, "session file with frames", .file = FILE_READ},
         {"frames", "ENDPOINT", OPTION_TEXT, &r.feed.frames,
          "where trajd takes frames; @ before it binds instead of connecting"},
-        {"control", "ENDPOINT", OPTION_TEXT, &recorded.control,
-         "where trajd answers requests: needed where a recording holds some"},
+        {"control", "ENDPOINT", OPTION_TEXT, &r.control,
+         "where trajd answers requests, " TRAJ_DEFAULT_CONTROL
+         " unless told: needed where a recording holds some; whether frames were refused is asked "
+         "there, unless --frames is given and this is not",
+         .plain = true},
         {"model", "M.tjm", OPTION_TEXT, &r.model,
          "send the units that this model names, in its order; without it, the units as recorded",
          .file = FILE_READ},
@@ -241,6 +267,12 @@ int cmd_replay(int argc, char **argv)
     if (status != OPTIONS_RUN) {
         return status;
     }
+    recorded.control = r.control ? r.control : TRAJ_DEFAULT_CONTROL;
+    /* Another endpoint for frames may be that of another daemon. */
+    if (strcmp(r.feed.frames, TRAJ_DEFAULT_FRAMES) == 0) {
+        r.control = recorded.control;
+    }
+    recorded.asked = r.control;
     r.feed.speed = asap ? 0.0 : r.feed.speed;
     r.feed.progress = &r.progress;
     recorded.feed = &r.feed;

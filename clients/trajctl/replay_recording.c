@@ -11,6 +11,7 @@
 
 #include "clients/trajctl/interrupt.h"
 #include "clients/trajctl/options.h"
+#include "clients/trajctl/taken.h"
 #include "daemon/learn/recording_file.h"
 #include "daemon/learn/rerun.h"
 
@@ -31,6 +32,7 @@ struct sending {
     bool begun;        /* the anchor has been passed */
     uint64_t base;     /* messages that the daemon had received before */
     uint64_t messages; /* sent */
+    size_t decoded;    /* frames among them that became an intent where they were recorded */
     uint64_t unsent;   /* messages that were no messages: not two parts, or of another topic */
     uint64_t losses;   /* places where something that came in is missing */
     uint64_t left_out; /* frames that are wanted and stand before the anchor */
@@ -536,6 +538,7 @@ static int send_message(struct sending *s, const struct traj_record *record,
     if (result == 0) {
         s->messages++;
         *(frame ? &feed->sent : &feed->events) += 1;
+        s->decoded += frame && record->code == TRAJ_RECORD_DECODED;
     }
     return result;
 }
@@ -686,18 +689,36 @@ static void tell_doubts(const struct sending *s)
     }
 }
 
+/* All of it, and what the daemon made of it; 0, 1 when interrupted, or -1 with a sentence. */
+static int send_and_ask(struct sending *s, struct traj_error *error)
+{
+    struct taken taken = {0};
+    struct feed *feed = s->replay->feed;
+    char text[400] = "";
+    int result = feed_open(feed, error);
+    if (result == 0) {
+        taken_begin(&taken, s->replay->asked);
+        result = send_all(s, error);
+    }
+    feed_close(feed, result);
+    if (result == 0) {
+        result = taken_end(&taken, feed->sent, s->decoded, text, sizeof text, error);
+    }
+    if (text[0]) {
+        note(s, text);
+    }
+    taken_free(&taken);
+    return result;
+}
+
 int replay_recording(struct recorded_replay *replay, struct traj_error *error)
 {
     struct sending s = {.replay = replay};
     int result = find_anchor(&s, error);
     if (result == 0) {
         s.recording = traj_recording_open(replay->path, error);
-        result = s.recording ? feed_open(replay->feed, error) : -1;
+        result = s.recording ? send_and_ask(&s, error) : -1;
     }
-    if (result == 0) {
-        result = send_all(&s, error);
-    }
-    feed_close(replay->feed, result);
     if (result == 0) {
         tell_doubts(&s);
     }

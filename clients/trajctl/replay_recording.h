@@ -12,6 +12,7 @@
 struct recorded_replay {
     const char *path;
     const char *control; /* endpoint */
+    const char *asked;   /* the same, where it is known to be of the daemon that takes the frames */
     uint64_t from;       /* the first decoded frame that is wanted; 0 = all */
     bool quiet;
     struct feed *feed; /* not open yet */

@@ -149,6 +149,46 @@ class Recording(daemon.DaemonTest):
         self.stop(d)
         return lines
 
+    def replay_of_session(self, d, units, *more, control=True):
+        """100 frames of so many units."""
+        with open(self.path("frames.csv"), "w") as f:
+            f.write("t_end,dt," + ",".join(f"u{n}" for n in range(units)) + "\n")
+            f.writelines(f"{0.02 * (i + 1):.2f},0.02" + ",1" * units + "\n" for i in range(100))
+        trajctl("convert", "csv", "--frames", self.path("frames.csv"), "--out", self.path("s.h5"))
+        words = ["--control", d.endpoints["control"]] if control else []
+        return subprocess.run([TRAJCTL, "replay", "--session", self.path("s.h5"), "--asap", "--frames",
+                               d.endpoints["frames"], *words, *more], capture_output=True, text=True)
+
+    def test_a_replay_of_which_nothing_is_taken_fails(self):
+        d = self.start()
+        done = self.replay_of_session(d, daemon.UNITS)
+        self.assertEqual((done.returncode, "refused" in done.stderr), (0, False), done.stderr)
+        done = self.replay_of_session(d, daemon.UNITS + 1, "--quiet")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn("the daemon refused all 100 frames (100 units)", done.stderr)
+        self.assertIn("trajctl status --control " + d.endpoints["control"], done.stderr)
+        # Where frames go is told, who is to be asked is not.
+        done = self.replay_of_session(d, daemon.UNITS + 1, control=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("is not known: --control was not given", done.stderr)
+        self.assertEqual(d.ask(cmd="status")["frames"]["invalid"], 200)
+        self.stop(d)
+
+    def test_a_replay_tells_how_many_frames_were_refused(self):
+        d = self.start(config={"count_max": 5})
+        with open(self.path("frames.csv"), "w") as f:
+            f.write("t_end,dt," + ",".join(f"u{n}" for n in range(daemon.UNITS)) + "\n")
+            f.writelines(f"{0.02 * (i + 1):.2f},0.02" + f",{9 if i % 4 == 0 else 1}" * daemon.UNITS + "\n"
+                         for i in range(40))
+        trajctl("convert", "csv", "--frames", self.path("frames.csv"), "--out", self.path("s.h5"))
+        done = subprocess.run([TRAJCTL, "replay", "--session", self.path("s.h5"), "--asap", "--frames",
+                               d.endpoints["frames"], "--control", d.endpoints["control"]],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the daemon refused 10 of 40 frames (10 counts)", done.stderr)
+        self.stop(d)
+
     def course_model(self, name):
         """A filter over courses, whose tables can be moved."""
         trajctl("bench", "--write-model", self.path(name), "--channels", daemon.UNITS, "--targets", TARGETS,
