@@ -738,7 +738,7 @@ static bool fill_links(struct traj_carry *carry, size_t count, double least)
 static bool put_links(struct traj_carry *carry, size_t count)
 {
     for (double least = NEAR_SHARE_MIN; least < 2.0; least *= 4.0)
-        if (fill_links(carry, count, fmin(least, 1.0)))
+        if (fill_links(carry, count, least < 1.0 ? least : 1.0))
             return true;
     return false;
 }

@@ -112,8 +112,8 @@ static void tabulate_means(struct traj_course_filter *f)
         for (size_t e = 0; e < f->nodes; e++) {
             const double mean = c->emission_mean[e * f->channels + n];
             f->table[n * f->stride + e] = mean - centre;
-            f->least[n] = fmin(f->least[n], mean);
-            f->most[n] = fmax(f->most[n], mean);
+            f->least[n] = mean < f->least[n] ? mean : f->least[n];
+            f->most[n] = mean > f->most[n] ? mean : f->most[n];
         }
         double variance = c->emission_noise[n];
         f->precision[n] = 1.0 / variance;
