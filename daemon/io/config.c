@@ -718,6 +718,37 @@ static int check_reach(const struct traj_config *config, struct traj_error *erro
     return 0;
 }
 
+/* Whether an address is another one for everyone who binds it: the system chooses. */
+static bool is_any(const struct traj_endpoint *endpoint)
+{
+    const char *end = strrchr(endpoint->address, ':');
+
+    return endpoint->tcp ? strcmp(end, ":0") == 0 || strcmp(end, ":*") == 0
+                         : strcmp(endpoint->address, "ipc://*") == 0;
+}
+
+/* The second bind to an address would fail, and take the first for another program. */
+static int check_apart(const struct traj_config *config, struct traj_error *error)
+{
+    const char *const text[TRAJ_SOCKETS] = {config->frames, config->intents, config->control};
+    struct traj_endpoint endpoint[TRAJ_SOCKETS];
+
+    for (int i = 0; i < TRAJ_SOCKETS; i++) {
+        const char *field = traj_socket_name((enum traj_socket)i);
+
+        if (traj_endpoint_parse(field, text[i], &endpoint[i], error) != 0) {
+            return -1;
+        }
+        for (int k = 0; k < i && !endpoint[i].connect && !is_any(&endpoint[i]); k++) {
+            if (!endpoint[k].connect && strcmp(endpoint[k].address, endpoint[i].address) == 0) {
+                return traj_error_set(error, "%s: \"%s\" is the endpoint of \"%s\" already", field,
+                                      text[i], traj_socket_name((enum traj_socket)k));
+            }
+        }
+    }
+    return 0;
+}
+
 int traj_config_agrees(const struct traj_config *config, struct traj_error *error)
 {
     if (config->receive == TRAJ_RECEIVE_SPIN && config->priority > 0 &&
@@ -726,7 +757,7 @@ int traj_config_agrees(const struct traj_config *config, struct traj_error *erro
                               "configuration: \"receive\" \"spin\" with a \"priority\" needs "
                               "\"cpu\" and \"io_cpu\", two different processors");
     }
-    return check_reach(config, error);
+    return check_reach(config, error) != 0 || check_apart(config, error) != 0 ? -1 : 0;
 }
 
 static json_t *processor_json(int cpu)

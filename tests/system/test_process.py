@@ -152,8 +152,8 @@ class Configuration(unittest.TestCase):
                   "tcp://127.0.0.1:", "tcp://127.0.0.1:56x", "tcp://:5601", "udp://127.0.0.1:5601",
                   "pgm://127.0.0.1;239.192.1.1:5555", "127.0.0.1:5601", "", "ipc://", "inproc://",
                   "tcp://[::1]x:5601", "@@tcp://127.0.0.1:1", "tcp://127.0.0.1:-1"]
-        within = ["tcp://127.0.0.1:5601", "tcp://127.1.2.3:0", "tcp://[::1]:5601", "ipc://path",
-                  "tcp://localhost:5601", "tcp://localhost:*", "inproc://name", "ipc://@abstract"]
+        within = ["tcp://127.0.0.1:5611", "tcp://127.1.2.3:0", "tcp://[::1]:5611", "ipc://path",
+                  "tcp://localhost:5611", "tcp://localhost:*", "inproc://name", "ipc://@abstract"]
         for name in ("frames", "intents", "control"):
             for prefix in ("", "@", ">"):
                 for endpoint in beyond:
