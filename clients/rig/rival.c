@@ -554,6 +554,21 @@ static int train_wiener(struct traj_rival *r, const struct traj_session *calibra
     return r->past ? 0 : -1;
 }
 
+/* What refit learns intention from, beside the movement. */
+static int check_second(const struct traj_session *calibration, const struct traj_session *second,
+                        struct traj_error *error)
+{
+    for (size_t i = 0; second && second->target && i < second->trials; i++) {
+        if (second->target[i] >= 0) {
+            return 0;
+        }
+    }
+    return traj_error_set(error,
+                          "%s: the decoder refit could not be fitted: it needs trials with known "
+                          "targets, and there are none",
+                          second ? second->path : calibration->path);
+}
+
 struct traj_rival *traj_rival_train(enum traj_rival_kind kind,
                                     const struct traj_session *calibration,
                                     const struct traj_session *second, double radius,
@@ -571,7 +586,11 @@ struct traj_rival *traj_rival_train(enum traj_rival_kind kind,
     }
     bool good = r && r->c && r->noise && r->gain && r->mean && r->y && choose(r, calibration) == 0;
     if (good && kind == TRAJ_RIVAL_REFIT) {
-        good = second && second->trials > 0 && second->target && refit(r, second, radius) == 0;
+        if (check_second(calibration, second, error)) {
+            traj_rival_free(r);
+            return NULL;
+        }
+        good = refit(r, second, radius) == 0;
     }
     if (good && kind == TRAJ_RIVAL_WIENER) {
         good = train_wiener(r, calibration, error) == 0;

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clients/evaluate/compare.h"
@@ -136,6 +137,20 @@ static int print_json(char *const name[2], const struct traj_session *s,
     return result;
 }
 
+/* Lengths in different units cannot be compared; an empty unit tells none. */
+static int check_units(const struct traj_model *const model[2], const struct traj_session *session,
+                       char *const name[2], struct traj_error *error)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const char *unit = model[i]->about.length_unit;
+        if (unit[0] && session->length_unit[0] && strcmp(unit, session->length_unit) != 0) {
+            return traj_error_set(error, "%s: length_unit is \"%s\", that of %s is \"%s\"", name[i],
+                                  unit, session->path, session->length_unit);
+        }
+    }
+    return 0;
+}
+
 int cmd_compare(int argc, char **argv)
 {
     const char *path = NULL;
@@ -168,9 +183,11 @@ int cmd_compare(int argc, char **argv)
     struct traj_model *second = first ? traj_model_load(name[1], &error) : NULL;
     struct traj_session *session = second ? traj_session_read(path, &error) : NULL;
     const struct traj_model *const both[2] = {first, second};
-    int result = session ? traj_compare_models(both, session, &window, &decoding, resamples,
-                                               &comparison, &error)
-                         : -1;
+    int result = session ? check_units(both, session, name, &error) : -1;
+    if (result == 0) {
+        result =
+            traj_compare_models(both, session, &window, &decoding, resamples, &comparison, &error);
+    }
     if (result == 0 && json) {
         result = print_json(name, session, &comparison);
     } else if (result == 0) {

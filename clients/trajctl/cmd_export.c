@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* trajctl export: a session and what was decoded from it, for other programs. */
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -216,10 +217,10 @@ static int export_csv(const struct order *order, const struct content *content,
                       struct traj_error *error)
 {
     struct stat about;
-    bool folder =
-        mkdir(order->out, 0777) == 0 || (stat(order->out, &about) == 0 && S_ISDIR(about.st_mode));
-    if (!folder) {
-        return traj_error_set(error, "%s: is no folder, and cannot be made one", order->out);
+    int reason = mkdir(order->out, 0777) == 0 ? 0 : errno;
+    if (reason && !(stat(order->out, &about) == 0 && S_ISDIR(about.st_mode))) {
+        return traj_error_set(error, "%s: is no folder, and cannot be made one: %s", order->out,
+                              strerror(reason));
     }
     for (int part = 0; content->session && part < TRAJ_CSV_PARTS; part++) {
         if (traj_csv_has(content->session, (enum traj_csv_part)part) &&
@@ -256,6 +257,20 @@ static int check(const char *format, const struct order *order)
     return OPTIONS_RUN;
 }
 
+/* What was written; of a file that was copied nobody has counted anything. */
+static void tell(const struct order *order, const struct content *content)
+{
+    const struct traj_session *session = content->session;
+    printf("%s: ", order->out);
+    if (session) {
+        printf("%zu bins, %zu kinematic samples, %zu trials, ", session->bins, session->samples,
+               session->trials);
+    } else if (order->source) {
+        printf("all that %s holds, ", order->source);
+    }
+    printf("%zu intents\n", content->decoded ? content->intents.decoded.rows : 0);
+}
+
 static int run(const char *format, const struct order *order)
 {
     struct traj_error error = {0};
@@ -266,11 +281,7 @@ static int run(const char *format, const struct order *order)
                                             : export_csv(order, &content, &error);
     }
     if (result == 0) {
-        printf("%s: %zu bins, %zu kinematic samples, %zu trials, %zu intents\n", order->out,
-               content.session ? content.session->bins : 0,
-               content.session ? content.session->samples : 0,
-               content.session ? content.session->trials : 0,
-               content.decoded ? content.intents.decoded.rows : 0);
+        tell(order, &content);
     }
     traj_session_free(content.session);
     intent_table_free(&content.intents);

@@ -28,7 +28,10 @@ int cmd_pause(int argc, char **argv)
     if (status != OPTIONS_RUN) {
         return status;
     }
-    const char *word = optind < argc ? argv[optind] : "";
+    if (optind >= argc) {
+        return usage_error("pause", "name on or off");
+    }
+    const char *word = argv[optind];
     bool on = strcmp(word, "on") == 0;
     if (!on && strcmp(word, "off") != 0) {
         return usage_error("pause", "\"%s\" is not on or off", word);

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "clients/evaluate/baseline.h"
 #include "clients/evaluate/metrics.h"
@@ -79,12 +80,39 @@ static int check_intents(const char *path, const struct traj_session *session,
     return 0;
 }
 
+/* By what intents are measured must be there. */
+static int check_session(const struct traj_session *session, struct traj_error *error)
+{
+    if (session->bins == 0) {
+        return traj_error_set(error,
+                              "%s: /frames: none, so there is no bin that an intent could be of",
+                              session->path);
+    }
+    if (session->samples == 0) {
+        return traj_error_set(error,
+                              "%s: /kinematics: none, so there is no movement to score intents by",
+                              session->path);
+    }
+    return 0;
+}
+
+/* Filters that learned lengths in another unit answer in it. */
+static int check_train(const struct traj_session *train, const struct traj_session *test,
+                       struct traj_error *error)
+{
+    if (strcmp(train->length_unit, test->length_unit) == 0) {
+        return 0;
+    }
+    return traj_error_set(error, "%s: length_unit is \"%s\", that of %s is \"%s\"", train->path,
+                          train->length_unit, test->path, test->length_unit);
+}
+
 static int score_all(const struct traj_session *session, const char *intents,
                      const char *train_path, const struct traj_score_options *options,
                      struct progress *progress, struct results *results, struct traj_error *error)
 {
     struct intent_file file;
-    if (intent_file_read(intents, session, &file, error)) {
+    if (check_session(session, error) || intent_file_read(intents, session, &file, error)) {
         return -1;
     }
     int result = check_intents(intents, session, &file, error);
@@ -97,7 +125,7 @@ static int score_all(const struct traj_session *session, const char *intents,
         return result;
     }
     struct traj_session *train = traj_session_read(train_path, error);
-    result = train ? 0 : -1;
+    result = train ? check_train(train, session, error) : -1;
     for (int method = KALMAN; result == 0 && method < METHODS; method++) {
         progress_update(progress, method_name[method], (double)(method - KALMAN) / 2.0);
         result = score_baseline(method, train, session, options, results, error);

@@ -81,7 +81,7 @@ static int parse(int argc, char **argv, struct traj_nwb_options *nwb, struct wor
         {"from", "S", OPTION_REAL, &nwb->bins.from, "bin spikes from here on, s", .plain = true},
         {"to", "S", OPTION_REAL, &nwb->bins.to, "up to here", .plain = true},
         {"unit-where", "COLUMN=VALUE,..", OPTION_REPEATED, &words->unit_where,
-         "keep units whose column holds one of these; may be given several times"},
+         "keep units whose column holds one of these"},
         {"unit-name", "COLUMN", OPTION_TEXT, &nwb->unit_name,
          "column of /units that names them; without it unit_name, or else the id", .plain = true},
         {"counts", "SERIES", OPTION_TEXT, &nwb->counts, "binned spikes, instead of spike times"},

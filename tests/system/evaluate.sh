@@ -78,4 +78,16 @@ evaluate today --session day.h5 --yesterday cut.h5 --methods default --trials-pe
 "$TRAJCTL" compare a.tjm b.tjm --session day.h5 --json >compare.json
 "$TRAJCTL" compare b.tjm a.tjm --session day.h5 --json >reverse.json
 "$TRAJCTL" compare a.tjm a.tjm --session day.h5 >same.txt
+# Lengths in two units are not compared.
+cp day.h5 cm.h5
+"$TRAJ_PYTHON" -c 'import h5py; h5py.File("cm.h5", "a").attrs["length_unit"] = "cm"'
+for words in "compare a.tjm b.tjm --session cm.h5" \
+    "score --session day.h5 --intents a.jsonl --train cm.h5"; do
+    # shellcheck disable=SC2086
+    if "$TRAJCTL" $words >/dev/null 2>said; then
+        echo "two units were taken for one: trajctl $words"
+        exit 1
+    fi
+    grep -q 'length_unit is "[cm]m", that of .* is "[cm]m"' said
+done
 "$TRAJ_PYTHON" "$here/evaluate.py"

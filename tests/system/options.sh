@@ -44,6 +44,8 @@ for command in $commands; do
         esac
         grep -q -e "--$option\b" "$work/page" || fail "$command --$option is not in $man"
     done
+    ! tr -s ' \n' ' ' <"$work/help" | grep -q 'may be given several times; may be' ||
+        fail "$command --help says a phrase twice"
     ! grep -q 18446744073709551615 "$work/help" || fail "$command --help shows a number for none"
     "$TRAJCTL" help "$command" | cmp -s - "$work/help" || fail "help $command"
     expect 2 'unknown' "$command" --no-such-option
@@ -96,7 +98,8 @@ expect 2 'from 5 is after --to 3' record cut x.rec --out y --from 5 --to 3
 expect 2 'is not between 0' record cut x.rec --out y --to -1
 expect 2 'either --session' replay
 expect 2 'for sessions' replay x.rec --json
-expect 2 'is not on or off' pause
+expect 2 'name on or off' pause
+expect 2 '"blue" is not on or off' pause blue
 expect 2 'set needs one number' prior set
 expect 2 'not a number of at least 0' prior set 0.5 much
 expect 2 'no sum' prior set 0 0
@@ -205,6 +208,28 @@ expect 1 'empty.jsonl: holds no intent' score --session five.h5 --intents empty.
 expect 1 'none of its [0-9]* intents is of a bin of five.h5' \
     score --session five.h5 --intents other.jsonl --json
 expect 1 'no bin lies in the part' score --session five.h5 --intents five.jsonl --from 1000
+
+# What does not move has no score either, and the reason is not looked for in the intents.
+cat >frames.csv <<'.'
+t_end,u1,u2
+0.02,1,0
+0.04,0,2
+.
+"$TRAJCTL" convert csv --frames frames.csv --out still.h5 >"$work/out"
+expect 1 'still.h5: /kinematics: none, so there is no movement to score' \
+    score --session still.h5 --intents five.jsonl
+
+# Where a folder cannot be made, the reason is said; of a copy nothing is counted.
+expect 1 'm.tjm: is no folder, and cannot be made one: File exists' \
+    export csv --session five.h5 --out m.tjm
+expect 1 'none/csv: is no folder, and cannot be made one: No such file' \
+    export csv --session five.h5 --out none/csv
+"$TRAJCTL" export nwb --session five.h5 --out five.nwb >"$work/out" 2>"$work/err"
+grep -q '^five.nwb: [1-9][0-9]* bins, [1-9][0-9]* kinematic samples, 8 trials, 0 intents$' "$work/out" ||
+    fail "export nwb: $(cat "$work/out")"
+"$TRAJCTL" export nwb --source five.nwb --intents five.jsonl --out copy.nwb >"$work/out" 2>"$work/err"
+grep -q '^copy.nwb: all that five.nwb holds, [1-9][0-9]* intents$' "$work/out" ||
+    fail "export nwb --source: $(cat "$work/out")"
 
 # Units that are in the model or in the session alone are told of.
 simulate --units 3 --out three.h5

@@ -162,7 +162,13 @@ static void refit_without_targets_is_refused(void **state)
     struct traj_block train = by_hand(0);
     struct traj_error error = {{0}};
     assert_null(traj_rival_train(TRAJ_RIVAL_REFIT, train.session, NULL, 15.0, &error));
-    assert_non_null(strstr(error.text, "refit"));
+    assert_non_null(strstr(error.text, "refit could not be fitted: it needs trials with known "));
+    error.text[0] = '\0';
+    for (size_t i = 0; i < train.session->trials; i++) {
+        train.session->target[i] = -1;
+    }
+    assert_null(traj_rival_train(TRAJ_RIVAL_REFIT, train.session, train.session, 15.0, &error));
+    assert_non_null(strstr(error.text, "refit could not be fitted: it needs trials with known "));
     traj_block_free(&train);
 }
 
