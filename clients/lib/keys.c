@@ -55,13 +55,21 @@ static int read_pair(const char *path, bool secret, struct traj_key_pair *pair, 
     if (rc != 0) {
         return refuse(rc, reason, size, "%s: %s", path, strerror(-rc));
     }
+    wrong = traj_key_parse(text, (size_t)got, pair);
+    if (wrong != NULL) {
+        return refuse(-EBADMSG, reason, size, "%s: %s", path, wrong);
+    }
+    /* Only now is it known whether there is a secret: a public key is for everybody to read. */
+    if (secret && pair->secret_key[0] == '\0') {
+        return refuse(-EBADMSG, reason, size,
+                      "%s: holds no secret key; a public one is that of --server-key", path);
+    }
     if (secret && (about.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         return refuse(-EPERM, reason, size,
                       "%s: a secret key that others may read or write is none; chmod 600 %s", path,
                       path);
     }
-    wrong = traj_key_parse(text, (size_t)got, pair);
-    return wrong == NULL ? 0 : refuse(-EBADMSG, reason, size, "%s: %s", path, wrong);
+    return 0;
 }
 
 int traj_keys_read(const char *own, const char *server, struct traj_keys *keys, char *reason,
@@ -74,8 +82,7 @@ int traj_keys_read(const char *own, const char *server, struct traj_keys *keys, 
     if (rc != 0) {
         return rc;
     }
-    if (pair.secret_key[0] == '\0' || zmq_curve_public(derived, pair.secret_key) != 0 ||
-        strcmp(derived, pair.public_key) != 0) {
+    if (zmq_curve_public(derived, pair.secret_key) != 0 || strcmp(derived, pair.public_key) != 0) {
         return refuse(-EBADMSG, reason, size,
                       "%s: holds no secret key that belongs to its public one", own);
     }

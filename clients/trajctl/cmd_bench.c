@@ -387,7 +387,8 @@ static int run_attached(struct bench *b, struct traj_error *error)
     json_t *status = result == 0 ? bench_daemon_status(&daemon) : NULL;
     json_t *model = json_object_get(status, "model");
     if (result == 0 && b->control_at && !model) {
-        result = traj_error_set(error, "no trajd answers at %s", b->control_at);
+        result = traj_error_set(error, "no trajd answers at %s%s", b->control_at,
+                                options_keys_doubt(b->control_at));
     }
     cell.size = (struct bench_size){.units = (size_t)b->channels.value[0],
                                     .targets = (size_t)b->targets.value[0],

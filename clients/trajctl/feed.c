@@ -32,9 +32,9 @@ static int wait_for_daemon(struct feed *feed, struct traj_error *error)
         }
         if (monotonic_seconds() - began > WAIT_S) {
             return traj_error_set(error,
-                                  "no trajd has subscribed at %s within %d s; is it running, "
-                                  "with --frames at this endpoint?",
-                                  feed->frames, WAIT_S);
+                                  "no trajd has subscribed at %s within %d s: one must run "
+                                  "with --frames at this endpoint%s",
+                                  feed->frames, WAIT_S, options_keys_doubt(feed->frames));
         }
     }
 }

@@ -336,6 +336,20 @@ const struct traj_keys *options_keys(void)
     return given.known ? &given.keys : NULL;
 }
 
+const char *options_keys_doubt(const char *endpoint)
+{
+    const char *address = endpoint[0] == '@' || endpoint[0] == '>' ? endpoint + 1 : endpoint;
+    bool tcp = strncmp(address, "tcp:", 4) == 0;
+    if (!given.known) {
+        return tcp ? "; if it asks for keys, as it does beyond one machine, give --key and "
+                     "--server-key"
+                   : "";
+    }
+    return tcp ? "; its list of clients may not allow the key of --key here, or --server-key may "
+                 "not be its public key"
+               : "; with --key and --server-key it answers at tcp:// alone";
+}
+
 static bool reaches_daemon(const struct command_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

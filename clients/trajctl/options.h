@@ -91,6 +91,12 @@ int options_parse(const struct command_help *help, const struct command_option *
 struct traj_keys;
 const struct traj_keys *options_keys(void);
 
+/*
+ * What may be wrong with keys where nobody answers at an endpoint: "", or the rest of a sentence.
+ * A daemon does not answer those whose keys it refuses, so that nothing more can be known.
+ */
+const char *options_keys_doubt(const char *endpoint);
+
 /* A sentence on stderr, and where to read more; returns EXIT_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

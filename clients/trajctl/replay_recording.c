@@ -110,7 +110,8 @@ static json_t *ask(struct sending *s, json_t *request, int timeout_ms, struct tr
         json_decref(reply);
         reply = NULL;
     } else if (!reply) {
-        traj_error_set(error, "no trajd answers at %s", s->replay->control);
+        traj_error_set(error, "no trajd answers at %s%s", s->replay->control,
+                       options_keys_doubt(s->replay->control));
     }
     free(text);
     json_decref(request);

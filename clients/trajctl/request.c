@@ -18,7 +18,7 @@ static int exchange(const char *command, struct traj_control *control, const cha
     json_error_t why;
     int rc = traj_control_request(control, text, timeout_ms, &answer);
     if (rc == -ETIMEDOUT) {
-        return failure(command, "no trajd answers at %s", endpoint);
+        return failure(command, "no trajd answers at %s%s", endpoint, options_keys_doubt(endpoint));
     }
     if (rc != 0) {
         return failure(command, "%s: %s", endpoint, strerror(-rc));

@@ -145,7 +145,36 @@ class LetIn(Guarded):
         self.assertIn("chmod 600", trajctl(*ask, *own, status=1).stderr)
         with self.assertRaises(PermissionError):
             trajd.Control(d.endpoints["control"], **self.keys.files("desk"))
-        self.assertIn("no trajd answers", trajctl(*ask, status=1).stderr)
+        said = trajctl(*ask, status=1).stderr
+        self.assertIn("no trajd answers", said)
+        self.assertIn("if it asks for keys", said)
+        self.assertIn("--key and --server-key", said)
+
+    def test_a_wrong_key_is_thought_of(self):
+        """The daemon tells nobody whose key it refuses: the client says what it may be."""
+        d = self.guarded()
+        ask = ["status", "--control", d.endpoints["control"]]
+        server = ["--server-key", self.keys.path("trajd.key")]
+        for key, at in (("rig", server), ("desk", ["--server-key", self.keys.path("rig.key")])):
+            said = trajctl(*ask, "--key", self.keys.path(key + ".key_secret"), *at, status=1).stderr
+            self.assertIn("may not allow the key of --key", said)
+            self.assertIn("--server-key may not be its public key", said)
+        said = trajctl("status", "--control", "ipc:///tmp/nobody-is-here", "--key",
+                       self.keys.path("desk.key_secret"), *server, status=1).stderr
+        self.assertIn("at tcp:// alone", said)
+        self.assertNotIn("key", trajctl("status", "--control", "ipc:///tmp/nobody-is-here", status=1).stderr)
+
+    def test_a_public_key_is_no_secret_one(self):
+        """It may be anybody's to read: another mode would not make it one."""
+        d = self.guarded()
+        files = {"key": self.keys.path("desk.key"), "server_key": self.keys.path("trajd.key")}
+        os.chmod(files["key"], 0o644)
+        said = trajctl("status", "--control", d.endpoints["control"], "--key", files["key"],
+                       "--server-key", files["server_key"], status=1).stderr
+        self.assertIn("desk.key: holds no secret key", said)
+        self.assertNotIn("chmod", said)
+        with self.assertRaisesRegex(ValueError, "desk.key: holds no line secret-key"):
+            trajd.Control(d.endpoints["control"], **files)
 
     def test_ipc_needs_no_key(self):
         d = self.start(config=self.keys.config())

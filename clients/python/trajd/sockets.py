@@ -13,12 +13,12 @@ CONTROL = "tcp://127.0.0.1:5603"
 def read_key(path: str, name: str) -> bytes:
     """A key of a file of `trajctl keygen`; name is "public-key" or "secret-key"."""
     with open(path, encoding="utf-8") as file:
-        if name == "secret-key" and os.fstat(file.fileno()).st_mode & 0o077:
-            raise PermissionError(f"{path}: a secret key that others may read or write is none; "
-                                  f"chmod 600 {path}")
         for line in file:
             word, _, value = line.partition("=")
             if word.strip() == name:
+                if name == "secret-key" and os.fstat(file.fileno()).st_mode & 0o077:
+                    raise PermissionError(f"{path}: a secret key that others may read or write is none; "
+                                          f"chmod 600 {path}")
                 return value.strip().strip('"').encode()
     raise ValueError(f"{path}: holds no line {name} = \"...\"")
 
