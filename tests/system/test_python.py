@@ -2,6 +2,7 @@
 """Does the Python client say what the protocol's vectors say, and does a user's Python program work
 against a real daemon and the real tools?"""
 import json
+import math
 import os
 import re
 import subprocess
@@ -152,6 +153,88 @@ class Sessions(unittest.TestCase):
             trajd.Session(counts=np.zeros((5, 2)), dt=0.02, position=np.zeros((4, 2)))
         with self.assertRaisesRegex(ValueError, "counts"):
             trajd.Session(counts=np.full((5, 2), 0.5), dt=0.02)
+        with self.assertRaisesRegex(ValueError, "position: 3 rows for 5 bins"):
+            trajd.Session(counts=np.zeros((5, 2)), dt=0.02, position=np.zeros((3, 2)))
+        with self.assertRaisesRegex(ValueError, "dt: 4 widths for 5 bins"):
+            trajd.Session(counts=np.zeros((5, 2)), dt=np.full(4, 0.02))
+        with self.assertRaisesRegex(ValueError, "position: 3 rows for 0 bins"):
+            trajd.Session(position=np.zeros((3, 2)))
+
+    FAULTS = {  # what is put in the place of a dataset or an attribute (@), None = nothing: what is said of it
+        "@format": [("other", "format")], "@version": [(2, "version is 2"), (None, "version"), ("x", "version")],
+        "@length_unit": [(None, "length_unit"), ("x" * 32, "length_unit"), ("a\nb", "length_unit")],
+        "@subject": [("x" * 64, "subject")], "@description": [("x" * 512, "description")],
+        "frames/counts": [(None, "/frames/counts"), (lambda a: a + 0.5, "counts"), (lambda a: a[:-1], "counts"),
+                          (lambda a: np.where(a == a.max(), np.nan, a), "/frames/counts"),
+                          (lambda a: [["x"]], "/frames/counts"), (lambda a: a[:0], "")],
+        "frames/features": [(lambda t: np.full((len(t), 1), np.inf), "/frames/features[0, 0]")],
+        "frames/t_end": [(None, "/frames/t_end"), (lambda t: t[::-1], "/frames/t_end[1]"),
+                         (lambda t: t * np.nan, "/frames/t_end[0]"), (lambda t: t + 1e6, "no trial overlaps")],
+        "frames/dt": [(None, "/frames/dt"), (lambda a: a * 0, "/frames/dt[0]"), (lambda a: a * np.nan, "/frames/dt[0]"),
+                      (lambda a: a[:1], "/frames/dt")],
+        "frames/unit_name": [(lambda n: n[:-1], "/frames/unit_name"), (lambda n: [b"a"] * len(n), "twice"),
+                             (lambda n: [b""] + list(n[1:]), "/frames/unit_name[0]"),
+                             (lambda n: [b"x" * 32] + list(n[1:]), "/frames/unit_name[0]")],
+        "kinematics/t": [(None, "/kinematics/t"), (lambda t: t * 0, "/kinematics/t[1]")],
+        "kinematics/position": [(None, "/kinematics/position"), (lambda a: a * np.nan, "/kinematics/position[0, 0]"),
+                                (lambda a: np.tile(a, 9), "/kinematics/position")],
+        "kinematics/velocity": [(lambda a: np.full_like(a, np.inf), "/kinematics/velocity[0, 0]"),
+                                (lambda a: a[:, :1], "/kinematics/velocity")],
+        "trials/start": [(None, "/trials/start"), (lambda a: a[::-1], "/trials/start[1]")],
+        "trials/stop": [(None, "/trials/stop"), (lambda a: a - 1e3, "/trials/stop[0]"), (lambda a: a[:-1], "stop")],
+        "trials/go": [(lambda a: a + np.inf, "/trials/go[0]")],
+        "trials/target": [(lambda a: a + 99, "/trials/target[0]"), (lambda a: a - 99, "/trials/target[0]")],
+        "targets/position": [(lambda a: a * np.nan, "/targets/position[0, 0]"), (lambda a: a[:, :1], "/targets/position")],
+        "targets/id": [(lambda n: n[:-1], "/targets/id"), (lambda n: [b"a"] * len(n), "twice")],
+    }
+
+    def test_what_the_tools_refuse_is_refused(self):
+        """By the same file's name, and by what is wrong with it; trajctl is asked about each file, too."""
+        self.simulated()
+        with open(self.path("s.h5"), "rb") as file:
+            good = file.read()
+        cases = [(place, *case) for place, faults in self.FAULTS.items() for case in faults]
+        for place, change, words in cases:
+            with self.subTest(place=place, words=words):
+                with open(self.path("bad.h5"), "wb") as file:
+                    file.write(good)
+                with h5py.File(self.path("bad.h5"), "a") as file:
+                    self.spoil(file, place, change)
+                done = subprocess.run([os.environ["TRAJCTL"], "export", "csv", "--session", self.path("bad.h5"), "--out",
+                                       self.path("tables")], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                with self.assertRaises(ValueError) as refused:
+                    trajd.Session.read(self.path("bad.h5"))
+                self.assertIn(self.path("bad.h5") + ": ", str(refused.exception))
+                self.assertIn(words, str(refused.exception))
+
+    def spoil(self, file, place, change):
+        if place.startswith("@"):
+            if change is None:
+                del file.attrs[place[1:]]
+            else:
+                file.attrs[place[1:]] = change
+            return
+        old = file[place if place in file else "frames/t_end"][()]
+        if place in file:
+            del file[place]
+        if change is not None:
+            value = change(old)
+            file[place] = value if isinstance(value, np.ndarray) else np.array(value, dtype="S")
+
+    def test_what_is_no_session_file_is_named(self):
+        with open(self.path("text.h5"), "w") as file:
+            file.write("no HDF5")
+        with self.assertRaisesRegex(ValueError, "text.h5: is not an HDF5 file"):
+            trajd.Session.read(self.path("text.h5"))
+        with self.assertRaises(FileNotFoundError):
+            trajd.Session.read(self.path("nothing.h5"))
+
+    def test_what_read_would_refuse_is_not_written(self):
+        session = trajd.Session(counts=np.ones((5, 2)), dt=0.02, position=np.full((5, 1), np.nan))
+        with self.assertRaisesRegex(ValueError, r"/kinematics/position\[0, 0\] is not finite"):
+            session.write(self.path("never.h5"))
+        self.assertFalse(os.path.exists(self.path("never.h5")))
 
     def test_lines_of_readme_decode_arrays(self):
         with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
@@ -220,6 +303,11 @@ class Live(daemon.DaemonTest):
                 rig.frame(daemon.counts_of(seq), t=(seq + 1) * daemon.BIN, dt=daemon.BIN)
             rig.gaze(0.4, [1.0, 2.0], np.eye(2))
             rig.effector(0.4, np.array([1.0, 2.0]))
+            for send, words in ((lambda: rig.effector(0.4, np.array([1.0, np.nan])), "effector: position: .* is not finite"),
+                                (lambda: rig.gaze(0.4, [1.0, 2.0], np.eye(2) / 0.0), "gaze: cov: .* is not finite"),
+                                (lambda: rig.go(math.inf), "go: t: inf is not finite")):
+                with np.errstate(all="ignore"), self.assertRaisesRegex(ValueError, words):
+                    send()
             rig.trial_stop(0.4)
             rig.trial_label(0.4, target=None, rewarded=True)
             got = [intents.receive(daemon.PATIENCE) for _ in range(20)]

@@ -100,6 +100,8 @@ class Session:
         if bins is not None:
             if self.dt is None:
                 raise ValueError("dt: the width of the bins is needed")
+            if np.shape(self.dt) not in ((), (1,), (bins,)):
+                raise ValueError(f"dt: {np.size(self.dt)} widths for {bins} bins")
             self.dt = np.broadcast_to(np.asarray(self.dt, "f8"), (bins,)).copy()
             if self.t_end is None:
                 self.t_end = np.cumsum(self.dt)
@@ -107,6 +109,9 @@ class Session:
         if self.position is not None:
             self.position = _array("position", self.position, "f8", 2)
             if self.kinematics_t is None:
+                if bins != len(self.position):
+                    raise ValueError(f"position: {len(self.position)} rows for {bins or 0} bins, and no kinematics_t "
+                                     "says when they were")
                 self.kinematics_t = self.t_end
             self.kinematics_t = _array("kinematics_t", self.kinematics_t, "f8", 1, len(self.position))
             if self.velocity is not None:
@@ -140,8 +145,9 @@ class Session:
         return Session(**part)
 
     def write(self, path) -> None:
-        """Writes the session file."""
+        """Writes the session file; ValueError where read would refuse it."""
         h5py = _h5py()
+        self.check()
         with h5py.File(path, "w") as file:
             file.attrs.update({"format": "trajd-session", "version": 1, "length_unit": self.length_unit,
                                "subject": self.subject, "description": self.description})
@@ -159,32 +165,78 @@ class Session:
                 if value is not None:
                     file.create_dataset(name, data=list(value), dtype=h5py.string_dtype())
 
+    def check(self) -> None:
+        """ValueError with one sentence where the session holds what proto/session.md refuses."""
+        from . import session_check
+        session_check.check(self)
+
     @classmethod
     def read(cls, path) -> "Session":
-        """Reads a session file; ValueError where it is none."""
+        """Reads a session file; ValueError that names the file and the fault where it is none."""
         h5py = _h5py()
-        with h5py.File(path, "r") as file:
-            if _text(file.attrs.get("format")) != "trajd-session":
-                raise ValueError(f"{path}: the attribute format is not trajd-session")
+        try:
+            with h5py.File(path, "r") as file:
+                session = cls(**_parts(file, h5py))
+            session.check()
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except OSError as error:
+            if error.errno is not None:  # not there, or not to be read: the system's own words
+                raise
+            raise ValueError(f"{path}: is not an HDF5 file, or is damaged: {error}") from None
+        return session
 
-            def get(name):
-                return file[name][()] if name in file else None
 
-            def names(name):
-                return [_text(x) for x in file[name][()]] if name in file else None
+def _dataset(file, h5py, name, needed=False, texts=False):
+    """Numbers as an array, or texts as a list; None where there is no such dataset."""
+    if name not in file:
+        if needed:
+            raise ValueError(f"/{name} is missing")
+        return None
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"/{name} is not a dataset")
+    if texts:
+        if h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
+            raise ValueError(f"/{name} does not hold texts")
+        return [_text(value) for value in dataset[()]]
+    if dataset.dtype.kind not in "iuf":
+        raise ValueError(f"/{name} does not hold numbers")
+    return dataset[()]
 
-            trials = None
-            if "trials/start" in file:
-                trials = Trials(**{key: get("trials/" + key)
-                                   for key in ("start", "stop", "target", "go", "move", "rewarded")})
-            return cls(counts=get("frames/counts"), dt=get("frames/dt"), t_end=get("frames/t_end"),
-                       features=get("frames/features"), position=get("kinematics/position"),
-                       velocity=get("kinematics/velocity"), kinematics_t=get("kinematics/t"),
-                       trials=trials, targets=get("targets/position"), target_id=names("targets/id"),
-                       unit_name=names("frames/unit_name"),
-                       length_unit=_text(file.attrs.get("length_unit", "mm")),
-                       subject=_text(file.attrs.get("subject", "")),
-                       description=_text(file.attrs.get("description", "")))
+
+def _parts(file, h5py) -> dict:
+    """What a session file holds, by the names of the Session's fields."""
+    np = _numpy()
+    if _text(file.attrs.get("format")) != "trajd-session":
+        raise ValueError("attribute format is not trajd-session")
+    if not np.array_equal(file.attrs.get("version"), 1):
+        raise ValueError(f"attribute version is {file.attrs.get('version')}, this program reads 1")
+    parts = {name: _text(file.attrs.get(name, "")) for name in ("length_unit", "subject", "description")}
+    frames, kinematics, targets = "frames" in file, "kinematics" in file, "targets" in file
+    for field, name, needed in (("dt", "frames/dt", frames), ("t_end", "frames/t_end", frames),
+                                ("counts", "frames/counts", False), ("features", "frames/features", False),
+                                ("kinematics_t", "kinematics/t", kinematics),
+                                ("position", "kinematics/position", kinematics),
+                                ("velocity", "kinematics/velocity", False),
+                                ("targets", "targets/position", targets)):
+        parts[field] = _dataset(file, h5py, name, needed)
+    if frames:
+        if parts["counts"] is None and parts["features"] is None:
+            raise ValueError("/frames/counts is missing, and so is /frames/features")
+        for name in ("dt", "counts", "features"):
+            rows = parts["t_end"].shape[:1] if parts[name] is None else parts[name].shape[:1]
+            if rows != parts["t_end"].shape:
+                raise ValueError(f"/frames/{name} and /frames/t_end differ in their rows")
+        if parts["counts"] is not None and not np.isfinite(parts["counts"]).all():
+            raise ValueError("/frames/counts: not whole numbers from 0 to 65535")
+    for field, name in (("unit_name", "frames/unit_name"), ("target_id", "targets/id")):
+        parts[field] = _dataset(file, h5py, name, texts=True)
+    if "trials" in file:
+        rows = {name: _dataset(file, h5py, "trials/" + name, name in ("start", "stop"))
+                for name in ("start", "stop", "target", "go", "move", "rewarded")}
+        parts["trials"] = Trials(**rows) if len(rows["start"]) else None
+    return parts
 
 
 def _text(value):

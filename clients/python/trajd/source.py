@@ -17,6 +17,12 @@ def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def _is_finite(value) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _flat(cov):
     """A covariance row by row."""
     rows = _plain(cov)
@@ -81,6 +87,9 @@ class Source(sockets.Connection):
         body = {"type": type}
         body.update((key, _plain(value)) for key, value in fields.items()
                     if value is not None or key == "target")
+        for key, value in body.items():
+            if not _is_finite(value):
+                raise ValueError(f"{type}: {key}: {value!r} is not finite")
         self._send(b"event", json.dumps(body, allow_nan=False).encode())
 
     def session(self, run: str, marks: bool = True, *, subject: Optional[str] = None,
