@@ -272,6 +272,7 @@ static void take_down(struct parts *parts)
     traj_link_close(&parts->link);
     traj_guard_close(&parts->service.guard);
     traj_link_context_end(parts->context);
+    traj_realtime_end(&parts->service.realtime);
     traj_signals_close(parts->signal_fd);
     traj_observers_close(&parts->service.observers);
     traj_models_close(&parts->service.models);

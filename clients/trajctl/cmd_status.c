@@ -190,9 +190,9 @@ static void print_latency(json_t *s)
         print_stage(name, stage);
     }
     print_stage("total", json_object_get(s, "latency_ms"));
-    printf("receive %s; memory locked: %s; priority: %s; cpu: %s; io_cpu: %s\n",
+    printf("receive %s; memory locked: %s; priority: %s; cpu: %s; io_cpu: %s; wake_us: %s\n",
            text(realtime, "receive"), text(realtime, "lock_memory"), text(realtime, "priority"),
-           text(realtime, "cpu"), text(realtime, "io_cpu"));
+           text(realtime, "cpu"), text(realtime, "io_cpu"), text(realtime, "wake_us"));
     printf("decode thread: %.2f s of processor, %lld major and %lld minor page faults; "
            "%.1f MiB resident\n",
            real(decode, "cpu_s"), whole(decode, "major_faults"), whole(decode, "minor_faults"),

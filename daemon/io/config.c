@@ -43,6 +43,7 @@ void traj_config_default(struct traj_config *config)
     config->log_level = TRAJ_LOG_INFO;
     config->cpu = -1;
     config->io_cpu = -1;
+    config->wake_us = -1;
 }
 
 /* --- one kind of value each ------------------------------------------------------------------ */
@@ -561,6 +562,15 @@ static int read_lock_memory(const struct reading *reading, const json_t *value)
     return 0;
 }
 
+static int read_wake(const struct reading *reading, const json_t *value)
+{
+    if (json_is_null(value)) {
+        reading->config->wake_us = -1;
+        return 0;
+    }
+    return read_integer(reading, "wake_us", value, 0, 10000, &reading->config->wake_us);
+}
+
 static const struct {
     const char *key;
     int (*read)(const struct reading *reading, const json_t *value);
@@ -586,6 +596,7 @@ static const struct {
     {"cpu", read_cpu},
     {"io_cpu", read_io_cpu},
     {"lock_memory", read_lock_memory},
+    {"wake_us", read_wake},
     {"record", read_record},
     {"curve", read_curve},
     {"request_rate", read_request_rate},
@@ -760,9 +771,10 @@ int traj_config_agrees(const struct traj_config *config, struct traj_error *erro
     return check_reach(config, error) != 0 || check_apart(config, error) != 0 ? -1 : 0;
 }
 
-static json_t *processor_json(int cpu)
+/* Where -1 stands for null. */
+static json_t *number_or_null(int number)
 {
-    return cpu >= 0 ? json_integer(cpu) : json_null();
+    return number >= 0 ? json_integer(number) : json_null();
 }
 
 static json_t *corner_json(const double *corner, size_t count)
@@ -829,7 +841,7 @@ char *traj_config_text(const struct traj_config *config)
     }
     document = json_pack(
         "{s:s?, s:s?, s:o, s:s?, s:s?, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:f, s:o, s:b, s:i, "
-        "s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b}",
+        "s:i, s:i, s:i, s:o, s:o, s:s, s:s, s:i, s:o, s:o, s:b, s:o}",
         "model", config->model[0] != '\0' ? config->model : NULL, "shadow",
         config->shadow[0] != '\0' ? config->shadow : NULL, "recalibrate", recalibrate_json(config),
         "source", config->source[0] != '\0' ? config->source : NULL, "lsl_outlet",
@@ -842,8 +854,9 @@ char *traj_config_text(const struct traj_config *config)
         config->send_hwm, "message_max", config->message_max, "request_rate", config->request_rate,
         "curve", curve_json(&config->curve), "record", record_json(&config->record), "log_level",
         traj_log_level_name(config->log_level), "receive", traj_receive_name(config->receive),
-        "priority", config->priority, "cpu", processor_json(config->cpu), "io_cpu",
-        processor_json(config->io_cpu), "lock_memory", (int)config->lock_memory);
+        "priority", config->priority, "cpu", number_or_null(config->cpu), "io_cpu",
+        number_or_null(config->io_cpu), "lock_memory", (int)config->lock_memory, "wake_us",
+        number_or_null(config->wake_us));
     if (document == NULL) {
         return NULL;
     }

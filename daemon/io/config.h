@@ -49,7 +49,9 @@
  *       "priority": 0,                         SCHED_FIFO, 1..99; 0 = the ordinary scheduler
  *       "cpu": null,                           the processor that decodes; null = any
  *       "io_cpu": null,                        the processor of libzmq's threads
- *       "lock_memory": false                   no page is ever taken away
+ *       "lock_memory": false,                  no page is ever taken away
+ *       "wake_us": null                        no processor may sleep so deep that it takes longer
+ *                                              to wake up; null = whatever the system does
  *     }
  */
 #ifndef TRAJ_IO_CONFIG_H
@@ -125,6 +127,7 @@ struct traj_config {
     int cpu;    /* -1 = any */
     int io_cpu; /* -1 = any */
     bool lock_memory;
+    int wake_us; /* -1 = not asked */
 };
 
 void traj_config_default(struct traj_config *config);

@@ -182,11 +182,12 @@ static json_t *realtime_json(const struct traj_service *service)
 {
     const struct traj_realtime *realtime = &service->realtime;
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "receive",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "receive",
                      traj_receive_name(traj_realtime_receive(realtime, service->config.receive)),
                      "lock_memory", traj_grant_name(realtime->lock_memory), "priority",
                      traj_grant_name(realtime->priority), "cpu", traj_grant_name(realtime->cpu),
-                     "io_cpu", traj_grant_name(realtime->io_cpu));
+                     "io_cpu", traj_grant_name(realtime->io_cpu), "wake_us",
+                     traj_grant_name(realtime->wake_us));
 }
 
 /* A counter for each socket. */

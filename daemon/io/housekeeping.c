@@ -242,6 +242,7 @@ static const struct {
     RESTART("cpu", cpu, false),
     RESTART("io_cpu", io_cpu, false),
     RESTART("lock_memory", lock_memory, false),
+    RESTART("wake_us", wake_us, false),
 };
 _Static_assert(TRAJ_SOCKETS == 3, "each socket's server stands above");
 

@@ -4,13 +4,21 @@
 #include "daemon/io/realtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <zmq.h>
+
+/*
+ * The kernel's PM QoS interface (Documentation/power/pm_qos_interface.rst): as long as somebody
+ * holds it open, no processor sleeps so deep that waking takes longer than the number written, us.
+ */
+#define WAKE_DEVICE "/dev/cpu_dma_latency"
 
 /* The decode thread's stack is touched so deep, bytes; it needs a fraction of it. */
 #define STACK_TOUCHED (256 * 1024)
@@ -80,9 +88,37 @@ static int try_cpu(int cpu)
     return refused;
 }
 
+/* The device, told how long waking may take; 0, or an errno value and nothing is open. */
+static int hold_awake(int wake_us, int *fd)
+{
+    const int32_t most = wake_us;
+    int refused = 0;
+
+    *fd = open(WAKE_DEVICE, O_WRONLY | O_CLOEXEC);
+    if (*fd < 0) {
+        return errno;
+    }
+    if (write(*fd, &most, sizeof most) != (ssize_t)sizeof most) {
+        refused = errno;
+        (void)close(*fd);
+    }
+    return refused;
+}
+
+void traj_realtime_end(struct traj_realtime *realtime)
+{
+    if (realtime->wake_us == TRAJ_GRANT_GIVEN) {
+        (void)close(realtime->wake_fd);
+        realtime->wake_us = TRAJ_GRANT_NOT_ASKED;
+    }
+}
+
 void traj_realtime_context(struct traj_realtime *realtime, void *context,
                            const struct traj_config *config, struct traj_log *log)
 {
+    if (config->wake_us >= 0) {
+        realtime->wake_us = report(log, "wake_us", hold_awake(config->wake_us, &realtime->wake_fd));
+    }
     if (config->io_cpu >= 0) {
         int refused = try_cpu(config->io_cpu);
 

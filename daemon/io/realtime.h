@@ -22,8 +22,10 @@ struct traj_realtime {
     enum traj_grant priority;
     enum traj_grant cpu;
     enum traj_grant io_cpu;
-    bool two;   /* decoding and libzmq's threads can run at the same time */
-    bool apart; /* and each has a processor of its own */
+    enum traj_grant wake_us;
+    int wake_fd; /* held open as long as it is to hold, where wake_us was granted */
+    bool two;    /* decoding and libzmq's threads can run at the same time */
+    bool apart;  /* and each has a processor of its own */
 };
 
 /*
@@ -42,7 +44,8 @@ void traj_realtime_tell(const struct traj_realtime *realtime, enum traj_receive 
                         struct traj_log *log);
 
 /*
- * Gives libzmq's threads their processor and priority.  Before the first socket of the context is
+ * Gives libzmq's threads their processor and priority, and keeps processors from deep sleep, which
+ * holds until traj_realtime_end.  Before the first socket of the context is
  * made.  libzmq ends the process where the system refuses, so all is tried on the calling thread
  * first.
  */
@@ -56,6 +59,9 @@ void traj_realtime_context(struct traj_realtime *realtime, void *context,
  */
 void traj_realtime_thread(struct traj_realtime *realtime, const struct traj_config *config,
                           struct traj_log *log);
+
+/* Processors may sleep as before; what else was granted holds until the process ends. */
+void traj_realtime_end(struct traj_realtime *realtime);
 
 /*
  * Attributes for a thread that is to run where the calling one may now; to be taken before

@@ -472,7 +472,7 @@ class Reload(daemon.DaemonTest):
             d = self.start(config={"source": self.rig(folder, 1), "record": record})
             other = {"source": self.rig(folder, 2), "lsl_outlet": "name", "receive_hwm": 5,
                      "send_hwm": 5, "message_max": 5000, "priority": 1, "cpu": 0, "io_cpu": 0,
-                     "lock_memory": True,
+                     "lock_memory": True, "wake_us": 100,
                      "curve": {"secret_key": "a", "clients": "b", "servers": {"control": "c"}}}
             changes = [{name: value} for name, value in other.items()]
             changes += [{"record": {**record, name: value}} for name, value in
@@ -483,7 +483,7 @@ class Reload(daemon.DaemonTest):
                 self.hangup(d, restart + "".join(change) + "\n")
             d.write_config({**d.config, **other, "record": None})
             self.hangup(d, restart + "source, lsl_outlet, receive_hwm, send_hwm, message_max, curve, "
-                        "record, priority, cpu, io_cpu, lock_memory\n")
+                        "record, priority, cpu, io_cpu, lock_memory, wake_us\n")
             status = d.status()
             self.assertEqual(status["source"]["address"], d.config["source"])
             self.assertIsNotNone(status["recording"])

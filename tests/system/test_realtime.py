@@ -6,6 +6,7 @@ Environment: TRAJ_UNPRIVILEGED (the library of unprivileged.c, where there is on
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from unittest import mock
@@ -142,6 +143,25 @@ class RealTime(daemon.DaemonTest):
             source.send_multipart([topic, body])
         plain, _ = self.run_through(messages(), FRAMES)
         self.assertEqual([bare(i) for i in d.intents(sink, FRAMES)], plain)
+
+    def test_processors_are_kept_awake_while_it_runs(self):
+        """What the kernel holds to is what is asked for, if it was granted, and no longer than the daemon runs."""
+        def held():
+            with open("/dev/cpu_dma_latency", "rb") as device:
+                return int.from_bytes(device.read(4), sys.byteorder, signed=True)
+
+        d = self.start(config={"wake_us": 7})
+        told = d.status()["realtime"]["wake_us"]
+        self.assertIn(f"wake_us {told}", d.said())
+        if told == "refused":
+            self.skipTest("the system keeps its processors' sleep to itself: " + d.said())
+        self.assertEqual(told, "granted")
+        during = held()
+        self.assertLessEqual(during, 7)
+        d.signal(signal.SIGTERM)
+        d.wait()
+        if during == 7:  # nobody else asks for less
+            self.assertGreater(held(), 7)
 
     def started_behind(self, words, **options):
         """A daemon whose command follows these words, or the test is skipped."""
