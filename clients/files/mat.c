@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* MATLAB's files, versions 5, 7 and 7.3, through libmatio. */
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +26,28 @@ struct mat {
 
 /* ---- shapes ------------------------------------------------------------------------------ */
 
-/* Elements of a variable of two dimensions, or -1 with a sentence. */
+/*
+ * What the file can hold of a variable's values, each of which takes a byte at least before it is
+ * packed.  What is missing libmatio does not miss: the array would end in whatever memory held.  In
+ * files of version 7.3, which HDF5 reads, what was never written is 0.
+ */
+static double values_at_most(const struct mat *mat, const matvar_t *var)
+{
+    if (Mat_GetVersion(mat->file) == MAT_FT_MAT73 || var->class_type == MAT_C_SPARSE)
+        return INFINITY;
+    return var->compression == MAT_COMPRESSION_NONE ? mat->bytes : UNPACK_MAX * mat->bytes;
+}
+
+/* 0 if a variable is of two dimensions that the file can hold, or -1 with a sentence. */
 static int check_shape(const struct mat *mat, const matvar_t *var, const char *name)
 {
     if (var->rank != 2 || var->dims == NULL)
         return traj_error_set(mat->error, "%s: %s has %d dimensions where 2 are expected",
                               mat->path, name, var->rank);
-    double bytes =
-        (double)var->dims[0] * (double)var->dims[1] * (double)Mat_SizeOfClass((int)var->class_type);
-    if (bytes > UNPACK_FLOOR && bytes > UNPACK_MAX * mat->bytes)
+    double values = (double)var->dims[0] * (double)var->dims[1];
+    double bytes = values * (double)Mat_SizeOfClass((int)var->class_type);
+    if ((bytes > UNPACK_FLOOR && bytes > UNPACK_MAX * mat->bytes) ||
+        values > values_at_most(mat, var))
         return traj_error_set(mat->error,
                               "%s: %s claims %zu x %zu values, more than a file of %.0f bytes can "
                               "hold",

@@ -357,6 +357,20 @@ class MatTest(Files):
         self.write73({"spk": self.arrays["counts"], "names": ["a"]})
         self.refused("none of the arrays counts", "spk", "names")
 
+    def test_claims_that_the_file_cannot_hold(self):
+        """Of a cell, too: libmatio would hand out what the memory held before."""
+        from scipy.io import savemat
+        trains = np.empty(2, object)
+        trains[:] = [np.array([[0.01, 0.02]]), np.array([[0.03]])]
+        for named, claimed in (({"spike_times": trains}, b"\1\0\0\0\2\0\0\0"),
+                               ({"counts": np.ones((5, 3)), "dt": 0.02}, b"\5\0\0\0\3\0\0\0")):
+            savemat(self.path("f.mat"), named)
+            with open(self.path("f.mat"), "r+b") as file:
+                place = file.read().index(claimed)
+                file.seek(place + 2)
+                file.write(b"\1")
+            self.refused(next(iter(named)), "claims 655", "more than a file of")
+
     def test_refusals(self):
         self.check_refusals()
         self.write({"counts": np.array([[1j]])})
