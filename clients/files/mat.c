@@ -338,6 +338,20 @@ static int find_field(const struct mat *mat, const char *name, const matvar_t **
     return 1;
 }
 
+/*
+ * Whether there is such a variable.  libmatio finds the names once and keeps them; looking for one
+ * that is not there it would go through all headers again, each as large as a damaged file likes.
+ */
+static bool is_there(const struct mat *mat, const char *top)
+{
+    size_t count = 0;
+    char *const *names = Mat_GetDir(mat->file, &count);
+    for (size_t i = 0; names != NULL && i < count; i++)
+        if (names[i] != NULL && strcmp(names[i], top) == 0)
+            return true;
+    return false;
+}
+
 static int read_array(void *context, const char *name, struct traj_array *array,
                       struct traj_error *error)
 {
@@ -350,6 +364,8 @@ static int read_array(void *context, const char *name, struct traj_array *array,
     top[length] = '\0';
     mat->error = error;
     (void)snprintf(array->name, sizeof array->name, "%s", name);
+    if (!is_there(mat, top))
+        return 0;
     (void)Mat_Rewind(mat->file);
     matvar_t *var = Mat_VarReadInfo(mat->file, top);
     if (var == NULL)
@@ -369,16 +385,11 @@ static int read_array(void *context, const char *name, struct traj_array *array,
 static bool array_name(void *context, size_t i, char name[TRAJ_ARRAY_NAME])
 {
     const struct mat *mat = context;
-    matvar_t *var = NULL;
-    (void)Mat_Rewind(mat->file);
-    for (size_t k = 0; k <= i; k++) {
-        Mat_VarFree(var);
-        var = Mat_VarReadNextInfo(mat->file);
-        if (var == NULL)
-            return false;
-    }
-    (void)snprintf(name, TRAJ_ARRAY_NAME, "%s", var->name != NULL ? var->name : "");
-    Mat_VarFree(var);
+    size_t count = 0;
+    char *const *names = Mat_GetDir(mat->file, &count);
+    if (names == NULL || i >= count)
+        return false;
+    (void)snprintf(name, TRAJ_ARRAY_NAME, "%s", names[i] != NULL ? names[i] : "");
     return true;
 }
 
